@@ -1,0 +1,143 @@
+"""What flows through the harness: the few plain records that every stage reads or adds to.
+
+Boxes are ``xyxy`` in image pixels wherever the harness computes (float32 tensors), and ``xywh`` only in annotation
+and result files. The annotated boxes of an :class:`Expression` and an :class:`Annotation` stay the file's own
+``xywh`` numbers in double precision, because metrics decide thresholds on them and must not round.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+XYWH = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One sentence that refers to one object of one image.
+
+    Attributes:
+        dataset: name of the dataset, for instance ``'refcoco'``.
+        split: name of the split, for instance ``'testB'``.
+        image_id: the image it speaks of.
+        sent_id: unique within the dataset; the line number where a file gives none.
+        sent: the sentence as annotated.
+        tokens: its words, as the dataset tokenised it.
+        gt_xywh: the referent's annotated box, file digits, never clipped.
+        ref_id: the referring instance, ``None`` where the file has none.
+        ann_id: the referent's annotation, ``None`` where the file has none.
+        category: the referent's category name, ``None`` where not available.
+        truth: what a generated scene knows of the sentence beyond REFER's fields (``context_ann_ids``, ``logic``).
+    """
+
+    dataset: str
+    split: str
+    image_id: int
+    sent_id: int
+    sent: str
+    tokens: tuple[str, ...]
+    gt_xywh: XYWH
+    ref_id: int | None = None
+    ann_id: int | None = None
+    category: str | None = None
+    truth: dict[str, Any] | None = field(default=None, compare=False, hash=False)
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotated object of an image, as ``instances.json`` has it.
+
+    ``segmentation`` is COCO's: polygons, uncompressed or compressed run lengths, or ``None`` where not available.
+    """
+
+    ann_id: int
+    image_id: int
+    xywh: XYWH
+    category: str
+    segmentation: Any = field(default=None, compare=False, hash=False)
+    attributes: dict[str, Any] | None = field(default=None, compare=False, hash=False)
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """One image: its size in pixels and where its file is expected (``None``: no image folder is known)."""
+
+    image_id: int
+    height: int
+    width: int
+    path: Path | None = None
+
+
+@dataclass
+class Dataset:
+    """A set of expressions with whatever else its files provide.
+
+    ``annotations`` is ``None`` where the files hold expressions alone (plain JSONL): then categories, masks and
+    contextual objects are not available, and what needs them says so.
+    """
+
+    name: str
+    images: dict[int, ImageInfo]
+    expressions: list[Expression]
+    annotations: dict[int, list[Annotation]] | None = None
+    categories: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    data_hash: str = ''
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Splits in order of first appearance."""
+        return tuple(dict.fromkeys(e.split for e in self.expressions))
+
+    def split(self, name: str) -> list[Expression]:
+        return [e for e in self.expressions if e.split == name]
+
+    def by_image(self, expressions: Sequence[Expression]) -> Iterator[tuple[ImageInfo, list[Expression]]]:
+        """Group expressions by image, images in order of first appearance."""
+        groups: dict[int, list[Expression]] = {}
+        for expression in expressions:
+            groups.setdefault(expression.image_id, []).append(expression)
+        for image_id, members in groups.items():
+            yield self.images[image_id], members
+
+
+@dataclass
+class ImageFeatures:
+    """What is computed once for an image, whatever the number of its expressions.
+
+    Attributes:
+        info: the image.
+        scale: network-input pixels per image pixel.
+        feature_map: ``(1, C, h, w)`` the stride-16 C4 map.
+        class_boxes: ``(R, K, 4)`` xyxy image pixels, one box a region and class, before NMS, clipped to the image.
+        class_scores: ``(R, K)`` class confidences without the background.
+        classes: the K category names.
+        detector: whoever pools, runs the head and predicts masks on ``feature_map``.
+        annotations: the image's annotated objects, ``None`` where not available.
+    """
+
+    info: ImageInfo
+    scale: float
+    feature_map: Any
+    class_boxes: Any
+    class_scores: Any
+    classes: tuple[str, ...]
+    detector: Any
+    annotations: list[Annotation] | None = None
+    _memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def once(self, key: Any, compute: Callable[[], Any]) -> Any:
+        """``compute()`` at the first call with ``key``, its remembered result afterwards."""
+        if key not in self._memo:
+            self._memo[key] = compute()
+        return self._memo[key]
+
+    def pool(self, boxes: Any) -> Any:
+        """``(n, 4)`` xyxy image pixels to ``(n, C, 7, 7)`` crops of the C4 map (``pool5``)."""
+        return self.detector.pool(self, boxes)
+
+    def head(self, pooled: Any) -> Any:
+        """``(n, C, 7, 7)`` crops to ``(n, F, 7, 7)`` features of the detector's last stage (``fc7``)."""
+        return self.detector.head(pooled)

@@ -1,0 +1,312 @@
+"""CM-A-E: the network of "Improving Referring Expression Grounding with Cross-modal Attention-guided Erasing".
+
+Liu, Wang, Shao, Wang and Li, CVPR 2019; ChopinSharp/CM-Erase-REG, ``lib/layers``. It is MAttNet (three modules,
+subject, location and relation, each matching what it sees with the phrase that it listens to, weighted by the
+sentence) with three differences, which are the three encoders of this file:
+
+1. :class:`ImageFirstEncoder`: the sentence is read with the whole image before its first word, and words have a
+   pretrained vector beside the learned one;
+2. :class:`LocationAttention`: the location is attended over the box itself and its five neighbours of the same
+   category, given the phrase, where MAttNet joins them into one vector;
+3. :class:`RelationAttention`: the five context slots are attended softly and matched once, where MAttNet matches each
+   and takes the best.
+
+The fourth difference, erasing, is in training only: :mod:`grounders.erasing`.
+
+The work is split by what it depends on: a sentence (:meth:`CMAE.read`), a box (:meth:`CMAE.look`), a box among its
+neighbours (:meth:`CMAE.survey`), and a (sentence, proposal) row (:meth:`CMAE.attend`, :meth:`CMAE.match`).
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from grounders.language import PAD, PhraseAttention, run_recurrent, with_a_word
+from grounders.matching import Matching
+from grounders.visual import AdditiveAttention, NormalizeScale, SubjectCells, SubjectEncoder
+
+
+class Places(NamedTuple):
+    """A box among its neighbours, for p boxes.
+
+    Attributes:
+        lfeats: ``(p, 5)`` the box in the image.
+        dif_lfeats: ``(p, 25)`` its 5 nearest of the same category, relative to it.
+        cxt_index: ``(p, 5)`` its context slots, rows of ``neighbours``; -1 is an empty slot.
+        cxt_lfeats: ``(p, 5, 5)`` those, relative to it.
+        neighbours: ``(m, F)`` the mean fc7 of the boxes that the slots point to.
+    """
+
+    lfeats: Tensor
+    dif_lfeats: Tensor
+    cxt_index: Tensor
+    cxt_lfeats: Tensor
+    neighbours: Tensor
+
+
+class Rows(NamedTuple):
+    """n (sentence, proposal) pairs: indices ``(n,)`` of the sentence, of the box, and of the box's place."""
+
+    sentence: Tensor
+    box: Tensor
+    place: Tensor
+
+
+class Sentences(NamedTuple):
+    """s sentences as read: ``phrases`` 3 × (s, word) and ``attention`` 3 × (s, L), module by module, and the module
+    ``weights`` (s, 3)."""
+
+    phrases: tuple[Tensor, ...]
+    attention: tuple[Tensor, ...]
+    weights: Tensor
+
+    @property
+    def word_attention(self) -> Tensor:
+        """``(s, L)`` what each word weighs over all modules (``get_token_weights`` of the original)."""
+        return torch.einsum('sm,msl->sl', self.weights, torch.stack(self.attention))
+
+
+class Slots(NamedTuple):
+    """What a module attends over: ``features`` (p, slots, joint) and ``attention_half``, its half of the attention."""
+
+    features: Tensor
+    attention_half: Tensor
+
+
+class Attended(NamedTuple):
+    """n rows: ``features`` and ``attention`` of subject (n, 49 cells), location (n, 6) and relation (n, 5)."""
+
+    features: tuple[Tensor, ...]
+    attention: tuple[Tensor, ...]
+
+
+class Grounding(NamedTuple):
+    """n rows matched, names as in the original.
+
+    ``scores`` (n,), ``sub_grid_attn`` (n, 49), ``sub_attn``, ``loc_attn``, ``rel_attn`` (n, L) word attention,
+    ``rel_ixs`` (n,) the strongest context slot, ``weights`` (n, 3), ``att_scores`` (n, attributes) logits,
+    ``sub_scores`` (n,) the subject's match before its weight.
+    """
+
+    scores: Tensor
+    sub_grid_attn: Tensor
+    sub_attn: Tensor
+    loc_attn: Tensor
+    rel_attn: Tensor
+    rel_ixs: Tensor
+    weights: Tensor
+    att_scores: Tensor
+    sub_scores: Tensor
+
+
+class ImageFirstEncoder(nn.Module):
+    """Difference 1: the image is step 0 of the recurrent network, and a word is [learned; pretrained].
+
+    The image's output is dropped, but the last states include it. Source: CM-A-E, Section 3.2;
+    ``lib/layers/lang_encoder.py: RNNEncoderImgGlove``. The pretrained half is fine-tuned, as there.
+    """
+
+    def __init__(self, opt: dict) -> None:
+        super().__init__()
+        pretrained = opt.get('glove_size', 300)
+        self.embedding1 = nn.Embedding(opt['vocab_size'], opt['word_embedding_size'] - pretrained)
+        self.embedding2 = nn.Embedding(opt['vocab_size'], pretrained)
+        self.input_dropout = nn.Dropout(opt['word_drop_out'])
+        self.mlp = nn.Sequential(nn.Linear(opt['word_embedding_size'], opt['word_vec_size']), nn.ReLU())
+        layers = opt['rnn_num_layers']
+        self.rnn = getattr(nn, opt['rnn_type'].upper())(
+            opt['word_vec_size'], opt['rnn_hidden_size'], layers, batch_first=True,
+            bidirectional=opt['bidirectional'] > 0, dropout=opt['rnn_drop_out'] if layers > 1 else 0.0)
+
+    def forward(self, labels: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``labels`` (s, L) with at least one word each and ``image`` (s, word) to the words' outputs (s, L, hidden),
+        the last states (s, layers · hidden) and the words' embeddings (s, L, word)."""
+        words = torch.cat([self.embedding1(labels), self.embedding2(labels)], 2)
+        words = self.mlp(self.input_dropout(words))
+        output, last = run_recurrent(self.rnn, torch.cat([image[:, None], words], 1), (labels != PAD).sum(1) + 1)
+        return output[:, 1:], last, words
+
+
+class LocationAttention(nn.Module):
+    """Difference 2: attention over the box's own place and its five same-category neighbours, absent ones included.
+
+    Source: CM-A-E, Section 3.2; ``lib/layers/visual_encoder.py: LocationEncoderAtt``.
+    """
+
+    def __init__(self, opt: dict) -> None:
+        super().__init__()
+        joint, norm = opt['jemb_dim'], opt.get('visual_init_norm', 20)
+        self.lfeat_normalizer = NormalizeScale(5, norm)
+        self.dif_lfeat_normalizer = NormalizeScale(5, norm)
+        self.phrase_normalizer = NormalizeScale(joint, norm)
+        self.fc_lfeats = nn.Sequential(nn.Linear(5, joint), nn.ReLU())
+        self.fc_diff = nn.Sequential(nn.Linear(5, joint), nn.ReLU())
+        self.attn_subj = AdditiveAttention(joint, joint, joint)
+        self.attn_obj = AdditiveAttention(joint, joint, joint)
+
+    def encode(self, lfeats: Tensor, dif_lfeats: Tensor) -> Slots:
+        """Once a place: ``(p, 5)`` and ``(p, 25)`` to six slots, the box itself first."""
+        own = self.fc_lfeats(self.lfeat_normalizer(lfeats))[:, None]
+        others = self.fc_diff(self.dif_lfeat_normalizer(dif_lfeats.unflatten(1, (-1, 5))))
+        halves = torch.cat([self.attn_subj.visual_half(own), self.attn_obj.visual_half(others)], 1)
+        return Slots(torch.cat([own, others], 1), halves)
+
+    def attend(self, slots: Slots, phrases: Tensor, row_place: Tensor, row_sentence: Tensor) -> tuple[Tensor, Tensor]:
+        """Once a row: attended feature (n, joint) and attention (n, 6)."""
+        phrases = self.phrase_normalizer(phrases)
+        halves = slots.attention_half[row_place]
+        own = self.attn_subj(halves[:, :1], self.attn_subj.phrase_half(phrases)[row_sentence])
+        others = self.attn_obj(halves[:, 1:], self.attn_obj.phrase_half(phrases)[row_sentence])
+        attention = torch.cat([own, others], 1).softmax(1)
+        return torch.bmm(attention[:, None], slots.features[row_place]).squeeze(1), attention
+
+
+class RelationAttention(nn.Module):
+    """Difference 3: attention over the five context slots, empty ones included.
+
+    Source: CM-A-E, Section 3.2; ``lib/layers/visual_encoder.py: RelationEncoderAtt``.
+    """
+
+    def __init__(self, opt: dict) -> None:
+        super().__init__()
+        joint, norm = opt['jemb_dim'], opt['visual_init_norm']
+        self.fc7_dim = opt['fc7_dim']
+        self.vis_feat_normalizer = NormalizeScale(self.fc7_dim, norm)
+        self.lfeat_normalizer = NormalizeScale(5, norm)
+        self.phrase_normalizer = NormalizeScale(joint, norm)
+        self.fc = nn.Linear(self.fc7_dim + 5, joint)
+        self.attn_fuse = AdditiveAttention(joint, joint, joint)
+
+    def encode(self, places: Places) -> Slots:
+        """Once a place, and the fc7 half of the linear once a neighbour, however many slots it fills."""
+        weight = self.fc.weight
+        seen = nn.functional.linear(self.vis_feat_normalizer(places.neighbours), weight[:, :self.fc7_dim])
+        seen = torch.cat([seen, seen.new_zeros(1, seen.shape[1])])  # an empty slot is -1: the last row
+        where = nn.functional.linear(
+            self.lfeat_normalizer(places.cxt_lfeats), weight[:, self.fc7_dim:], self.fc.bias)
+        features = seen[places.cxt_index] + where
+        return Slots(features, self.attn_fuse.visual_half(features))
+
+    def attend(self, slots: Slots, phrases: Tensor, row_place: Tensor, row_sentence: Tensor) -> tuple[Tensor, Tensor]:
+        """Once a row: attended feature (n, joint) and attention (n, 5)."""
+        said = self.attn_fuse.phrase_half(self.phrase_normalizer(phrases))
+        attention = self.attn_fuse(slots.attention_half[row_place], said[row_sentence]).softmax(1)
+        return torch.bmm(attention[:, None], slots.features[row_place]).squeeze(1), attention
+
+
+class CMAE(nn.Module):
+    """The whole network; parameters are named as in the original (``lib/layers/joint_match.py: JointMatching``).
+
+    ``opt`` holds the original's options (``vocab_size``, ``word_embedding_size`` with the pretrained part counted,
+    ``word_vec_size`` = ``jemb_dim``, ``rnn_*``, ``bidirectional``, ``pool5_dim``, ``fc7_dim``, ``num_atts``,
+    ``visual_init_norm``, ``word_drop_out``, ``visual_drop_out``, ``jemb_drop_out``, ``unk_token``) and two of our own
+    with the original's constants as defaults: ``glove_size`` (300), the pretrained part of a word, and ``img_hidden``
+    (256), the width between ``process_pool5``'s convolutions.
+
+    Batch norm in training: statistics are over unique boxes (``att_fuse``), unique images (``process_pool5``), unique
+    sentences and rows (matching), while the original repeats a box or sentence for each row that it is in.
+    """
+
+    def __init__(self, opt: dict) -> None:
+        super().__init__()
+        pool5, joint, word = opt['pool5_dim'], opt['jemb_dim'], opt['word_vec_size']
+        if joint != word:
+            raise ValueError(f'jemb_dim ({joint}) and word_vec_size ({word}) must be equal: the image is the LSTM\'s '
+                             'first step, and location and relation normalise the phrase at jemb_dim')
+        self.unk_token = opt['unk_token']
+        directions = 2 if opt['bidirectional'] > 0 else 1
+        context = opt['rnn_hidden_size'] * directions
+
+        self.rnn_encoder = ImageFirstEncoder(opt)
+        self.weight_fc = nn.Linear(opt['rnn_num_layers'] * context, 3)
+        self.sub_attn = PhraseAttention(context)
+        self.loc_attn = PhraseAttention(context)
+        self.rel_attn = PhraseAttention(context)
+
+        self.sub_encoder = SubjectEncoder(opt)
+        self.sub_matching = Matching(opt['fc7_dim'] + joint, word, joint, opt['jemb_drop_out'])
+        self.loc_encoder = LocationAttention(opt)
+        self.loc_matching = Matching(joint, word, joint, opt['jemb_drop_out'])
+        self.rel_encoder = RelationAttention(opt)
+        self.rel_matching = Matching(joint, word, joint, opt['jemb_drop_out'])
+
+        width = opt.get('img_hidden', 256)
+        self.process_pool5 = nn.Sequential(
+            nn.Conv2d(pool5, width, 1), nn.BatchNorm2d(width), nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(),
+            nn.Conv2d(width, pool5, 1), nn.BatchNorm2d(pool5))
+        self.proj_img = nn.Linear(pool5, joint)
+
+    def view(self, image_pool5: Tensor) -> Tensor:
+        """Once an image: its crop ``(i, C, 7, 7)`` to the vector ``(i, joint)`` that sentences are read with."""
+        return self.proj_img((self.process_pool5(image_pool5) + image_pool5).mean((2, 3)))
+
+    def read(self, labels: Tensor, image: Tensor) -> Sentences:
+        """Once a sentence: ``labels`` (s, L), zeros at the end, and the ``image`` vector (s, joint) of each.
+
+        A sentence without words is read as one unknown word.
+        """
+        labels = with_a_word(labels, self.unk_token)
+        context, last, words = self.rnn_encoder(labels, image)
+        listened = [module(context, words, labels) for module in (self.sub_attn, self.loc_attn, self.rel_attn)]
+        attention, phrases = zip(*listened, strict=True)
+        return Sentences(phrases, attention, self.weight_fc(last).softmax(1))
+
+    def look(self, pool5: Tensor, fc7: Tensor) -> SubjectCells:
+        """Once a box: ``pool5`` (b, C, 7, 7), ``fc7`` (b, F, 7, 7)."""
+        return self.sub_encoder.encode(pool5, fc7)
+
+    def survey(self, places: Places) -> tuple[Slots, Slots]:
+        """Once a place: location slots (p, 6, joint) and relation slots (p, 5, joint)."""
+        return self.loc_encoder.encode(places.lfeats, places.dif_lfeats), self.rel_encoder.encode(places)
+
+    def attend(self, sentences: Sentences, cells: SubjectCells, slots: tuple[Slots, Slots], rows: Rows) -> Attended:
+        """Once a row: what each module sees, given its phrase."""
+        subject, location, relation = sentences.phrases
+        attended = (self.sub_encoder.attend(cells, subject, rows.box, rows.sentence),
+                    self.loc_encoder.attend(slots[0], location, rows.place, rows.sentence),
+                    self.rel_encoder.attend(slots[1], relation, rows.place, rows.sentence))
+        features, attention = zip(*attended, strict=True)
+        return Attended(features, attention)
+
+    def match(self, sentences: Sentences, features: tuple[Tensor, ...], row_sentence: Tensor) -> tuple[Tensor, Tensor]:
+        """Once a row: the scores ``(n,)`` and, before the module weights, each module's match ``(n, 3)``."""
+        modules = (self.sub_matching, self.loc_matching, self.rel_matching)
+        matches = torch.stack([module(seen, phrases, row_sentence) for module, seen, phrases
+                               in zip(modules, features, sentences.phrases, strict=True)], 1)
+        return (sentences.weights[row_sentence] * matches).sum(1), matches
+
+    def ground(self, pool5: Tensor, fc7: Tensor, places: Places, labels: Tensor, image_pool5: Tensor,
+               sentence_image: Tensor, rows: Rows) -> Grounding:
+        """Match any pairs of s sentences and b boxes of i images, each encoded once.
+
+        Args:
+            pool5: ``(b, C, 7, 7)`` crops of the boxes.
+            fc7: ``(b, F, 7, 7)`` their last-stage features.
+            places: the boxes among their neighbours, p of them; one box can have several.
+            labels: ``(s, L)`` word ids, zeros at the end.
+            image_pool5: ``(i, C, 7, 7)`` crops of the whole images.
+            sentence_image: ``(s,)`` the image that each sentence is read with.
+            rows: the n pairs.
+        """
+        sentences = self.read(labels, self.view(image_pool5)[sentence_image])
+        cells = self.look(pool5, fc7)
+        attended = self.attend(sentences, cells, self.survey(places), rows)
+        scores, matches = self.match(sentences, attended.features, rows.sentence)
+        sub_attn, loc_attn, rel_attn = (words[rows.sentence] for words in sentences.attention)
+        return Grounding(scores, attended.attention[0], sub_attn, loc_attn, rel_attn, attended.attention[2].argmax(1),
+                         sentences.weights[rows.sentence], cells.att_scores[rows.box], matches[:, 0])
+
+    def forward(self, pool5: Tensor, fc7: Tensor, lfeats: Tensor, dif_lfeats: Tensor, cxt_fc7: Tensor,
+                cxt_lfeats: Tensor, labels: Tensor, img_pool5: Tensor) -> Grounding:
+        """The original's call: row i is box i with sentence i in image i, nothing shared.
+
+        ``pool5`` (n, C, 7, 7), ``fc7`` (n, F, 7, 7), ``lfeats`` (n, 5), ``dif_lfeats`` (n, 25), ``cxt_fc7`` (n, 5, F),
+        ``cxt_lfeats`` (n, 5, 5), ``labels`` (n, L), ``img_pool5`` (n, C, 7, 7).
+        """
+        each = torch.arange(len(labels), device=labels.device)
+        slots = torch.arange(cxt_fc7.shape[0] * cxt_fc7.shape[1], device=labels.device).view(cxt_fc7.shape[:2])
+        places = Places(lfeats, dif_lfeats, slots, cxt_lfeats, cxt_fc7.flatten(0, 1))
+        return self.ground(pool5, fc7, places, labels, img_pool5, each, Rows(each, each, each))

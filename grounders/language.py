@@ -1,0 +1,65 @@
+"""How a sentence is read: the layers that MAttNet, CM-A-E and NMTree share on the language side.
+
+Sentences are ``(s, L)`` word ids with zeros at the end (``PAD`` = 0). Everything here treats the zeros as absent, so
+a sentence padded to any length gives the numbers that it gives alone.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+PAD = 0
+
+
+def with_a_word(labels: Tensor, unk_token: int) -> Tensor:
+    """Give a wordless sentence one unknown word, since an LSTM and a softmax need at least one step.
+
+    ``(s, L)`` word ids to ``(s, max(L, 1))``. The originals never meet such a sentence; here it is read as ``<UNK>``.
+    """
+    if labels.shape[1] == 0:
+        labels = labels.new_zeros(labels.shape[0], 1)
+    wordless = (labels != PAD).sum(1) == 0
+    first = torch.where(wordless, torch.full_like(labels[:, 0], unk_token), labels[:, 0])
+    return torch.cat([first[:, None], labels[:, 1:]], 1)
+
+
+def run_recurrent(rnn: nn.RNNBase, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Run a recurrent layer over the real steps only.
+
+    Args:
+        rnn: LSTM, GRU or RNN with ``batch_first``.
+        steps: ``(s, T, d)`` inputs.
+        lengths: ``(s,)`` real steps of each, at least 1.
+
+    Returns:
+        ``(s, T, directions · hidden)`` outputs, zero after a sentence's end, and ``(s, layers · directions · hidden)``
+        last states, each layer's forward direction before its backward one.
+
+    Source: ``lib/layers/lang_encoder.py: RNNEncoder.forward`` of lichengunc/MAttNet.
+    """
+    packed = nn.utils.rnn.pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    output, last = rnn(packed)
+    if isinstance(last, tuple):  # an LSTM's hidden state, without its cell
+        last = last[0]
+    output, _ = nn.utils.rnn.pad_packed_sequence(output, batch_first=True, total_length=steps.shape[1])
+    return output, last.transpose(0, 1).flatten(1)
+
+
+class PhraseAttention(nn.Module):
+    """Which words a module listens to, and the phrase that they make.
+
+    Source: MAttNet, Eq. 2 (Section 3.1); ``lib/layers/lang_encoder.py: PhraseAttention``. The phrase is the weighted
+    sum of the word embeddings that went into the LSTM, not of its outputs. The original's softmax over all positions,
+    zeroed at padding and renormalised, equals the softmax over the words that is taken here.
+    """
+
+    def __init__(self, context_dim: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(context_dim, 1)
+
+    def forward(self, context: Tensor, embedded: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """``context`` (s, L, context_dim), ``embedded`` (s, L, word) and ``labels`` (s, L) to the attention (s, L) and
+        the phrase (s, word)."""
+        logits = self.fc(context).squeeze(2).masked_fill(labels == PAD, float('-inf'))
+        attention = logits.softmax(1)
+        return attention, torch.einsum('sl,slw->sw', attention, embedded)

@@ -1,0 +1,30 @@
+"""The matching function between what a module saw and the phrase that it listened to."""
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def embedding_mlp(in_dim: int, out_dim: int, drop_out: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(in_dim, out_dim), nn.BatchNorm1d(out_dim), nn.ReLU(), nn.Dropout(drop_out),
+        nn.Linear(out_dim, out_dim), nn.BatchNorm1d(out_dim))
+
+
+class Matching(nn.Module):
+    """Cosine of two learned embeddings.
+
+    Source: MAttNet, Section 3.2.1; ``lib/layers/joint_match.py: Matching``. The phrase is embedded once a sentence,
+    the visual side once a (sentence, proposal) row; in training, batch statistics are taken over the same.
+    """
+
+    def __init__(self, visual_dim: int, phrase_dim: int, joint_dim: int, drop_out: float) -> None:
+        super().__init__()
+        self.vis_emb_fc = embedding_mlp(visual_dim, joint_dim, drop_out)
+        self.lang_emb_fc = embedding_mlp(phrase_dim, joint_dim, drop_out)
+
+    def forward(self, visual: Tensor, phrases: Tensor, row_sentence: Tensor) -> Tensor:
+        """``visual`` (n, visual_dim), ``phrases`` (s, phrase_dim), ``row_sentence`` (n,) index into them: (n,)."""
+        seen = F.normalize(self.vis_emb_fc(visual), dim=1)
+        said = F.normalize(self.lang_emb_fc(phrases), dim=1)
+        return (seen * said[row_sentence]).sum(1)

@@ -1,0 +1,97 @@
+"""How a box is seen: the layers that MAttNet and CM-A-E share on the visual side.
+
+What does not depend on the sentence is computed once a box and kept; what does is computed once a row, a row being one
+(sentence, proposal) pair given by its two indices.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class NormalizeScale(nn.Module):
+    """L2 norm over the last dimension, times learned weights; a zero vector stays zero.
+
+    Source: ``lib/layers/visual_encoder.py: Normalize_Scale`` of lichengunc/MAttNet.
+    """
+
+    def __init__(self, dim: int, init_norm: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((1, dim), float(init_norm)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(x, dim=-1) * self.weight[0]
+
+
+class AdditiveAttention(nn.Sequential):
+    """Linear, tanh, linear over [visual; phrase] to one logit.
+
+    The first linear is applied in its two halves: :meth:`visual_half` where boxes are encoded, :meth:`phrase_half`
+    where sentences are; only their sum, the tanh and the last linear are left to each row.
+    """
+
+    def __init__(self, visual_dim: int, phrase_dim: int, hidden_dim: int) -> None:
+        super().__init__(nn.Linear(visual_dim + phrase_dim, hidden_dim), nn.Tanh(), nn.Linear(hidden_dim, 1))
+        self.visual_dim = visual_dim
+
+    def visual_half(self, visual: Tensor) -> Tensor:
+        """``(..., visual_dim)`` to ``(..., hidden_dim)``."""
+        return F.linear(visual, self[0].weight[:, :self.visual_dim])
+
+    def phrase_half(self, phrases: Tensor) -> Tensor:
+        """``(s, phrase_dim)`` to ``(s, hidden_dim)``, the bias included."""
+        return F.linear(phrases, self[0].weight[:, self.visual_dim:], self[0].bias)
+
+    def forward(self, visual_half: Tensor, phrase_half: Tensor) -> Tensor:
+        """Halves ``(n, slots, hidden)`` and ``(n, hidden)`` of the rows to logits ``(n, slots)``."""
+        return self[2](torch.tanh(visual_half + phrase_half[:, None])).squeeze(2)
+
+
+class SubjectCells(NamedTuple):
+    """A box's 49 cells, encoded once whatever is said of it.
+
+    ``features`` (b, 49, fc7 + joint), ``attention_half`` (b, 49, joint), ``att_scores`` (b, attributes) logits.
+    """
+
+    features: Tensor
+    attention_half: Tensor
+    att_scores: Tensor
+
+
+class SubjectEncoder(nn.Module):
+    """The subject: attributes, and attention over the 7×7 cells of a box given the phrase.
+
+    Source: MAttNet, Section 3.2.1 (Eqs. 4 to 6); ``lib/layers/visual_encoder.py: SubjectEncoder``.
+    """
+
+    def __init__(self, opt: dict) -> None:
+        super().__init__()
+        pool5, fc7, joint, word = opt['pool5_dim'], opt['fc7_dim'], opt['jemb_dim'], opt['word_vec_size']
+        norm = opt['visual_init_norm']
+        self.pool5_normalizer = NormalizeScale(pool5, norm)
+        self.fc7_normalizer = NormalizeScale(fc7, norm)
+        self.att_normalizer = NormalizeScale(joint, norm)
+        self.phrase_normalizer = NormalizeScale(word, norm)
+        self.att_fuse = nn.Sequential(nn.Linear(pool5 + fc7, joint), nn.BatchNorm1d(joint), nn.ReLU())
+        self.att_dropout = nn.Dropout(opt['visual_drop_out'])
+        self.att_fc = nn.Linear(joint, opt['num_atts'])
+        self.attn_fuse = AdditiveAttention(fc7 + joint, word, joint)
+
+    def encode(self, pool5: Tensor, fc7: Tensor) -> SubjectCells:
+        """Once a box: ``pool5`` (b, C, 7, 7), ``fc7`` (b, F, 7, 7), cells taken row by row."""
+        fc7 = self.fc7_normalizer(fc7.flatten(2).transpose(1, 2))
+        pool5 = self.pool5_normalizer(pool5.flatten(2).transpose(1, 2))
+        fused = self.att_fuse(torch.cat([pool5, fc7], 2).flatten(0, 1)).unflatten(0, fc7.shape[:2])
+        att_scores = self.att_fc(self.att_dropout(fused.mean(1)))
+        features = torch.cat([fc7, self.att_normalizer(fused)], 2)
+        return SubjectCells(features, self.attn_fuse.visual_half(features), att_scores)
+
+    def attend(self, cells: SubjectCells, phrases: Tensor, row_box: Tensor,
+               row_sentence: Tensor) -> tuple[Tensor, Tensor]:
+        """Once a row: attended feature ``(n, fc7 + joint)`` and attention ``(n, 49)`` for ``phrases`` (s, word)."""
+        said = self.attn_fuse.phrase_half(self.phrase_normalizer(phrases))
+        attention = self.attn_fuse(cells.attention_half[row_box], said[row_sentence]).softmax(1)
+        return torch.bmm(attention[:, None], cells.features[row_box]).squeeze(1), attention

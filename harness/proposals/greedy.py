@@ -1,0 +1,97 @@
+"""Proposals by the detector's confidence alone, the same for every expression of an image."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from harness.errors import InputError
+from harness.proposals.nms import class_wise_nms
+from harness.registry import PROPOSAL_RULES
+from harness.types import Expression, ImageFeatures
+
+
+@PROPOSAL_RULES.register_module(name='greedy')
+class Greedy:
+    """Class-wise NMS at 0.3, confidence of at least 0.65: the "Real" baseline of the two-stage papers.
+
+    Source: MAttNet ``tools/run_detect.py``. Its NMS runs on the CPU and therefore counts inclusive pixels and
+    suppresses at an IoU of 0.3 as well as over it. An image where no box is confident enough has the threshold lowered
+    by 0.1 until it has some.
+
+    Args:
+        threshold: least confidence of a proposal.
+        nms_iou: IoU from which a box is suppressed by a better one of its class.
+        step: how far the threshold is lowered at a time.
+    """
+
+    def __init__(self, threshold: float = 0.65, nms_iou: float = 0.3, step: float = 0.1) -> None:
+        if step <= 0:
+            raise InputError(f'greedy.step={step}: must be over 0')
+        self.threshold, self.nms_iou, self.step = threshold, nms_iou, step
+
+    def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """One and the same ``InstanceData`` (best first; empty without regions) for each expression."""
+        key = ('greedy', self.threshold, self.nms_iou, self.step)
+        return [image.once(key, lambda: self._propose(image))] * len(expressions)
+
+    def _propose(self, image: ImageFeatures) -> InstanceData:
+        scores, threshold = confidences(image), self.threshold
+        while scores.numel() and not (scores >= threshold).any():
+            threshold -= self.step
+        # A box is only ever suppressed by a more confident one, so those under the threshold need not compete.
+        return _suppressed(image, threshold, self.nms_iou)
+
+
+@PROPOSAL_RULES.register_module(name='greedy-100')
+class Greedy100:
+    """The 100 most confident boxes after class-wise NMS: how far recall goes without a threshold.
+
+    Args:
+        top: number of proposals.
+        nms_iou: as in :class:`Greedy`.
+    """
+
+    recall_only = True
+
+    def __init__(self, top: int = 100, nms_iou: float = 0.3) -> None:
+        if top < 1:
+            raise InputError(f'greedy-100.top={top}: must be at least 1')
+        self.top, self.nms_iou = top, nms_iou
+
+    def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """One and the same ``InstanceData`` (best first; empty without regions) for each expression."""
+        return [image.once(('greedy-100', self.top, self.nms_iou), lambda: self._propose(image))] * len(expressions)
+
+    def _propose(self, image: ImageFeatures) -> InstanceData:
+        # Less confident boxes can't change what NMS does to more confident ones: take as many as it needs.
+        ranked = confidences(image).flatten().sort(descending=True).values
+        competitors = 4 * self.top
+        while True:
+            least = ranked[min(competitors, len(ranked)) - 1] if len(ranked) else 0.
+            proposals = _suppressed(image, least, self.nms_iou)
+            if len(proposals) >= self.top or competitors >= len(ranked):
+                return proposals[:self.top]
+            competitors *= 4
+
+
+def confidences(image: ImageFeatures) -> Tensor:
+    """The detector's ``class_scores`` ``(R, K)``, once they are known to be numbers.
+
+    Raises:
+        InputError: some are NaN.
+    """
+    if image.class_scores.isnan().any():
+        raise InputError(f'image {image.info.image_id}: the detector gave confidences that are not numbers; '
+                         'check its weights (--weights detector=FILE)')
+    return image.class_scores
+
+
+def _suppressed(image: ImageFeatures, least: float | Tensor, nms_iou: float) -> InstanceData:
+    """NMS over the boxes of at least this confidence, category by category as the original; best first."""
+    labels, regions = (image.class_scores >= least).T.nonzero(as_tuple=True)
+    boxes, scores = image.class_boxes[regions, labels], image.class_scores[regions, labels]
+    kept = class_wise_nms(boxes, labels, scores, nms_iou, offset=1, suppress_equal=True).nonzero()[:, 0]
+    kept = kept[scores[kept].argsort(descending=True, stable=True)]
+    return InstanceData(bboxes=boxes[kept], scores=scores[kept], labels=labels[kept], det_scores=scores[kept])

@@ -1,0 +1,84 @@
+"""Exact greedy non-maximum suppression, class by class, for one or many score vectors over the same boxes.
+
+Nothing is rounded: intersections and areas are taken in double precision and classes are kept apart by their labels,
+not by moving their boxes away from each other (which rounds in single precision).
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_LARGEST_BATCH = 2 ** 25  # pairs of boxes held at once: 128 MiB of float32
+
+
+def pairwise_iou(a: Tensor, b: Tensor, offset: float = 0) -> Tensor:
+    """Intersection over union of every box of ``a`` with every box of ``b``.
+
+    Args:
+        a: ``(n, 4)`` xyxy.
+        b: ``(m, 4)`` xyxy, same units.
+        offset: 0 for plain areas; 1 for inclusive pixels (a box from x1 to x2 is x2 - x1 + 1 wide).
+
+    Returns:
+        ``(n, m)`` float64; 0 where boxes don't overlap, NaN where both have no area.
+    """
+    a, b = a.double(), b.double()
+    top_left = torch.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = torch.minimum(a[:, None, 2:], b[None, :, 2:])
+    width, height = (bottom_right - top_left + offset).clamp(min=0).unbind(-1)
+    intersection = width * height
+    return intersection / (_area(a, offset)[:, None] + _area(b, offset)[None] - intersection)
+
+
+def class_wise_nms(boxes: Tensor, labels: Tensor, scores: Tensor, iou_threshold: float, offset: float = 0,
+                   suppress_equal: bool = False) -> Tensor:
+    """Which boxes greedy NMS keeps when only boxes of one class suppress each other.
+
+    The conventions of the originals: ``offset=0`` and suppression *over* the threshold is torchvision's ``nms``
+    (ref-nms ``tools/save_ref_nms_proposals.py``); ``offset=1`` with ``suppress_equal`` is MAttNet's detector on the CPU
+    (mask-faster-rcnn ``lib/nms/src/nms.c``: inclusive pixels, suppression *at* the threshold and over it).
+
+    Args:
+        boxes: ``(n, 4)`` xyxy.
+        labels: ``(n,)`` the class of each box.
+        scores: ``(n,)``, or ``(E, n)`` for E suppressions over the same boxes: overlaps are then computed once.
+            Among equal scores the earlier box comes first. NaN is not allowed.
+        iou_threshold: boxes that overlap a better kept one by more are suppressed.
+        offset: see :func:`pairwise_iou`.
+        suppress_equal: suppress at the threshold too.
+
+    Returns:
+        bool, of the shape of ``scores``.
+    """
+    many = scores if scores.dim() == 2 else scores[None]
+    keep = torch.ones_like(many, dtype=torch.bool)
+    for label in labels.unique().tolist():
+        members = (labels == label).nonzero()[:, 0]
+        if len(members) == 1:
+            continue
+        iou = pairwise_iou(boxes[members], boxes[members], offset)
+        overlaps = iou >= iou_threshold if suppress_equal else iou > iou_threshold
+        at_once = max(1, _LARGEST_BATCH // len(members) ** 2)
+        keep[:, members] = torch.cat([_survivors(overlaps, part) for part in many[:, members].split(at_once)])
+    return keep if scores.dim() == 2 else keep[0]
+
+
+def _survivors(overlaps: Tensor, scores: Tensor) -> Tensor:
+    """``(m, m)`` bool and ``(E, m)`` scores to ``(E, m)`` bool.
+
+    Greedy NMS is the only solution of "a box is kept if no better kept box overlaps it". Starting from all kept and
+    applying that sentence again and again settles at least one more box of the order each time, and in practice all of
+    them after a handful.
+    """
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    suppresses = overlaps[order[:, :, None], order[:, None, :]].triu(1).float()
+    kept = torch.ones_like(order, dtype=torch.bool)
+    while True:
+        again = torch.bmm(kept[:, None].float(), suppresses)[:, 0] == 0
+        if torch.equal(again, kept):
+            return torch.zeros_like(kept).scatter(1, order, kept)
+        kept = again
+
+
+def _area(boxes: Tensor, offset: float) -> Tensor:
+    return (boxes[:, 2] - boxes[:, 0] + offset) * (boxes[:, 3] - boxes[:, 1] + offset)

@@ -1,0 +1,335 @@
+"""Ref-NMS: proposals that know the expression.
+
+The relatedness network, the post-processor around it, and the proposal rules that use it. Training is in
+``harness/training/ref_nms.py``. Source: Ref-NMS (AAAI 2021), Eqs. 1-3; ChopinSharp/ref-nms ``lib/predictor.py:
+AttVanillaPredictorV2`` is the released network, ``tools/save_ref_nms_proposals.py`` and ``tools/save_matt_dets.py`` the
+released inference.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+from harness.detection.c4_head import residual_stage
+from harness.errors import InputError
+from harness.proposals.nms import class_wise_nms
+from harness.registry import PROPOSAL_RULES
+from harness.types import Expression, ImageFeatures
+from harness.vectors import Vocabulary
+from harness.weights import Weights, fill
+
+
+@MODELS.register_module()
+class RefNMS(BaseModule):
+    """Scores how related boxes are to expressions and suppresses by relatedness × confidence.
+
+    Parameters carry the released names (``head.*``, ``vis_a_fc.*``, ``vis_r_fc.*``, ``att_fc``, ``rank_fc``, ``rnn``),
+    so released weights load as they are. The defaults are the released sizes.
+
+    The attention of Eq. 1 is linear in [box; word], so the box's part is the same for all words of an expression and
+    cancels in the softmax over them: without dropout an expression's words are weighted alike for every box.
+    :meth:`relatedness` therefore needs one sentence vector an expression and never runs ``vis_a_fc``; in training,
+    dropout hides different parts of the box from different words, and :meth:`forward` keeps the form of the paper.
+
+    Args:
+        in_channels: channels of the pooled regions.
+        planes: width of the head's bottlenecks; its output F has ``4 · planes`` channels.
+        blocks: number of the head's bottlenecks.
+        word_dim: D, length of a word vector.
+        hidden: H, width of the GRU in each direction.
+        mlp: width between the two layers of each branch.
+        threshold: fused score over which a box is proposed; ``None`` proposes all that NMS keeps.
+        nms_iou: IoU over which a box is suppressed by a better one of its class.
+        delta: confidence over which a box is a candidate.
+        delta_step: how far ``delta`` is lowered at a time where it leaves too few.
+        att_dropout: dropout on [box; word] before the attention.
+        rank_dropout: dropout on the fused feature before the last layer.
+        init_cfg: mmengine's.
+    """
+
+    def __init__(self, in_channels: int = 1024, planes: int = 512, blocks: int = 3, word_dim: int = 300,
+                 hidden: int = 256, mlp: int = 1024, threshold: float | None = None, nms_iou: float = 0.3,
+                 delta: float = 0.05, delta_step: float = 0.005, att_dropout: float = 0.5, rank_dropout: float = 0.5,
+                 init_cfg: dict | None = None) -> None:
+        super().__init__(init_cfg)
+        self.threshold, self.nms_iou = threshold, nms_iou
+        self.delta, self.delta_step = delta, delta_step
+        self.head = residual_stage(in_channels, planes, blocks)
+        self.rnn = nn.GRU(word_dim, hidden, bidirectional=True, batch_first=True)
+        self.vis_a_fc = _two_layers(4 * planes, mlp, 2 * hidden)
+        self.vis_r_fc = _two_layers(4 * planes, mlp, 2 * hidden)
+        self.att_fc = nn.Linear(4 * hidden, 1)
+        self.rank_fc = nn.Linear(2 * hidden, 1)
+        self.att_dropout = nn.Dropout(att_dropout)
+        self.rank_dropout = nn.Dropout(rank_dropout)
+
+    def init_weights(self) -> None:
+        """Xavier-uniform weights and zero biases outside the head, whose weights come from the detector.
+
+        Source: ref-nms ``tools/train_att_vanilla.py: init_att_vanilla_predictor``.
+        """
+        super().init_weights()
+        for name, parameter in self.named_parameters():
+            if name.startswith('head.'):
+                continue
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+
+    def encode_boxes(self, pooled: Tensor) -> Tensor:
+        """``(n, C, 7, 7)`` pooled regions to ``(n, F)``: the head, averaged over cells."""
+        return self.head(pooled).mean(dim=(2, 3)) if len(pooled) else pooled.new_zeros(0, self.vis_r_fc[0].in_features)
+
+    def encode_words(self, sentences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """All sentences at once through the GRU.
+
+        Args:
+            sentences: E tensors ``(length, D)``; one of no words counts as one unknown word.
+
+        Returns:
+            ``(E, S, 2H)`` outputs, zeros after a sentence's end, and ``(E, S)`` bool, true up to its end.
+        """
+        sentences = [words if len(words) else words.new_zeros(1, self.rnn.input_size) for words in sentences]
+        lengths = torch.tensor([len(words) for words in sentences])
+        packed = pack_padded_sequence(pad_sequence(list(sentences), batch_first=True), lengths, batch_first=True,
+                                      enforce_sorted=False)
+        words, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True)
+        real = torch.arange(words.shape[1]) < lengths[:, None]
+        return words, real.to(words.device)
+
+    def forward(self, boxes: Tensor, sentences: Sequence[Tensor]) -> Tensor:
+        """Relatedness before the sigmoid, each expression with boxes of its own, dropout as the module's mode says.
+
+        Args:
+            boxes: ``(E, R, F)`` from :meth:`encode_boxes`.
+            sentences: as in :meth:`encode_words`.
+
+        Returns:
+            ``(E, R)`` logits.
+        """
+        words, real = self.encode_words(sentences)
+        pairs = (-1, boxes.shape[1], words.shape[1], -1)
+        keys = self.vis_a_fc(boxes)[:, :, None].expand(pairs)
+        values = words[:, None].expand(pairs)
+        logits = self.att_fc(self.att_dropout(torch.cat((keys, values), dim=3)))[..., 0]
+        attention = logits.masked_fill(~real[:, None], float('-inf')).softmax(dim=2)
+        return self._match(self.vis_r_fc(boxes), attention @ words)
+
+    def word_attention(self, words: Tensor, real: Tensor) -> Tensor:
+        """``(E, S)``: what :meth:`forward`'s attention is for every box when nothing is dropped."""
+        logits = words @ self.att_fc.weight[0, words.shape[2]:]
+        return logits.masked_fill(~real, float('-inf')).softmax(dim=1)
+
+    def relatedness(self, pooled: Tensor, sentences: Sequence[Tensor]) -> Tensor:
+        """Every pair of the same n boxes and E expressions, without dropout.
+
+        Args:
+            pooled: ``(n, C, 7, 7)`` pooled regions, or ``(n, F)`` from :meth:`encode_boxes`.
+            sentences: as in :meth:`encode_words`.
+
+        Returns:
+            ``(E, n)`` in [0, 1].
+        """
+        return self._relatedness(pooled, sentences)[0]
+
+    def _relatedness(self, pooled: Tensor, sentences: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """:meth:`relatedness`, and the ``(length,)`` attention over each sentence's words."""
+        boxes = self.encode_boxes(pooled) if pooled.dim() == 4 else pooled
+        words, real = self.encode_words(sentences)
+        attention = self.word_attention(words, real)
+        phrases = attention[:, None] @ words
+        logits = self._match(self.vis_r_fc(boxes)[None], phrases)
+        return logits.sigmoid(), [row[mask] for row, mask in zip(attention, real, strict=True)]
+
+    def _match(self, boxes: Tensor, phrases: Tensor) -> Tensor:
+        """Eq. 2, with the released ReLU before the norm: ``(E or 1, R, 2H)`` and ``(E, R or 1, 2H)`` to ``(E, R)``."""
+        fused = F.normalize(F.relu(boxes * phrases), dim=-1)
+        return self.rank_fc(self.rank_dropout(fused))[..., 0]
+
+    @torch.no_grad()
+    def rank(self, pooled: Tensor, candidates: InstanceData, sentences: Sequence[Tensor]) -> list[InstanceData]:
+        """What class-wise NMS on relatedness × confidence keeps, for each expression, without a threshold.
+
+        Args:
+            pooled: ``(n, C, 7, 7)`` regions pooled at the candidates, or their ``(n, F)`` features.
+            candidates: n boxes as from :func:`find_candidates` (``bboxes``, ``labels``, ``det_scores``).
+            sentences: E tensors ``(length, D)`` of word vectors.
+
+        Returns:
+            E ``InstanceData``, best first, equal scores in the order of the candidates: ``bboxes``, ``labels``,
+            ``scores`` (fused), ``det_scores``, ``relatedness``, ``index`` into the candidates; metainfo
+            ``word_attention``, one number a word.
+
+        Raises:
+            InputError: features that are not numbers.
+        """
+        if not sentences:
+            return []
+        if self.training:
+            raise RuntimeError('RefNMS ranks in evaluation mode: call .eval() first')
+        relatedness, attention = self._relatedness(pooled, sentences)
+        fused = relatedness * candidates.det_scores
+        if fused.isnan().any():
+            raise InputError('Ref-NMS: features or confidences are not numbers; check the weights of the detector and '
+                             'of Ref-NMS (--weights)')
+        kept = class_wise_nms(candidates.bboxes, candidates.labels, fused, self.nms_iou)
+        ranked = []
+        for scores, own_relatedness, own_kept, weights in zip(fused, relatedness, kept, attention, strict=True):
+            index = own_kept.nonzero()[:, 0]
+            index = index[scores[index].argsort(descending=True, stable=True)]
+            ranked.append(InstanceData(
+                metainfo=dict(word_attention=weights.tolist()), bboxes=candidates.bboxes[index], scores=scores[index],
+                labels=candidates.labels[index], det_scores=candidates.det_scores[index],
+                relatedness=own_relatedness[index], index=index))
+        return ranked
+
+    def predict(self, pooled: Tensor, candidates: InstanceData, sentences: Sequence[Tensor]) -> list[InstanceData]:
+        """:meth:`rank`, then only the best one and those whose fused score is over ``self.threshold``."""
+        ranked = self.rank(pooled, candidates, sentences)
+        return ranked if self.threshold is None else [over_threshold(boxes, self.threshold) for boxes in ranked]
+
+
+def find_candidates(class_boxes: Tensor, class_scores: Tensor, delta: float = 0.05, step: float = 0.005,
+                    at_least: int = 1) -> InstanceData:
+    """The boxes that Ref-NMS looks at, category by category, in the order of the regions in each.
+
+    Source: ref-nms ``lib/vanilla_utils.py`` (``DetEvalLoader``: at least 1; ``DetBoxDataset``: at least 32).
+
+    Args:
+        class_boxes: ``(R, K, 4)`` xyxy before NMS.
+        class_scores: ``(R, K)`` confidences in [0, 1], no background.
+        delta: confidence that a candidate exceeds.
+        step: how far ``delta`` is lowered at a time until ``at_least`` candidates are left, or all boxes are.
+
+    Returns:
+        ``bboxes`` (n, 4), ``labels`` (n,), ``det_scores`` (n,).
+    """
+    if step <= 0:
+        raise ValueError(f'step={step}: must be over 0')
+    while (count := int((class_scores > delta).sum())) < min(at_least, class_scores.numel()) and delta >= 0:
+        delta -= step
+    if count < min(at_least, class_scores.numel()):  # confidences of exactly zero and below
+        delta = float('-inf')
+    labels, regions = (class_scores > delta).T.nonzero(as_tuple=True)
+    return InstanceData(bboxes=class_boxes[regions, labels], labels=labels, det_scores=class_scores[regions, labels])
+
+
+def over_threshold(ranked: InstanceData, threshold: float) -> InstanceData:
+    """The best one always, the others with a score over the threshold (ref-nms ``tools/save_matt_dets.py``)."""
+    return ranked[:max(1, int((ranked.scores > threshold).sum()))]
+
+
+def _two_layers(inputs: int, between: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, between), nn.ReLU(inplace=True), nn.Linear(between, outputs))
+
+
+def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
+    """The trained network, in evaluation mode, with its words.
+
+    Args:
+        weights: ``meta['model']`` (arguments of :class:`RefNMS`), ``meta['vocabulary']`` (words, ``<unk>`` first) and
+            the tensors ``words`` (V, D) and ``model.*``.
+
+    Raises:
+        InputError: something is missing, or of another shape or vocabulary.
+    """
+    try:
+        network = RefNMS(**weights.meta['model'])
+        words, vectors = weights.meta['vocabulary'], weights.tensors['words'].float()
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f'{weights.path}: not weights of Ref-NMS ({error}); train them with "make weights" or name '
+                         'others with --weights') from error
+    if vectors.shape != (len(words), network.rnn.input_size):
+        raise InputError(f'{weights.path}: {len(words)} words but vectors of shape {tuple(vectors.shape)} for a '
+                         f'network that takes {network.rnn.input_size} numbers a word; give the file that belongs here')
+    fill(network, weights.under('model'), weights.path)
+    return network.eval(), Vocabulary(words, vectors)
+
+
+class _RefNMSRule:
+    """What the rules share: all expressions of an image ranked together, once for all rules with the same weights."""
+
+    weights: str
+
+    def __init__(self, weights: Weights, delta: float | None, nms_iou: float | None) -> None:
+        self._source = weights
+        self.network, self.vocabulary = load_ref_nms(weights)
+        if delta is not None:
+            self.network.delta = delta
+        if nms_iou is not None:
+            self.network.nms_iou = nms_iou
+
+    def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """:meth:`RefNMS.rank` of each expression, empty for an image without regions."""
+        network = self.network
+        options = (id(self._source), network.delta, network.delta_step, network.nms_iou)
+        return image.once(('ref-nms', options, tuple(expressions)), lambda: self._rank(image, expressions))
+
+    def _rank(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        network = self.network.to(image.feature_map.device)
+        if image.class_scores.isnan().any() or image.feature_map.isnan().any():
+            raise InputError(f'image {image.info.image_id}: the detector gave features or confidences that are not '
+                             'numbers; check its weights (--weights detector=FILE)')
+        found = find_candidates(image.class_boxes, image.class_scores, network.delta, network.delta_step)
+        sentences = [self.vocabulary(e.tokens).to(image.feature_map) for e in expressions]
+        return network.rank(image.pool(found.bboxes), found, sentences)
+
+
+@PROPOSAL_RULES.register_module(name='ref-nms-b')
+class RefNMSB(_RefNMSRule):
+    """Ref-NMS trained with binary XE: fused score over a threshold, and always the best box.
+
+    Args:
+        weights: the trained network.
+        threshold: fused score that a proposal exceeds; ``None`` takes the one stored with the weights.
+        delta: confidence that a candidate exceeds; ``None`` as trained.
+        nms_iou: IoU over which a box is suppressed; ``None`` as trained.
+    """
+
+    weights = 'ref-nms-b'
+
+    def __init__(self, weights: Weights, threshold: float | None = None, delta: float | None = None,
+                 nms_iou: float | None = None) -> None:
+        super().__init__(weights, delta, nms_iou)
+        stored = weights.meta.get('threshold')
+        if threshold is None and stored is None:
+            raise InputError(f'{weights.path}: holds no threshold; give --set {self.weights}.threshold=VALUE')
+        self.threshold = float(stored if threshold is None else threshold)
+
+    def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """One ``InstanceData`` an expression, as :meth:`RefNMS.rank` describes it."""
+        return [over_threshold(boxes, self.threshold) for boxes in self.ranked(image, expressions)]
+
+
+@PROPOSAL_RULES.register_module(name='ref-nms-b-100')
+class RefNMSB100(_RefNMSRule):
+    """Ref-NMS trained with binary XE: the 100 boxes of the best fused score.
+
+    Args:
+        weights: the trained network.
+        top: number of proposals.
+        delta: as in :class:`RefNMSB`.
+        nms_iou: as in :class:`RefNMSB`.
+    """
+
+    weights = 'ref-nms-b'
+    recall_only = True
+
+    def __init__(self, weights: Weights, top: int = 100, delta: float | None = None,
+                 nms_iou: float | None = None) -> None:
+        super().__init__(weights, delta, nms_iou)
+        if top < 1:
+            raise InputError(f'ref-nms-b-100.top={top}: must be at least 1')
+        self.top = top
+
+    def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """One ``InstanceData`` an expression, as :meth:`RefNMS.rank` describes it."""
+        return [boxes[:self.top] for boxes in self.ranked(image, expressions)]

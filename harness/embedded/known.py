@@ -1,0 +1,38 @@
+"""The embedded datasets by name: built if missing, then read as any other REFER dataset."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.data.refer import load_refer
+from harness.embedded.build import SPLIT_BY, part_folder, read_manifest
+from harness.registry import DATASETS
+from harness.types import Dataset
+
+
+def load_embedded(name: str, part: str = 'eval', cache: Path | None = None) -> Dataset:
+    """One of the embedded datasets: ``'eval'``, its evaluation splits, or ``'train'``, its training split.
+
+    ``cache`` is where it is built if it is missing, default ``build.cache_root()``.
+    """
+    folder = part_folder(part, cache)
+    dataset = load_refer(folder, name, SPLIT_BY[name])
+    dataset.data_hash = str(read_manifest(folder)['sha256'])
+    return dataset
+
+
+@DATASETS.register_module(name='mini-refcoco')
+def mini_refcoco(root: Path | None = None) -> Dataset:
+    """Embedded: short expressions with places (val, testA: people, testB: other objects)."""
+    return load_embedded('mini-refcoco')
+
+
+@DATASETS.register_module(name='mini-refcoco+')
+def mini_refcoco_plus(root: Path | None = None) -> Dataset:
+    """Embedded: short expressions without places, on the images of mini-refcoco (val, testA, testB)."""
+    return load_embedded('mini-refcoco+')
+
+
+@DATASETS.register_module(name='mini-refcocog')
+def mini_refcocog(root: Path | None = None) -> Dataset:
+    """Embedded: long expressions with contextual objects (val, test)."""
+    return load_embedded('mini-refcocog')

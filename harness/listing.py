@@ -1,0 +1,29 @@
+"""What there is: every registered plug-in with the first line of its docstring."""
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from harness.plan import names
+from harness.registry import DATASETS, GROUNDERS, METRICS, PROPOSAL_RULES
+from harness.run import TASKS
+
+SPLITS = {'refcoco': 'train, val, testA, testB', 'refcoco+': 'train, val, testA, testB', 'refcocog': 'train, val, test'}
+
+
+def listing() -> str:
+    """Five small tables."""
+    datasets = [[name, SPLITS.get(name.removeprefix('mini-'), ''), _summary(DATASETS.get(name))] for name in names(DATASETS)]
+    parts = [_table('datasets (--dataset, --split)', ['name', 'splits', 'what'], datasets)]
+    for title, registry in (('grounders (--grounder)', GROUNDERS), ('proposal rules (--proposals)', PROPOSAL_RULES)):
+        parts.append(_table(title, ['name', 'what'], [[n, _summary(registry.get(n))] for n in names(registry)]))
+    metrics = [[n, METRICS.get(n).task, _summary(METRICS.get(n))] for n in names(METRICS)]
+    parts.append(_table(f'metrics (--task: {", ".join(TASKS)})', ['name', 'task', 'what'], metrics))
+    return '\n\n'.join(parts)
+
+
+def _summary(plugin: object) -> str:
+    return (plugin.__doc__ or '').strip().split('\n')[0]
+
+
+def _table(title: str, headers: list[str], rows: list[list[str]]) -> str:
+    return f'{title}\n\n{tabulate(rows, headers=headers, tablefmt="github")}'

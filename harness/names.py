@@ -1,0 +1,37 @@
+"""Names that people type: found, or refused with the nearest known one."""
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from harness.errors import InputError
+
+
+def pick(option: str, given: Sequence[str] | None, known: Iterable[str], default: Sequence[str]) -> list[str]:
+    """The names that an option means, in the order given, each once.
+
+    Args:
+        option: as typed, for the message.
+        given: values as typed, each maybe comma-separated; ``None``: the default; ``all``: every known one.
+        known: every name there is.
+        default: what the option means when it is not given.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    if given is None:
+        return list(default)
+    names = list(known)
+    wanted = [name.strip() for value in given for name in value.split(',') if name.strip()]
+    if 'all' in wanted:
+        return names
+    for name in wanted:
+        if name not in names:
+            raise InputError(f'{option} {name}: unknown{nearest(name, names)}; known are {", ".join(names)}')
+    return list(dict.fromkeys(wanted))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``', did you mean X?'`` or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f', did you mean {close[0]}?' if close else ''

@@ -1,0 +1,246 @@
+"""From what the user asked for to a :class:`~harness.run.Plan`: names resolved, files read, weights loaded.
+
+Everything that can be refused is refused here, before a run writes its first byte.
+"""
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.data.candidates import load_candidates
+from harness.data.plain import load_expressions
+from harness.detection.detector import Detector
+from harness.errors import InputError
+from harness.names import nearest, pick
+from harness.proposals.critical_objects import CriticalObjects, default_gamma
+from harness.proposals.given import Given
+from harness.registry import DATASETS, GROUNDERS, PROPOSAL_RULES
+from harness.run import TASKS, Plan, Plugins
+from harness.types import Annotation, Dataset, Expression
+from harness.vectors import load_vectors, shipped_vectors
+from harness.weights import Weights, load_weights, shipped_path
+
+EMBEDDED = ('mini-refcoco', 'mini-refcoco+', 'mini-refcocog')
+#: The rules of the paper's Table 1.
+TABLE_1 = ('greedy-100', 'ref-nms-b-100', 'greedy', 'ref-nms-b')
+#: Whose shipped weights stand in where a real dataset's own are not given.
+STAND_IN = {'refcoco': 'mini-refcoco', 'refcoco+': 'mini-refcoco+', 'refcocog': 'mini-refcocog'}
+
+
+@dataclass
+class Request:
+    """What the command line says; ``None`` means the default."""
+
+    grounders: list[str] | None = None
+    datasets: list[str] | None = None
+    splits: list[str] | None = None
+    tasks: list[str] | None = None
+    rules: list[str] | None = None
+    limit: int | None = None
+    device: str = 'cpu'
+    data_root: Path | None = None
+    expressions: Path | None = None
+    candidates: Path | None = None
+    images: Path | None = None
+    vectors: Path | None = None
+    weights: dict[str, Path] = field(default_factory=dict)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass
+class Prepared:
+    """A plan with its provenance."""
+
+    plan: Plan
+    weights: dict[str, dict[str, Any]]
+    data: dict[str, str]
+    notes: list[str]
+
+
+def prepare(request: Request) -> Prepared:
+    """Check and load everything.
+
+    Raises:
+        InputError: whatever is wrong with the request, in one line.
+    """
+    if request.limit is not None and request.limit < 1:
+        raise InputError(f'--limit {request.limit}: must be at least 1')
+    tasks = pick('--task', request.tasks, TASKS, TASKS)
+    rules = pick('--proposals', request.rules, names(PROPOSAL_RULES), _default_rules(request))
+    grounders = pick('--grounder', request.grounders, names(GROUNDERS), ())
+    if tasks == ['recall']:
+        grounders = []
+    if not grounders:
+        tasks = [t for t in tasks if t == 'recall']
+    if not tasks:
+        raise InputError('--task rec or res needs a grounder: add --grounder, for instance --grounder cmae')
+    _check_settings(request.settings)
+    datasets = _datasets(request)
+    expressions = _expressions(request, datasets)
+    store = _WeightStore(request)
+    notes: list[str] = []
+    plugins, detector = {}, None
+    if request.candidates is not None:
+        if rules != ['given'] or grounders:
+            raise InputError('--candidates: outside boxes are for recall alone; add --task recall and leave --proposals out')
+        expressions, plugins = _given(request, datasets, expressions, notes)
+    else:
+        detector = Detector(store.get('detector', None), request.device)
+        for name in datasets:
+            plugins[name] = Plugins({r: _build(PROPOSAL_RULES.get(r), r, name, store, request) for r in rules},
+                                    {g: _build(GROUNDERS.get(g), g, name, store, request) for g in grounders})
+    context = _context(request, datasets, expressions, notes) if 'recall' in tasks else {}
+    for dataset in datasets.values():
+        notes.extend(dataset.notes)
+        if dataset.annotations is None:
+            notes.append(f'{dataset.name}: the file has neither masks nor categories nor other objects: context recall '
+                         'and RES are not available')
+    plan = Plan(datasets, expressions, plugins, detector, tuple(tasks), context, request.rules is not None)
+    return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes)
+
+
+def names(registry: Any) -> list[str]:
+    """Registered names, in order of registration."""
+    registry.import_from_location()
+    return list(registry.module_dict)
+
+
+def _default_rules(request: Request) -> Sequence[str]:
+    return ('given',) if request.candidates is not None else TABLE_1
+
+
+def _datasets(request: Request) -> dict[str, Dataset]:
+    if request.expressions is not None:
+        loaded = load_expressions(request.expressions)
+        wanted = pick('--dataset', request.datasets, loaded, tuple(loaded))
+        return {name: _with_images(loaded[name], request.images) for name in wanted}
+    if request.images is not None:
+        raise InputError('--images: says where the images of --expressions are; add --expressions FILE')
+    wanted = pick('--dataset', request.datasets, names(DATASETS), EMBEDDED)
+    return {name: DATASETS.get(name)(request.data_root) for name in wanted}
+
+
+def _with_images(dataset: Dataset, folder: Path | None) -> Dataset:
+    """Where a plain file's images are: ``COCO_train2014_<12 digits>.jpg``, as the real datasets'."""
+    if folder is None:
+        return dataset
+    if not folder.is_dir():
+        raise InputError(f'--images {folder}: there is no such folder')
+    images = {k: replace(info, path=folder / f'COCO_train2014_{k:012d}.jpg') for k, info in dataset.images.items()}
+    return replace(dataset, images=images)
+
+
+def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> dict[tuple[str, str], list[Expression]]:
+    """Chosen splits, the evaluation ones by default, each cut to ``--limit``."""
+    known = list(dict.fromkeys(s for d in datasets.values() for s in d.splits))
+    evaluation = [s for s in known if s != 'train']
+    wanted = pick('--split', request.splits, evaluation if request.splits == ['all'] else known, evaluation)
+    chosen = {(d.name, s): d.split(s)[:request.limit] for d in datasets.values() for s in d.splits if s in wanted}
+    if not any(chosen.values()):
+        raise InputError('--split: no expression is left to evaluate; choose another split or dataset')
+    return chosen
+
+
+def _given(request: Request, datasets: Mapping[str, Dataset], expressions: dict[tuple[str, str], list[Expression]],
+           notes: list[str]) -> tuple[dict[tuple[str, str], list[Expression]], dict[str, Plugins]]:
+    """Outside candidates: expressions whose image the file lacks are left out and counted."""
+    candidates = load_candidates(request.candidates)
+    covered = {k: [e for e in es if candidates.for_expression(e) is not None] for k, es in expressions.items()}
+    covered = {k: es for k, es in covered.items() if es}
+    everything = sum(map(len, expressions.values()))
+    missing = everything - sum(map(len, covered.values()))
+    if not covered:
+        raise InputError(f'--candidates {request.candidates}: has none of the images of the expressions')
+    if missing:
+        notes.append(f'{missing} of {everything} expressions are left out: the candidates\' file lacks their images')
+    notes.extend(candidates.notes(datasets.values()))
+    return covered, {name: Plugins({'given': Given(candidates)}, {}) for name in datasets}
+
+
+def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Mapping[tuple[str, str], list[Expression]],
+             notes: list[str]) -> dict[tuple[str, int], list[Annotation]]:
+    """Contextual objects of all chosen expressions whose dataset annotates other objects."""
+    wanted = [e for es in expressions.values() for e in es if datasets[e.dataset].annotations is not None]
+    if not wanted:
+        return {}
+    vectors = load_vectors(request.vectors) if request.vectors is not None else shipped_vectors()
+    gamma = request.settings.get('critical-objects', {}).get('gamma', default_gamma(vectors))
+    finder = CriticalObjects(vectors, gamma)
+    found = {}
+    for name, dataset in datasets.items():
+        mine = [e for e in wanted if e.dataset == name]
+        for e, objects in zip(mine, finder.context(mine, dataset.annotations or {}), strict=True):
+            found[name, e.sent_id] = objects
+    notes.append(f'contextual objects: nouns over γ = {gamma} of a category name in the vectors {vectors.name}')
+    if finder.skipped:
+        notes.append(f'{len(finder.skipped)} nouns without a word vector were skipped: '
+                     + ', '.join(sorted(finder.skipped)[:8]) + (', …' if len(finder.skipped) > 8 else ''))
+    return found
+
+
+class _WeightStore:
+    """Each weight file once, the user's before the shipped ones."""
+
+    def __init__(self, request: Request) -> None:
+        self._given = request.weights
+        self._loaded: dict[Path, Weights] = {}
+        self._used: dict[str, Path] = {}
+
+    def get(self, name: str, dataset: str | None) -> Weights:
+        home = None if dataset is None else STAND_IN.get(dataset, dataset)
+        path = self._given.get(name) or shipped_path(name, home)
+        if path not in self._loaded:
+            self._loaded[path] = load_weights(path)
+        self._used[name if home is None else f'{name} ({home})'] = path
+        return self._loaded[path]
+
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        keys = ('command', 'seed', 'data_hash', 'git_commit', 'threshold')
+        return {name: {'file': path.name, 'sha256': self._loaded[path].sha256,
+                       **{k: v for k, v in self._loaded[path].meta.items() if k in keys}}
+                for name, path in self._used.items()}
+
+
+def _build(plugin: Any, name: str, dataset: str, store: _WeightStore, request: Request) -> Any:
+    """Construct a rule or grounder with its weights and the user's settings."""
+    options = dict(request.settings.get(name, {}))
+    if (weights := getattr(plugin, 'weights', None)) is not None:
+        options['weights'] = store.get(weights, dataset)
+    return plugin(**options)
+
+
+def _check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
+    known: dict[str, Any] = {n: r.get(n) for r in (PROPOSAL_RULES, GROUNDERS) for n in names(r)}
+    known['critical-objects'] = CriticalObjects
+    for name, options in settings.items():
+        if name not in known:
+            raise InputError(f'--set {name}.…: there is no rule or grounder of that name{nearest(name, known)}')
+        accepted = [k for k in inspect.signature(known[name]).parameters if k != 'weights']
+        for key in options:
+            if key not in accepted:
+                raise InputError(f'--set {name}.{key}: unknown option{nearest(key, accepted)}; '
+                                 f'{name} has {", ".join(accepted) or "none"}')
+
+
+def parse_setting(text: str) -> tuple[str, str, Any]:
+    """``'ref-nms-b.threshold=0.2'`` to its name, key and value (a Python literal, or else text)."""
+    target, equals, value = text.partition('=')
+    name, dot, key = target.rpartition('.')
+    if not (equals and dot and name and key):
+        raise InputError(f'--set {text}: write NAME.OPTION=VALUE, for instance ref-nms-b.threshold=0.2')
+    try:
+        return name, key, ast.literal_eval(value)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return name, key, value
+
+
+def parse_weight(text: str) -> tuple[str, Path]:
+    """``'cmae=file.safetensors'`` to its name and path."""
+    name, equals, path = text.partition('=')
+    if not (equals and name and path):
+        raise InputError(f'--weights {text}: write NAME=FILE, for instance cmae=my.safetensors')
+    return name, Path(path)

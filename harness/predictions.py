@@ -1,0 +1,163 @@
+"""One row an expression, rule and grounder: what everything after the run is made from.
+
+``predictions.jsonl`` and ``proposals.jsonl`` are written image by image as the run goes. Boxes in them are ``xywh`` with
+``w = x2 - x1`` (``tools/save_matt_dets.py`` of ChopinSharp/ref-nms); ``null`` stands where something is not available.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from mmengine.structures import InstanceData
+from pycocotools import mask as coco_mask
+
+from harness.metrics.iou import best_iou, mask_overlap, plain_iou, rec_iou, xywh_to_xyxy
+from harness.metrics.recall import HIT_IOU
+from harness.types import Annotation, Expression
+
+NO_GROUNDER = '-'
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of an expression's answer, whatever the rule and grounder."""
+
+    expression: Expression
+    gt_xyxy: np.ndarray
+    context: np.ndarray | None
+    mask: dict | None
+    n_same_category: int | None
+    best_candidate_iou: float | None
+
+    @classmethod
+    def of(cls, expression: Expression, annotations: Sequence[Annotation] | None, context: Sequence[Annotation] | None,
+           mask: dict | None, candidates: np.ndarray | None) -> Truth:
+        """
+        Args:
+            annotations: the image's annotated objects, ``None`` where not available.
+            context: the expression's contextual objects among them.
+            mask: run lengths of the referent's mask.
+            candidates: ``(n, 4)`` every box of the detector before NMS, xyxy image pixels.
+        """
+        gt = xywh_to_xyxy([expression.gt_xywh])
+        same = None
+        if annotations is not None and expression.category is not None:
+            same = sum(a.category == expression.category for a in annotations)
+        best = None
+        if candidates is not None:
+            best = float(best_iou(gt, candidates)[0])
+        return cls(expression, gt, None, mask, same, best).said_of(expression, context)
+
+    def said_of(self, expression: Expression, context: Sequence[Annotation] | None) -> Truth:
+        """The same referent, spoken of by another expression with contextual objects of its own."""
+        boxes = None if context is None else xywh_to_xyxy(np.reshape([a.xywh for a in context], (-1, 4)))
+        return replace(self, expression=expression, context=boxes)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a grounder chose: a box (xyxy), its score and label, and its mask where one was asked for."""
+
+    box: np.ndarray
+    score: float
+    label: str | None
+    rle: dict | None
+
+
+def to_xywh(boxes: np.ndarray) -> np.ndarray:
+    """``(n, 4)`` xyxy to float64 xywh with ``w = x2 - x1``."""
+    array = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+    return np.concatenate((array[:, :2], array[:, 2:] - array[:, :2]), axis=1)
+
+
+def prediction_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], names: Sequence[str], rule: str,
+                    grounder: str, choices: Sequence[Choice | None]) -> list[dict[str, Any]]:
+    """Rows of one image, rule and grounder; ``choices`` holds ``None`` where there is nothing to choose from."""
+    return [_prediction_row(t, p, names, rule, grounder, c) for t, p, c in zip(truths, proposals, choices, strict=True)]
+
+
+def _prediction_row(truth: Truth, proposals: InstanceData, names: Sequence[str], rule: str, grounder: str,
+                    choice: Choice | None) -> dict[str, Any]:
+    e = truth.expression
+    boxes = np.asarray(proposals.bboxes, dtype=np.float64).reshape(-1, 4)
+    overlaps = plain_iou(truth.gt_xyxy, boxes)[0]
+    best = int(overlaps.argmax()) if len(boxes) else None
+    hits = None
+    if truth.context is not None:
+        hits = int((best_iou(truth.context, boxes) > HIT_IOU).sum())
+    grounded = grounder != NO_GROUNDER
+    box = to_xywh(choice.box)[0] if choice is not None else None
+    rle = choice.rle if choice is not None else None
+    overlap, union = _mask_overlap(truth, choice) if grounded else (None, None)
+    return {
+        'dataset': e.dataset, 'split': e.split, 'image_id': e.image_id, 'ref_id': e.ref_id, 'ann_id': e.ann_id,
+        'sent_id': e.sent_id, 'sent': e.sent, 'proposals': rule, 'grounder': grounder,
+        'box': None if box is None else box.tolist(),
+        'score': None if choice is None else choice.score,
+        'label': None if choice is None else choice.label,
+        'rle': rle,
+        'n_proposals': len(boxes),
+        'iou': None if not grounded else 0.0 if box is None else float(rec_iou(box[None], np.asarray([e.gt_xywh]))[0]),
+        'mask_intersection': overlap, 'mask_union': union,
+        'best_candidate_iou': truth.best_candidate_iou,
+        'best_proposal_iou': float(overlaps[best]) if best is not None else 0.0,
+        'best_proposal_label': _name(proposals, best, names) if best is not None else None,
+        'context_hits': hits, 'n_context': None if truth.context is None else len(truth.context),
+        'gt_box': list(e.gt_xywh), 'gt_label': e.category, 'n_same_category': truth.n_same_category,
+    }
+
+
+def _mask_overlap(truth: Truth, choice: Choice | None) -> tuple[int | None, int | None]:
+    """Intersection and union with the referent's mask; an answer without any box is an empty mask."""
+    if truth.mask is None:
+        return None, None
+    if choice is None:
+        return 0, int(coco_mask.area(truth.mask))
+    return mask_overlap(choice.rle, truth.mask) if choice.rle is not None else (None, None)
+
+
+def _name(proposals: InstanceData, index: int, names: Sequence[str]) -> str | None:
+    label = int(proposals.labels[index]) if 'labels' in proposals else -1
+    return names[label] if 0 <= label < len(names) else None
+
+
+def proposals_rows(expressions: Sequence[Expression], proposals: Sequence[InstanceData], names: Sequence[str],
+                   rule: str) -> list[dict[str, Any]]:
+    """Each expression's proposals, best first, with the attention over its words where the rule has one."""
+    rows = []
+    for e, p in zip(expressions, proposals, strict=True):
+        rows.append({
+            'dataset': e.dataset, 'split': e.split, 'image_id': e.image_id, 'sent_id': e.sent_id, 'proposals': rule,
+            'boxes': to_xywh(np.asarray(p.bboxes)).tolist(),
+            'labels': [_name(p, i, names) for i in range(len(p.bboxes))],
+            'confidence': _column(p, 'det_scores'), 'relatedness': _column(p, 'relatedness'),
+            'word_attention': getattr(p, 'word_attention', None),
+        })
+    return rows
+
+
+def _column(proposals: InstanceData, name: str) -> list[float] | None:
+    return np.asarray(proposals.get(name)).tolist() if name in proposals else None
+
+
+class RowWriter:
+    """Appends JSON lines to a file, an image at a time, flushed so that a killed run keeps what was done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open('w', encoding='utf-8')
+
+    def write(self, rows: Iterable[dict[str, Any]]) -> None:
+        self._file.write(''.join(json.dumps(row, ensure_ascii=False, separators=(',', ':')) + '\n' for row in rows))
+        self._file.flush()
+
+    def __enter__(self) -> RowWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._file.close()

@@ -1,0 +1,63 @@
+"""``results.json``: the measured records and where they come from."""
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+from harness.run import Outcome
+from harness.weights import git_commit
+
+CONVENTIONS = {
+    'predicted boxes': 'xywh with w = x2 - x1 (tools/save_matt_dets.py of ref-nms)',
+    'recall': 'IoU > 0.5 by plain areas; the gold box x, y, w, h is x, y, x+w, y+h (utils/hit_rate_utils.py of ref-nms)',
+    'context_recall': 'a mean over the expressions that have contextual objects',
+    'accuracy': 'IoU >= 0.5, both end pixels count (lib/models/eval_dets_utils.py of MAttNet)',
+    'accuracy_strict': 'IoU > 0.5 as the paper says, the same inclusive IoU',
+    'overall_iou': 'sum of intersections over sum of unions, in pixels',
+    'pr@X': 'share of expressions with mask IoU >= X (tools/eval_masks.py of MAttNet)',
+}
+
+PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'spacy', 'pycocotools', 'numpy',
+            'opencv-python-headless')
+
+
+def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], seed: int, data: Mapping[str, str],
+               weights: Mapping[str, Mapping[str, Any]], notes: list[str], wall: float) -> dict[str, Any]:
+    """The ``run`` part of ``results.json``."""
+    return {
+        'command': command, 'options': dict(options), 'seed': seed, 'commit': git_commit(),
+        'versions': {'python': platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        'machine': f'{platform.machine()}, {os.cpu_count()} processors',
+        'data': dict(data), 'weights': {k: dict(v) for k, v in weights.items()}, 'conventions': CONVENTIONS,
+        'seconds': {k: round(v, 3) for k, v in outcome.seconds.items()}, 'wall_seconds': round(wall, 3),
+        'images': outcome.images, 'expressions': outcome.expressions,
+        'counts': {k: v for k, v in outcome.counts.items() if v}, 'notes': notes,
+    }
+
+
+def write_results(out: Path, outcome: Outcome, run: Mapping[str, Any]) -> Path:
+    """Write ``out/results.json`` beside, then rename."""
+    path = out / 'results.json'
+    write_text(path, json.dumps({'records': outcome.records(), 'run': run}, indent=1, ensure_ascii=False) + '\n')
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file that is there whole or not at all.
+
+    Raises:
+        InputError: it can't be written (a full disk, no permission).
+    """
+    beside = path.with_name(path.name + '.part')
+    try:
+        beside.write_text(text, encoding='utf-8')
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise InputError(f'{path}: cannot be written ({error.strerror}); free some space or choose another --out') from None

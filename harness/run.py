@@ -1,0 +1,257 @@
+"""The way of the data, stage by stage and image by image: expressions in, predictions and results out.
+
+An image is read, detected and described once; all of its expressions, of all datasets that share it, go through each
+rule and each grounder together. Rows are on disk before the next image begins.
+"""
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.structures import InstanceData
+
+from harness.data.masks import to_rle
+from harness.detection.detector import Detector, read_image
+from harness.errors import InputError
+from harness.predictions import NO_GROUNDER, Choice, RowWriter, Truth, prediction_rows, proposals_rows
+from harness.registry import METRICS
+from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
+
+TASKS = ('recall', 'rec', 'res')
+
+
+@dataclass
+class Plugins:
+    """What one dataset's expressions go through: its rules and grounders by name, weights loaded."""
+
+    rules: dict[str, Any]
+    grounders: dict[str, Any]
+
+
+@dataclass
+class Plan:
+    """Everything a run needs, checked and loaded; nothing has been written yet.
+
+    Attributes:
+        datasets: what is evaluated, by name.
+        expressions: the chosen expressions of each (dataset, split).
+        plugins: by dataset name.
+        detector: ``None`` where proposals come from outside.
+        tasks: among :data:`TASKS`.
+        context: contextual objects by (dataset, sent_id); lacks datasets for which they are not available.
+        ground_recall_only: also ground the rules that are meant for recall alone.
+    """
+
+    datasets: dict[str, Dataset]
+    expressions: dict[tuple[str, str], list[Expression]]
+    plugins: dict[str, Plugins]
+    detector: Detector | None
+    tasks: tuple[str, ...] = TASKS
+    context: dict[tuple[str, int], list[Annotation]] = field(default_factory=dict)
+    ground_recall_only: bool = False
+
+
+@dataclass
+class Outcome:
+    """What a run measured: metric state by (dataset, split, rule, grounder), seconds by stage, counted oddities."""
+
+    metrics: dict[tuple[str, str, str, str], list[Any]] = field(default_factory=dict)
+    seconds: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    images: int = 0
+    expressions: int = 0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time inside to a stage's seconds."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - start
+
+    def count(self, rows: Sequence[dict[str, Any]], tasks: Sequence[str]) -> None:
+        """Let the metrics of ``tasks`` see one rule's and grounder's rows of one dataset and split."""
+        first = rows[0]
+        key = (first['dataset'], first['split'], first['proposals'], first['grounder'])
+        if key not in self.metrics:
+            self.metrics[key] = [metric() for metric in METRICS.module_dict.values() if metric.task in tasks]
+        for metric in self.metrics[key]:
+            metric.process(rows)
+
+    def records(self) -> list[dict[str, Any]]:
+        """``results.json``'s records; a metric without a single row that has it gives none."""
+        found = []
+        for (dataset, split, rule, grounder), metrics in self.metrics.items():
+            for metric in metrics:
+                for name, (value, n) in metric.compute().items():
+                    if value is not None:
+                        found.append({'dataset': dataset, 'split': split, 'task': metric.task, 'metric': name,
+                                      'grounder': grounder, 'proposals': rule, 'value': value, 'n': n})
+        return found
+
+
+@dataclass(frozen=True)
+class Group:
+    """One image's expressions of one dataset and split."""
+
+    dataset: str
+    split: str
+    info: ImageInfo
+    expressions: list[Expression]
+
+
+def images(plan: Plan) -> list[list[Group]]:
+    """The work, image by image: groups that share a file are together, in order of first appearance."""
+    by_file: dict[Any, list[Group]] = defaultdict(list)
+    for (dataset, split), expressions in plan.expressions.items():
+        for info, mine in plan.datasets[dataset].by_image(expressions):
+            by_file[info.path or (dataset, info.image_id)].append(Group(dataset, split, info, mine))
+    return list(by_file.values())
+
+
+def run(plan: Plan, out: Path, progress: Any = iter) -> Outcome:
+    """Go through all images, write ``predictions.jsonl`` and ``proposals.jsonl`` into ``out``, and count.
+
+    Args:
+        plan: see :class:`Plan`.
+        out: an existing folder.
+        progress: wraps the list of images, for instance a progress bar.
+    """
+    METRICS.import_from_location()
+    outcome = Outcome()
+    with RowWriter(out / 'predictions.jsonl') as predictions, RowWriter(out / 'proposals.jsonl') as proposals:
+        for groups in progress(images(plan)):
+            image = _describe(plan, groups[0], outcome)
+            if plan.detector is not None and image is None:
+                continue
+            outcome.images += 1
+            for group in groups:
+                _evaluate(plan, group, _for_group(image, group, plan), outcome, predictions, proposals)
+    if plan.detector is not None and outcome.images == 0:
+        raise InputError('none of the images could be read; check the image folder (--images or --data-root)')
+    return outcome
+
+
+def _describe(plan: Plan, group: Group, outcome: Outcome) -> ImageFeatures | None:
+    """Read and detect one image; ``None`` where there is no detector or the image can't be read (counted)."""
+    if plan.detector is None:
+        return None
+    try:
+        if group.info.path is None:
+            raise InputError('no image folder is known')
+        with outcome.stage('read images'):
+            pixels = read_image(group.info.path)
+    except InputError:
+        outcome.counts['images that are not there or cannot be decoded'] += 1
+        outcome.counts['expressions left out with them'] += len(group.expressions)
+        return None
+    with outcome.stage('detect'):
+        return plan.detector.features(pixels, group.info)
+
+
+def _for_group(image: ImageFeatures | None, group: Group, plan: Plan) -> ImageFeatures | None:
+    """The same features with this dataset's own annotations (and a memory of its own)."""
+    if image is None:
+        return None
+    annotations = plan.datasets[group.dataset].annotations
+    mine = None if annotations is None else annotations.get(group.info.image_id, [])
+    return ImageFeatures(group.info, image.scale, image.feature_map, image.class_boxes, image.class_scores, image.classes,
+                         image.detector, mine)
+
+
+def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outcome, predictions: RowWriter,
+              proposals_file: RowWriter) -> None:
+    plugins = plan.plugins[group.dataset]
+    truths = _truths(plan, group, image, outcome)
+    names = image.classes if image is not None else ()
+    outcome.expressions += len(group.expressions)
+    for rule_name, rule in plugins.rules.items():
+        with outcome.stage(f'propose: {rule_name}'):
+            proposals = rule(image if image is not None else group.info, group.expressions)
+        grounders = plugins.grounders
+        if getattr(rule, 'recall_only', False) and not plan.ground_recall_only:
+            grounders = {}
+        choices = {name: _ground(plan, name, grounder, image, group.expressions, proposals, outcome)
+                   for name, grounder in grounders.items()} or {NO_GROUNDER: [None] * len(truths)}
+        with outcome.stage('write and count'):
+            for index, (grounder_name, chosen) in enumerate(choices.items()):
+                rows = prediction_rows(truths, proposals, names, rule_name, grounder_name, chosen)
+                predictions.write(rows)
+                if index == 0 and 'recall' in plan.tasks:
+                    outcome.count([{**row, 'grounder': NO_GROUNDER} for row in rows], ['recall'])
+                if grounder_name != NO_GROUNDER:
+                    outcome.count(rows, [t for t in plan.tasks if t != 'recall'])
+            proposals_file.write(proposals_rows(group.expressions, proposals, names, rule_name))
+            outcome.counts[f'expressions without any proposal ({rule_name})'] += sum(len(p) == 0 for p in proposals)
+
+
+def _truths(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outcome) -> list[Truth]:
+    """What is known of the answers; masks are encoded once an annotation."""
+    with outcome.stage('look up truth'):
+        annotations = plan.datasets[group.dataset].annotations
+        mine = None if annotations is None else annotations.get(group.info.image_id, [])
+        masks = _masks(mine, group) if 'res' in plan.tasks else {}
+        candidates = None if image is None else image.class_boxes.reshape(-1, 4).cpu().numpy()
+        best: dict[tuple, Truth] = {}
+        truths = []
+        for e in group.expressions:
+            context = plan.context.get((e.dataset, e.sent_id))
+            key = (e.gt_xywh, e.category)
+            if key not in best:
+                best[key] = Truth.of(e, mine, None, masks.get(e.ann_id), candidates)
+            truths.append(best[key].said_of(e, context))
+        return truths
+
+
+def _masks(annotations: Sequence[Annotation] | None, group: Group) -> dict[int | None, dict]:
+    wanted = {e.ann_id for e in group.expressions}
+    return {a.ann_id: to_rle(a.segmentation, group.info.height, group.info.width)
+            for a in annotations or () if a.ann_id in wanted and a.segmentation is not None}
+
+
+def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures, expressions: Sequence[Expression],
+            proposals: Sequence[InstanceData], outcome: Outcome) -> list[Choice | None]:
+    """The best proposal of each expression, the earlier one among equals, with its mask where RES is asked for."""
+    with outcome.stage(f'ground: {name}'):
+        scores = [torch.as_tensor(s).flatten() for s in grounder(image, expressions, proposals)]
+        _check_scores(name, scores, proposals)
+        picks = [int(s.argmax()) if len(s) else None for s in scores]
+    chosen = [(p.bboxes[k], int(p.labels[k])) for p, k in zip(proposals, picks, strict=True) if k is not None]
+    rles: Iterator[dict | None] = itertools.repeat(None)
+    if 'res' in plan.tasks and chosen:
+        with outcome.stage('masks'):
+            rles = iter(_unique_masks(image, chosen))
+    return [None if k is None else
+            Choice(np.asarray(p.bboxes[k].cpu(), np.float64), float(s[k]), _label(image, int(p.labels[k])), next(rles))
+            for p, s, k in zip(proposals, scores, picks, strict=True)]
+
+
+def _check_scores(name: str, scores: Sequence[torch.Tensor], proposals: Sequence[InstanceData]) -> None:
+    if len(scores) != len(proposals) or any(len(s) != len(p) for s, p in zip(scores, proposals, strict=True)):
+        raise InputError(f'grounder {name}: must return one score a proposal for each expression')
+    if any(not torch.isfinite(s).all() for s in scores):
+        raise InputError(f'grounder {name}: returned scores that are not finite numbers; check its weights')
+
+
+def _unique_masks(image: ImageFeatures, chosen: Sequence[tuple[torch.Tensor, int]]) -> list[dict]:
+    """One mask a distinct (box, label): several expressions often choose the same one."""
+    boxes = torch.stack([box for box, _ in chosen]).float()
+    # A ground-truth box of a category that the detector does not know has label -1: any class's mask has to do.
+    labels = torch.tensor([max(label, 0) for _, label in chosen])
+    keys = torch.cat((boxes.cpu().double(), labels[:, None].double()), dim=1)
+    unique, where = keys.unique(dim=0, return_inverse=True)
+    rles = image.detector.masks(image, unique[:, :4].float(), unique[:, 4].long())
+    return [rles[i] for i in where.tolist()]
+
+
+def _label(image: ImageFeatures, index: int) -> str | None:
+    return image.classes[index] if 0 <= index < len(image.classes) else None

@@ -1,0 +1,109 @@
+"""Trained weights on disk: safetensors with their provenance in the file's own metadata.
+
+The harness opens no other weight format. ``meta`` holds what is needed to build the network again (options,
+vocabulary, calibrated threshold) and where the file comes from (command, seed, data hash, git commit).
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from harness.errors import InputError
+
+SHIPPED = Path(__file__).parent / 'embedded' / 'weights'
+
+
+@dataclass
+class Weights:
+    """One weight file, read. ``sha256`` is the whole file's."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    meta: dict[str, Any]
+    sha256: str
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names start with ``prefix.``, the prefix taken off."""
+        return {k[len(prefix) + 1:]: v for k, v in self.tensors.items() if k.startswith(prefix + '.')}
+
+
+def shipped_path(name: str, dataset: str | None = None) -> Path:
+    """Where the project ships weights: ``detector.safetensors``, ``cmae-mini-refcoco.safetensors``, …"""
+    return SHIPPED / (f'{name}.safetensors' if dataset is None else f'{name}-{dataset}.safetensors')
+
+
+def load_weights(path: Path) -> Weights:
+    """Read a safetensors file.
+
+    Raises:
+        InputError: the file is missing, is no safetensors file, is truncated, or has no metadata of ours.
+    """
+    if not path.is_file():
+        raise InputError(f'{path}: there is no such weight file; train it with "make weights" or name one with --weights')
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            raw = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f'{path}: not a readable safetensors file ({error}); fetch or train it again') from None
+    try:
+        meta = json.loads(raw['meta'])
+    except (KeyError, ValueError):
+        raise InputError(f'{path}: its metadata does not say what it is; use a file that "train" or "convert" wrote') from None
+    if not isinstance(meta, dict):
+        raise InputError(f'{path}: its metadata is not a record; use a file that "train" or "convert" wrote')
+    return Weights(path, tensors, meta, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write beside, then rename: a killed write leaves the old file whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + '.part')
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(beside),
+              metadata={'meta': json.dumps(dict(meta), sort_keys=True)})
+    os.replace(beside, path)
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load ``tensors`` into ``module``; every name and shape has to fit.
+
+    Raises:
+        InputError: names the first few missing, unexpected or misshapen tensors.
+    """
+    own = module.state_dict()
+    wrong = [f'{k} is missing' for k in own if k not in tensors and not k.endswith('num_batches_tracked')]
+    wrong += [f'{k} is not part of this network' for k in tensors if k not in own]
+    wrong += [f'{k} is {tuple(tensors[k].shape)}, not {tuple(own[k].shape)}'
+              for k in own if k in tensors and tensors[k].shape != own[k].shape]
+    if wrong:
+        more = f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''
+        raise InputError(f'{path}: weights of another network: {"; ".join(wrong[:3])}{more}; give the file that belongs here')
+    module.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()}, strict=False)
+
+
+def provenance(command: str, seed: int, data_hash: str) -> dict[str, Any]:
+    """The part of a weight file's metadata that says where it comes from."""
+    return {'command': command, 'seed': seed, 'data_hash': data_hash, 'git_commit': git_commit(),
+            'torch': torch.__version__}
+
+
+def git_commit() -> str:
+    """The checkout's commit, with ``+changes`` when the tree differs from it, or ``unknown``."""
+    root = Path(__file__).parents[1]
+    try:
+        head = subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=root, capture_output=True, text=True, check=True)
+        dirty = subprocess.run(['git', 'status', '--porcelain', '-uno'], cwd=root, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
+    return head.stdout.strip() + ('+changes' if dirty.stdout.strip() else '')

@@ -1,0 +1,156 @@
+#!/usr/bin/env python
+"""The command line: expressions in, tables out."""
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib
+import pkgutil
+import shlex
+import sys
+import time
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings('ignore', category=UserWarning)
+warnings.filterwarnings('ignore', category=FutureWarning)
+
+from harness.errors import InputError  # noqa: E402 (the filters above silence the libraries imported below)
+
+EXAMPLES = """examples:
+  run_benchmark.py --grounder cmae                                    the main job: all embedded datasets, splits and tasks
+  run_benchmark.py --grounder cmae --dataset mini-refcoco --split testB --limit 60       a look
+  run_benchmark.py --expressions FILE.jsonl.gz --candidates BOXES.json.gz --task recall  recall of boxes from outside
+  run_benchmark.py --grounder cmae --data-root DIR --dataset refcoco  RefCOCO itself
+  run_benchmark.py train all                                          train every shipped weight file again
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog='run_benchmark.py', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
+        description='Measure two-stage referring expression grounding: recall of critical objects, REC accuracy, '
+                    'RES overall IoU and Pr@X. Without options it runs on the embedded benchmark.')
+    p.add_argument('--list', action='store_true', help='print datasets, splits, grounders, rules and metrics, and stop')
+    what = p.add_argument_group('what to run (repeat an option or separate by commas; "all" means every known one)')
+    what.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: none, recall only)')
+    what.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: the three embedded ones)')
+    what.add_argument('--split', action='append', metavar='NAME', help='splits (default: all but train)')
+    what.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: all that the rest allows)')
+    what.add_argument('--proposals', action='append', metavar='RULE', help='proposal rules (default: those of Table 1)')
+    what.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a look')
+    data = p.add_argument_group('your own files')
+    data.add_argument('--data-root', type=Path, metavar='DIR', help='real datasets in REFER\'s layout: '
+                      'DIR/refcoco/refs(unc).p, DIR/refcoco/instances.json, DIR/images/train2014/…')
+    data.add_argument('--expressions', type=Path, metavar='FILE', help='plain expressions, .jsonl or .jsonl.gz')
+    data.add_argument('--images', type=Path, metavar='DIR', help='images of --expressions, COCO_train2014_<id>.jpg')
+    data.add_argument('--candidates', type=Path, metavar='FILE', help='boxes from outside: {image_id: [[x, y, w, h], …]}')
+    data.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
+                      help='weights of detector, ref-nms-b, cmae, … instead of the shipped ones')
+    data.add_argument('--vectors', type=Path, metavar='FILE', help='word vectors, for instance glove.840B.300d.txt')
+    how = p.add_argument_group('how')
+    how.add_argument('--out', type=Path, metavar='DIR', help='where results go (default: results/<time>)')
+    how.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
+    how.add_argument('--seed', type=int, default=0, help='seed of whatever is random (default: 0)')
+    how.add_argument('--set', action='append', default=[], metavar='NAME.OPTION=VALUE', dest='settings',
+                     help='an option of a rule or grounder, for instance ref-nms-b.threshold=0.2')
+    return p
+
+
+def import_plugins() -> None:
+    """Let the adapters register their grounders."""
+    import adapters
+    for module in pkgutil.iter_modules(adapters.__path__):
+        importlib.import_module(f'adapters.{module.name}')
+
+
+def main(argv: list[str]) -> int:
+    if argv[:1] == ['train']:
+        import_plugins()
+        from harness.training.command import main as train
+        return train(argv[1:])
+    args = parser().parse_args(argv)
+    import_plugins()
+    if args.list:
+        from harness.listing import listing
+        print(listing())
+        return 0
+    return benchmark(args, 'python run_benchmark.py ' + shlex.join(argv))
+
+
+def benchmark(args: argparse.Namespace, command: str) -> int:
+    """Run, write and print."""
+    import torch
+    from mmengine.runner import set_random_seed
+    from rich.console import Console
+    from rich.progress import track
+
+    from harness.plan import Request, parse_setting, parse_weight, prepare
+    from harness.results import run_record, write_results, write_text
+    from harness.run import run
+    from reports.tables import SHOWN, document, read_results, tables
+
+    console = Console(stderr=True, highlight=False)
+    start = time.perf_counter()
+    if args.device != 'cpu' and not (args.device.startswith('cuda') and torch.cuda.is_available()):
+        raise InputError(f'--device {args.device}: not available on this machine; use --device cpu')
+    set_random_seed(args.seed)
+    settings: dict[str, dict] = {}
+    for name, key, value in map(parse_setting, args.settings):
+        settings.setdefault(name, {})[key] = value
+    request = Request(args.grounder, args.dataset, args.split, args.task, args.proposals, args.limit, args.device,
+                      args.data_root, args.expressions, args.candidates, args.images, args.vectors,
+                      dict(map(parse_weight, args.weights)), settings)
+    console.print('reading data and weights …')
+    prepared = prepare(request)
+    total = sum(map(len, prepared.plan.expressions.values()))
+    console.print(f'{total} expressions, rules {", ".join(next(iter(prepared.plan.plugins.values())).rules)}, '
+                  f'tasks {", ".join(prepared.plan.tasks)}')
+    loaded = time.perf_counter() - start
+    out = make_folder(args.out, console)
+    outcome = run(prepared.plan, out, lambda work: track(work, description='images', console=console))
+    outcome.seconds['read data and weights'] = loaded
+    options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+    record = run_record(outcome, command=command, options=options, seed=args.seed, data=prepared.data,
+                        weights=prepared.weights, notes=prepared.notes, wall=time.perf_counter() - start)
+    results = read_results(write_results(out, outcome, record))
+    write_text(out / 'tables.md', document(results, 'Results'))
+    print('\n\n'.join(tables(results, SHOWN)))
+    print()
+    for note in prepared.notes:
+        print(f'note: {note}')
+    for what, n in record['counts'].items():
+        print(f'counted: {n} {what}')
+    print(f'{outcome.expressions} expressions on {outcome.images} images in {record["wall_seconds"]:.0f} s; '
+          f'all tables: {out / "tables.md"}')
+    return 0
+
+
+def make_folder(wanted: Path | None, console) -> Path:
+    """The run's folder; one that holds an earlier run is moved aside, not lost."""
+    out = wanted or Path('results') / datetime.datetime.now().strftime('%Y-%m-%d-%H%M%S')
+    try:
+        if out.is_dir() and any(out.iterdir()):
+            if not (out / 'predictions.jsonl').exists():
+                raise InputError(f'--out {out}: the folder holds other files; choose an empty or new one')
+            aside = next(p for i in range(1, 10**6) if not (p := out.with_name(f'{out.name}.{i}')).exists())
+            out.rename(aside)
+            console.print(f'{out} held an earlier run: it is now {aside}')
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f'--out {out}: cannot be made ({error.strerror}); choose another folder') from None
+    return out
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print('interrupted: the rows written so far are kept', file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        print(f'error: {error.filename or "disk"}: {error.strerror}; free some space or check permissions', file=sys.stderr)
+        sys.exit(2)

@@ -17,7 +17,9 @@ from harness.embedded.language.wording import STYLES, chance, choose, word
 __all__ = ['STYLES', 'Sentence', 'choose_referents', 'describe', 'holds', 'sentences_for']
 
 LOOK_ALIKES = ({'cup', 'bowl', 'vase'}, {'apple', 'orange'}, {'dog', 'cat', 'sheep'}, {'car', 'bus', 'truck'})
-PLACELESS_RELATIONS = ('next to', 'on', 'holding', 'held by')
+PLACELESS_RELATIONS = ('next to', 'on', 'in', 'holding', 'held by')
+CONTACTS = ('on', 'in', 'holding', 'held by')
+SIDES = ('left of', 'right of')
 ONE_COLOR = ('banana', 'orange')
 ATTEMPTS = 40
 NAMEABLE_AREA, NAMEABLE_PART = 70, 0.2
@@ -155,6 +157,8 @@ def _claim(view: View, target: int, habit: Habit, style: str, rng: np.random.Gen
     elif chance(rng, habit.size) and o.category != 'person' and logic['is'] != 'thing':
         if view.comparison_class(logic) > 1:
             logic['size'] = _true_of(view, target, logic, 'size', ('big', 'small'))
+    elif logic.get('relation', {}).get('name') in SIDES:
+        logic.pop('facing', None)
     elif chance(rng, habit.order):
         logic['order'] = _order(view, target, logic, rng)
     elif chance(rng, habit.place):
@@ -226,12 +230,12 @@ def _order(view: View, target: int, logic: dict[str, Any], rng: np.random.Genera
 def _add_relation(logic: dict[str, Any], view: View, target: int, style: str, rng: np.random.Generator,
                   depth: int = 0) -> bool:
     """Relate the target to an object that can itself be described; False if this draw finds none."""
-    names = PLACELESS_RELATIONS if style == 'refcoco+' else tuple(RELATIONS)
+    names = CONTACTS if depth else PLACELESS_RELATIONS if style == 'refcoco+' else tuple(RELATIONS)
     pairs = []
     for name in names:
         for other, o in enumerate(view.objects):
             if other != target and _nameable(o) and view.related(name, target, other):
-                pairs += [(name, other)] * (4 if name in ('holding', 'on', 'held by') else 2)
+                pairs += [(name, other)] * (6 if name in CONTACTS else 1 if name in SIDES else 3)
     if not pairs:
         return False
     name, other = choose(rng, pairs)

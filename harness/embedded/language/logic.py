@@ -46,6 +46,8 @@ SIZE_RATIO = 1.6
 """How many times larger the larger one's silhouette must be."""
 SEEN = 0.6
 """An object of which a smaller part is visible has pose, trousers and accessories that may be hidden."""
+DETAIL_PIXELS, GLASSES_PIXELS = 250, 1000
+"""So are those of one whose silhouette has fewer pixels than this; glasses need more."""
 
 Extension = tuple[int, int]
 
@@ -145,21 +147,21 @@ class View:
         return _same_color(self.objects[i].color, color)
 
     def _judge_lower(self, i: int, color: str) -> bool | None:
-        o = self.objects[i]
-        same = _same_color(o.lower_color, color)
-        return same if o.visible >= SEEN or o.category != 'person' else None
+        return _same_color(self.objects[i].lower_color, color) if self._shows(i) else None
 
     def _judge_pose(self, i: int, pose: str) -> bool | None:
-        o = self.objects[i]
-        return o.pose == pose if o.visible >= SEEN or not o.pose else None
+        return self.objects[i].pose == pose if self._shows(i) or not self.objects[i].pose else None
 
     def _judge_facing(self, i: int, facing: str) -> bool | None:
-        o = self.objects[i]
-        return o.facing == facing if o.visible >= SEEN or not o.facing else None
+        return self.objects[i].facing == facing if self._shows(i) or not self.objects[i].facing else None
 
     def _judge_accessory(self, i: int, accessory: str) -> bool | None:
-        o = self.objects[i]
-        return o.accessory == accessory if o.visible >= SEEN or o.accessory != accessory else None
+        pixels = GLASSES_PIXELS if accessory == 'glasses' else DETAIL_PIXELS
+        return self.objects[i].accessory == accessory if self._shows(i, pixels) else None
+
+    def _shows(self, i: int, pixels: float = DETAIL_PIXELS) -> bool:
+        """Whether one can see what an object does and wears."""
+        return self.objects[i].visible >= SEEN and self.size[i] >= pixels
 
     def _judge_place(self, i: int, place: str) -> bool | None:
         x, y = self.cx[i] / self.width, self.cy[i] / self.height
@@ -260,7 +262,11 @@ def _behind(v: View, a: int, b: int) -> bool | None:
 
 
 def _on(v: View, a: int, b: int) -> bool:
-    return v.objects[a].on == b and v.objects[b].category != 'person'
+    return v.objects[a].on == b and v.objects[b].category not in ('person', 'bowl')
+
+
+def _in(v: View, a: int, b: int) -> bool:
+    return v.objects[a].on == b and v.objects[b].category == 'bowl'
 
 
 def _holding(v: View, a: int, b: int) -> bool:
@@ -280,7 +286,7 @@ def _under(v: View, a: int, b: int) -> bool | None:
 
 RELATIONS = {
     'next to': _next_to, 'left of': _left_of, 'right of': _right_of, 'in front of': _in_front_of, 'behind': _behind,
-    'on': _on, 'holding': _holding, 'held by': _held_by, 'under': _under,
+    'on': _on, 'in': _in, 'holding': _holding, 'held by': _held_by, 'under': _under,
 }
 """Relation -> judgement of (view, figure, ground): True, False, or None where a person could doubt."""
 

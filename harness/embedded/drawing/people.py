@@ -34,6 +34,9 @@ def person(brush: Brush, look: Look, rng: np.random.Generator) -> None:
     _hand(brush, far_arm, skin)
     _legs(brush, look, hip, half, lower, skin, rng)
     _torso(brush, half, shoulder, hip, shirt, female)
+    if look.accessory == 'backpack' and not turn:
+        for side in (-0.6, 0.6):
+            brush.line([(side * half, shoulder), (side * half, shoulder + 0.2)], 0.025, (70, 60, 50))
     brush.line([(0, shoulder - 0.04), (0, shoulder + 0.01)], 0.05, scaled(skin, 0.85))
     if look.lower_color and female and not sitting:
         _skirt(brush, half, hip, lower, child)
@@ -69,12 +72,13 @@ def _legs(brush: Brush, look: Look, hip: float, half: float, lower: Color, skin:
     else:
         paths = [[(-side, hip), (-side * 1.05, 0.75), (-side * 1.15, 0.965)],
                  [(side, hip), (side * 1.05, 0.75), (side * 1.15, 0.965)]]
-    bare = look.kind in ('woman', 'girl') or look.kind == 'boy'
+    bare = look.kind != 'man'
     for path, tone in zip(paths, (0.86, 1.0), strict=True):
         trousers = scaled(lower, tone)
         if bare:
             brush.line(path, width * 0.78, scaled(skin, tone), outline=True)
-            brush.line([path[0], path[1]], width * 1.1, trousers, outline=True)
+            if look.kind == 'boy' or look.pose == 'sitting':
+                brush.line([path[0], path[1]], width * 1.1, trousers, outline=True)
         else:
             brush.line(path, width, trousers, outline=True)
         x, y = path[-1]

@@ -53,9 +53,12 @@ def bus(brush: Brush, look: Look, rng: np.random.Generator) -> None:
 def truck(brush: Brush, look: Look, rng: np.random.Generator) -> None:
     """A cab in front of a tall cargo box, about 2.3 long."""
     paint = shade(look.color, rng)
-    cargo = scaled(paint, 0.88) if rng.random() < 0.6 else shade('gray' if look.color == 'white' else 'white', rng)
+    cargo = scaled(paint, rng.choice([0.85, 1.0, 1.15]))
+    stripe = scaled(cargo, 1.6) if look.color != 'white' else (150, 140, 130)
     brush.fill([(-1.1, 0.74), (1.05, 0.74), (1.05, 0.86), (-1.1, 0.86)], (60, 60, 64))
     brush.fill([(-1.15, 0.03), (0.42, 0.03), (0.42, 0.76), (-1.15, 0.76)], cargo)
+    if rng.random() < 0.4:
+        brush.line([(-1.1, 0.4), (0.38, 0.4)], 0.09, stripe)
     for x in np.linspace(-0.9, 0.2, 6):
         brush.line([(x, 0.07), (x, 0.72)], 0.015, scaled(cargo, 0.8))
     brush.fill(smooth([(0.47, 0.84), (0.46, 0.5), (0.48, 0.24), (0.8, 0.22), (0.92, 0.28), (1.05, 0.52), (1.13, 0.58),

@@ -141,7 +141,7 @@ class _Placed:
     half_width: float = 0.0
     on: _Placed | None = None
     thing: str = ''
-    sprite: Sprite = field(default=_UNDRAWN, repr=False)
+    sprite: Sprite = field(default_factory=lambda: _UNDRAWN, repr=False)
 
 
 @dataclass

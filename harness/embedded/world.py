@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from harness.embedded.drawing import draw
 from harness.embedded.drawing.background import CLUTTER, SETTINGS, backdrop, clutter, table_top
-from harness.embedded.drawing.brush import SUPERSAMPLING, Sprite
+from harness.embedded.drawing.brush import SUPERSAMPLING, Sprite, lit
 from harness.embedded.drawing.furniture import CHAIR_SEAT
 from harness.embedded.drawing.look import Look
 from harness.embedded.drawing.people import GRIP, SEAT_HEIGHT
@@ -439,7 +439,7 @@ def _shadow(canvas: np.ndarray, item: _Placed) -> None:
     region = canvas[y0:max(top + 2 * ry, 0), x0:max(left + 2 * rx, 0)]
     if region.size:
         cut = patch[y0 - top:, x0 - left:][:region.shape[0], :region.shape[1]]
-        region[:] = cv2.multiply(region, cv2.merge([cut] * 3), dtype=cv2.CV_8U)
+        region[:] = lit(region, cut)
 
 
 def _photographed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from harness.embedded.drawing.brush import SUPERSAMPLING, Brush, Sprite, circle, smooth
+from harness.embedded.drawing.brush import SUPERSAMPLING, Brush, Sprite, circle, lit, smooth
 from harness.embedded.drawing.colors import Color, pick, scaled
 
 SETTINGS = ('meadow', 'street', 'beach', 'room', 'table')
@@ -24,7 +24,7 @@ def backdrop(setting: str, width: int, height: int, horizon: float, rng: np.rand
     canvas = np.zeros(size, np.uint8)
     light = np.ones(size[:2], np.float32)
     _PAINTERS[setting](canvas, light, round(horizon * SUPERSAMPLING), rng)
-    return cv2.multiply(canvas, cv2.merge([light] * 3), dtype=cv2.CV_8U)
+    return lit(canvas, light)
 
 
 def table_top(width: int, height: int, edge: float, rng: np.random.Generator) -> Sprite:
@@ -66,7 +66,7 @@ def table_top(width: int, height: int, edge: float, rng: np.random.Generator) ->
             cv2.fillPoly(canvas, [_ints(corners)], tone)
             cv2.polylines(canvas, [_ints(corners)], True, scaled(tone, 0.7), 2)
     light[y:] *= np.linspace(0.88, 1.08, h - y, dtype=np.float32)[:, None]
-    canvas = cv2.multiply(canvas, cv2.merge([light] * 3), dtype=cv2.CV_8U)
+    canvas = lit(canvas, light)
     alpha = np.zeros((h, w), np.uint8)
     cv2.fillPoly(alpha, [_ints(outline)], 255)
     half = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA)

@@ -144,9 +144,17 @@ class Brush:
         noise = _GRAIN[row:row + 256, column:column + 256]
         noise = np.tile(noise, (-(-light.shape[0] // 256), -(-light.shape[1] // 256)))
         light += grain * noise[:light.shape[0], :light.shape[1]]
-        bgr = cv2.multiply(padded[..., :3], cv2.merge([light] * 3), dtype=cv2.CV_8U)
+        bgr = lit(np.ascontiguousarray(padded[..., :3]), light)
         half = cv2.resize(alpha, (alpha.shape[1] // 2, alpha.shape[0] // 2), interpolation=cv2.INTER_AREA)
         return Sprite(bgr, alpha, half >= 128, ((left - base[0]) // 2, (top - base[1]) // 2))
+
+
+def lit(bgr: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """A picture (h, w, 3) uint8 times its light (h, w) float32 in 0..2, in steps of 1/128.
+
+    In bytes because OpenCV multiplies bytes some twenty times as fast as bytes with floats.
+    """
+    return cv2.multiply(bgr, cv2.merge([cv2.convertScaleAbs(light, alpha=128)] * 3), scale=1 / 128)
 
 
 def _light(alpha: np.ndarray, volume: float) -> np.ndarray:

@@ -124,7 +124,9 @@ def _cat_head(brush: Brush, x: float, y: float, size: float, fur: Color, stripe:
 def sheep(brush: Brush, look: Look, rng: np.random.Generator) -> None:
     """A woolly sheep: a cloud of curls on thin legs, a bare face with ears to the sides."""
     wool = shade(look.color, rng)
-    face = pick([(45, 40, 40), (215, 180, 150)], rng) if look.color in ('white', 'gray') else pick([(60, 50, 46)], rng)
+    faces = {'white': [(45, 40, 40), (215, 180, 150)], 'gray': [(45, 40, 40), (215, 180, 150)], 'black': [(92, 82, 76)]}
+    face = pick(faces.get(look.color, [(60, 50, 46)]), rng)
+    curl = scaled(wool, 0.78 if look.color != 'black' else 1.25)
     lying = look.pose == 'lying'
     low = 0.2 if lying else 0.0
     if not lying:
@@ -138,7 +140,7 @@ def sheep(brush: Brush, look: Look, rng: np.random.Generator) -> None:
         brush.ellipse(x, y, 0.13, 0.12, wool)
     brush.ellipse(-0.08, 0.5 + low, width + 0.02, height + 0.03, wool, outline=False)
     for x, y in rng.uniform((-0.5, 0.33 + low), (0.32, 0.68 + low), (16, 2)):
-        brush.line(circle(x, y, 0.06, 0.05)[8:22], 0.018, scaled(wool, 0.78))
+        brush.line(circle(x, y, 0.06, 0.05)[8:22], 0.018, curl)
     if lying:
         brush.limb([(0.2, 0.93), (0.45, 0.95)], 0.07, face)
     brush.ellipse(-0.6, 0.45 + low, 0.07, 0.09, wool)

@@ -9,9 +9,9 @@ from harness.embedded.drawing.colors import Color, pick, scaled
 
 SETTINGS = ('meadow', 'street', 'beach', 'room', 'table')
 #: clutter that may stand in each setting, nearer to the viewer than what it hides
-CLUTTER = {'meadow': ('bush', 'stone', 'stone', 'tuft', 'tuft', 'post'), 'street': ('cone', 'post', 'box', 'stone'),
-           'beach': ('stone', 'tuft', 'stone', 'box'), 'room': ('box', 'cushion', 'box'),
-           'table': ('box', 'book', 'book')}
+CLUTTER = {'meadow': ('bush', 'stone', 'ball', 'tuft', 'tuft', 'post'), 'street': ('cone', 'post', 'box', 'cone'),
+           'beach': ('stone', 'tuft', 'ball', 'bucket'), 'room': ('box', 'cushion', 'ball', 'lamp'),
+           'table': ('book', 'book', 'loaf', 'candle')}
 
 WALLS = [(226, 214, 190), (190, 210, 222), (214, 196, 200), (196, 214, 188), (222, 222, 218), (176, 160, 140),
          (150, 170, 186)]
@@ -99,6 +99,28 @@ def clutter(name: str, height: float, rng: np.random.Generator) -> Sprite:
         brush.blob([(-0.75, 0.42), (0, 0.3), (0.75, 0.42), (0.78, 0.92), (0, 1.0), (-0.78, 0.92)], cloth)
         brush.line([(-0.6, 0.5), (0, 0.66), (0.6, 0.5)], 0.03, scaled(cloth, 0.7))
         brush.ellipse(0, 0.66, 0.06, 0.05, scaled(cloth, 0.6))
+    elif name == 'ball':
+        skin = pick([(60, 130, 190), (225, 225, 225), (180, 60, 120)], rng)
+        brush.ellipse(0, 0.55, 0.45, 0.45, skin)
+        for turn in (-50, 10, 70):
+            brush.ellipse(0, 0.55, 0.43, 0.13, scaled(skin, 0.7 if turn != 10 else 1.4), turn, outline=False)
+    elif name == 'bucket':
+        brush.line(smooth([(-0.4, 0.35), (0, -0.1), (0.4, 0.35)], closed=False), 0.05, (90, 90, 96))
+        brush.fill([(-0.45, 0.3), (0.45, 0.3), (0.32, 1), (-0.32, 1)], pick([(70, 150, 140), (200, 80, 120)], rng))
+        brush.ellipse(0, 0.3, 0.45, 0.1, (80, 80, 84))
+    elif name == 'lamp':
+        brush.line([(0, -0.3), (0, 0.95)], 0.06, (60, 60, 64), outline=True)
+        brush.ellipse(0, 0.97, 0.25, 0.06, (60, 60, 64))
+        brush.fill([(-0.18, -0.4), (0.18, -0.4), (0.34, 0.1), (-0.34, 0.1)], (170, 226, 244))
+    elif name == 'loaf':
+        brush.blob([(-0.9, 0.75), (-0.6, 0.45), (0.0, 0.38), (0.6, 0.45), (0.9, 0.75), (0.7, 0.98), (-0.7, 0.98)],
+                   pick([(190, 130, 70), (160, 104, 60)], rng))
+        for x in (-0.45, 0.0, 0.45):
+            brush.line([(x - 0.1, 0.72), (x + 0.12, 0.5)], 0.06, (150, 195, 228))
+    elif name == 'candle':
+        brush.fill([(-0.12, 0.25), (0.12, 0.25), (0.12, 0.9), (-0.12, 0.9)], (205, 232, 240))
+        brush.ellipse(0, 0.93, 0.3, 0.07, (120, 124, 128))
+        brush.blob([(0, -0.05), (0.07, 0.12), (0, 0.22), (-0.07, 0.12)], (70, 190, 250), outline=False)
     elif name == 'book':
         brush.fill([(-0.9, 0.75), (0.9, 0.75), (0.9, 1), (-0.9, 1)], pick([(120, 40, 50), (40, 70, 90)], rng))
         brush.fill([(-0.7, 0.5), (0.8, 0.5), (0.8, 0.75), (-0.7, 0.75)], pick([(60, 100, 80), (190, 180, 150)], rng))

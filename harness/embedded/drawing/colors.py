@@ -11,13 +11,19 @@ NAMED = {
     'orange': (240, 128, 25), 'purple': (122, 55, 160), 'pink': (244, 150, 188), 'white': (238, 238, 234),
     'black': (40, 40, 45), 'gray': (138, 140, 144), 'brown': (122, 76, 42),
 }
+#: how much darker and lighter a shade may be and still have its name
+_RANGE = {'brown': (0.8, 1.2), 'blue': (0.75, 1.25), 'green': (0.75, 1.2), 'gray': (0.85, 1.15), 'red': (0.85, 1.1),
+          'purple': (0.85, 1.2)}
 SKIN = [(250, 215, 190), (236, 190, 158), (205, 150, 112), (160, 108, 74), (108, 70, 48)]
 HAIR = [(30, 26, 26), (72, 46, 28), (120, 78, 42), (222, 188, 110), (168, 80, 36), (165, 165, 168)]
 
 
 def shade(name: str, rng: np.random.Generator) -> Color:
     """A BGR colour (floats, 0..255) that a person would call `name`."""
-    return vary(NAMED[name], rng, 5 if name in ('white', 'black', 'gray') else 12)
+    darkest, lightest = _RANGE.get(name, (1.0, 1.0))
+    factor = rng.uniform(darkest, lightest)
+    red, green, blue = NAMED[name]
+    return vary((red * factor, green * factor, blue * factor), rng, 5 if name in ('white', 'black', 'gray') else 12)
 
 
 def pick(shades: list[tuple[int, int, int]], rng: np.random.Generator) -> Color:
@@ -25,9 +31,9 @@ def pick(shades: list[tuple[int, int, int]], rng: np.random.Generator) -> Color:
     return vary(shades[rng.integers(len(shades))], rng, 8)
 
 
-def vary(rgb: tuple[int, int, int], rng: np.random.Generator, amount: float) -> Color:
+def vary(rgb: Color, rng: np.random.Generator, amount: float) -> Color:
     """An RGB colour made slightly brighter or darker and warmer or colder; returns BGR."""
-    varied = np.array(rgb[::-1], float) * rng.uniform(0.93, 1.07) + rng.uniform(-amount, amount, 3)
+    varied = np.array(rgb[::-1]) * rng.uniform(0.93, 1.07) + rng.uniform(-amount, amount, 3)
     blue, green, red = np.clip(varied, 0, 255)
     return float(blue), float(green), float(red)
 

@@ -5,7 +5,6 @@
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -48,7 +47,8 @@ def text(record: Any, key: str, where: str) -> str:
     value = required(record, key, where)
     if not isinstance(value, str):
         raise InputError(f'{where}: {key!r} must be text, not {kind(value)}')
-    return str(value)
+    _valid_unicode(value, key, where)
+    return value
 
 
 def name(record: Any, key: str, where: str) -> str:
@@ -70,6 +70,7 @@ def words(record: Any, key: str, where: str) -> tuple[str, ...]:
     values = items(record, key, where)
     if not all(isinstance(word, str) for word in values):
         raise InputError(f'{where}: {key!r} must be a list of words')
+    _valid_unicode(''.join(values), key, where)
     return tuple(values)
 
 
@@ -110,6 +111,7 @@ def unique(values: Iterable[Any], what: str, where: str) -> None:
         seen.add(value)
 
 
-def finite(value: Any) -> bool:
-    """Whether a value is a number that is neither NaN nor infinite."""
-    return isinstance(value, _NUMBERS) and not isinstance(value, bool) and math.isfinite(value)
+def _valid_unicode(value: str, key: str, where: str) -> None:
+    """Refuse halves of signs, which JSON and pickles can hold and no file or terminal can be given."""
+    if not value.isascii() and any('\ud800' <= sign <= '\udfff' for sign in value):
+        raise InputError(f'{where}: {key!r} is not valid Unicode')

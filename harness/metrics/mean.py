@@ -15,7 +15,7 @@ Results = dict[str, tuple[float | None, int]]
 class Mean:
     """Mean over the rows for which :meth:`of` has a value.
 
-    Subclasses give ``names`` (one), ``task`` (``'recall'``, ``'rec'`` or ``'res'``), ``scale`` (100 for percent) and ``of``.
+    Subclasses give ``names`` (one), ``task``, ``scale`` (100 for percent) and ``of``.
     """
 
     names: ClassVar[tuple[str, ...]]

@@ -6,6 +6,7 @@ has ``mask_intersection`` 0 and the referent's area as ``mask_union``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 from harness.metrics.mean import Results, Row
 from harness.registry import METRICS
 

@@ -104,8 +104,8 @@ class Grounding(NamedTuple):
 class ImageFirstEncoder(nn.Module):
     """Difference 1: the image is step 0 of the recurrent network, and a word is [learned; pretrained].
 
-    The image's output is dropped, but the last states include it. Source: CM-A-E, Section 3.2;
-    ``lib/layers/lang_encoder.py: RNNEncoderImgGlove``. The pretrained half is fine-tuned, as there.
+    The image's output is dropped, but the last states include it. The pretrained half is fine-tuned, as in the source:
+    ``lib/layers/lang_encoder.py: RNNEncoderImgGlove``.
     """
 
     def __init__(self, opt: dict) -> None:
@@ -132,7 +132,7 @@ class ImageFirstEncoder(nn.Module):
 class LocationAttention(nn.Module):
     """Difference 2: attention over the box's own place and its five same-category neighbours, absent ones included.
 
-    Source: CM-A-E, Section 3.2; ``lib/layers/visual_encoder.py: LocationEncoderAtt``.
+    Source: ``lib/layers/visual_encoder.py: LocationEncoderAtt``.
     """
 
     def __init__(self, opt: dict) -> None:
@@ -156,17 +156,17 @@ class LocationAttention(nn.Module):
     def attend(self, slots: Slots, phrases: Tensor, row_place: Tensor, row_sentence: Tensor) -> tuple[Tensor, Tensor]:
         """Once a row: attended feature (n, joint) and attention (n, 6)."""
         phrases = self.phrase_normalizer(phrases)
-        halves = slots.attention_half[row_place]
+        halves = slots.attention_half.index_select(0, row_place)
         own = self.attn_subj(halves[:, :1], self.attn_subj.phrase_half(phrases)[row_sentence])
         others = self.attn_obj(halves[:, 1:], self.attn_obj.phrase_half(phrases)[row_sentence])
         attention = torch.cat([own, others], 1).softmax(1)
-        return torch.bmm(attention[:, None], slots.features[row_place]).squeeze(1), attention
+        return torch.bmm(attention[:, None], slots.features.index_select(0, row_place)).squeeze(1), attention
 
 
 class RelationAttention(nn.Module):
     """Difference 3: attention over the five context slots, empty ones included.
 
-    Source: CM-A-E, Section 3.2; ``lib/layers/visual_encoder.py: RelationEncoderAtt``.
+    Source: ``lib/layers/visual_encoder.py: RelationEncoderAtt``.
     """
 
     def __init__(self, opt: dict) -> None:
@@ -192,8 +192,8 @@ class RelationAttention(nn.Module):
     def attend(self, slots: Slots, phrases: Tensor, row_place: Tensor, row_sentence: Tensor) -> tuple[Tensor, Tensor]:
         """Once a row: attended feature (n, joint) and attention (n, 5)."""
         said = self.attn_fuse.phrase_half(self.phrase_normalizer(phrases))
-        attention = self.attn_fuse(slots.attention_half[row_place], said[row_sentence]).softmax(1)
-        return torch.bmm(attention[:, None], slots.features[row_place]).squeeze(1), attention
+        attention = self.attn_fuse(slots.attention_half.index_select(0, row_place), said[row_sentence]).softmax(1)
+        return torch.bmm(attention[:, None], slots.features.index_select(0, row_place)).squeeze(1), attention
 
 
 class CMAE(nn.Module):
@@ -262,10 +262,11 @@ class CMAE(nn.Module):
         """Once a place: location slots (p, 6, joint) and relation slots (p, 5, joint)."""
         return self.loc_encoder.encode(places.lfeats, places.dif_lfeats), self.rel_encoder.encode(places)
 
-    def attend(self, sentences: Sentences, cells: SubjectCells, slots: tuple[Slots, Slots], rows: Rows) -> Attended:
-        """Once a row: what each module sees, given its phrase."""
+    def attend(self, sentences: Sentences, cells: SubjectCells, slots: tuple[Slots, Slots], rows: Rows,
+               blank: Tensor | None = None) -> Attended:
+        """Once a row: what each module sees, given its phrase; ``blank`` as in :meth:`SubjectEncoder.attend`."""
         subject, location, relation = sentences.phrases
-        attended = (self.sub_encoder.attend(cells, subject, rows.box, rows.sentence),
+        attended = (self.sub_encoder.attend(cells, subject, rows.box, rows.sentence, blank),
                     self.loc_encoder.attend(slots[0], location, rows.place, rows.sentence),
                     self.rel_encoder.attend(slots[1], relation, rows.place, rows.sentence))
         features, attention = zip(*attended, strict=True)

@@ -48,7 +48,7 @@ def run_recurrent(rnn: nn.RNNBase, steps: Tensor, lengths: Tensor) -> tuple[Tens
 class PhraseAttention(nn.Module):
     """Which words a module listens to, and the phrase that they make.
 
-    Source: MAttNet, Eq. 2 (Section 3.1); ``lib/layers/lang_encoder.py: PhraseAttention``. The phrase is the weighted
+    Source: MAttNet, Section 3.1; ``lib/layers/lang_encoder.py: PhraseAttention``. The phrase is the weighted
     sum of the word embeddings that went into the LSTM, not of its outputs. The original's softmax over all positions,
     zeroed at padding and renormalised, equals the softmax over the words that is taken here.
     """

@@ -64,7 +64,7 @@ class SubjectCells(NamedTuple):
 class SubjectEncoder(nn.Module):
     """The subject: attributes, and attention over the 7×7 cells of a box given the phrase.
 
-    Source: MAttNet, Section 3.2.1 (Eqs. 4 to 6); ``lib/layers/visual_encoder.py: SubjectEncoder``.
+    Source: MAttNet, Section 3.2.1; ``lib/layers/visual_encoder.py: SubjectEncoder``.
     """
 
     def __init__(self, opt: dict) -> None:
@@ -89,9 +89,39 @@ class SubjectEncoder(nn.Module):
         features = torch.cat([fc7, self.att_normalizer(fused)], 2)
         return SubjectCells(features, self.attn_fuse.visual_half(features), att_scores)
 
-    def attend(self, cells: SubjectCells, phrases: Tensor, row_box: Tensor,
-               row_sentence: Tensor) -> tuple[Tensor, Tensor]:
-        """Once a row: attended feature ``(n, fc7 + joint)`` and attention ``(n, 49)`` for ``phrases`` (s, word)."""
+    def attend(self, cells: SubjectCells, phrases: Tensor, row_box: Tensor, row_sentence: Tensor,
+               blank: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Once a row: attended feature ``(n, fc7 + joint)`` and attention ``(n, 49)`` for ``phrases`` (s, word).
+
+        ``blank`` (n, 49) marks cells that the row sees as zeros; the last box of ``cells`` must then be all zeros, for
+        its cells stand for them.
+        """
         said = self.attn_fuse.phrase_half(self.phrase_normalizer(phrases))
-        attention = self.attn_fuse(cells.attention_half[row_box], said[row_sentence]).softmax(1)
-        return torch.bmm(attention[:, None], cells.features[row_box]).squeeze(1), attention
+        halves = cells.attention_half.index_select(0, row_box)
+        if blank is not None:
+            halves = torch.where(blank[:, :, None], cells.attention_half[-1], halves)
+        attention = self.attn_fuse(halves, said.index_select(0, row_sentence)).softmax(1)
+        if blank is None:
+            return weighted_sum(attention, cells.features, row_box), attention
+        seen = weighted_sum(attention.masked_fill(blank, 0), cells.features, row_box)
+        return seen + attention.masked_fill(~blank, 0) @ cells.features[-1], attention
+
+
+def weighted_sum(weights: Tensor, features: Tensor, row_box: Tensor) -> Tensor:
+    """``weights`` (n, c) times ``features`` (b, c, d) of each row's box: (n, d).
+
+    A box's rows are multiplied together, so that its features are read in place and not copied for each row.
+    """
+    turn = _turn(row_box)
+    by_box = weights.new_zeros(len(features), int(turn.max()) + 1 if len(turn) else 1, weights.shape[1])
+    by_box = by_box.index_put((row_box, turn), weights)
+    return torch.bmm(by_box, features)[row_box, turn]
+
+
+def _turn(owner: Tensor) -> Tensor:
+    """How many rows before it have the same owner: for owners 3, 5, 3, 3 it is 0, 0, 1, 2."""
+    order = owner.argsort(stable=True)
+    ordered = owner[order]
+    position = torch.arange(len(owner), device=owner.device)
+    first = torch.searchsorted(ordered, ordered)
+    return torch.empty_like(position).scatter(0, order, position - first)

@@ -1,0 +1,67 @@
+"""What MAttNet and CM-A-E are trained for: right pairs ranked over wrong ones, and attributes.
+
+Scores of N right pairs are compared with the scores of what was put in their place, ``(N,)`` against ``(N,)``.
+"""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def hinge(right: Tensor, wrong: Tensor, margin: float) -> Tensor:
+    """The mean over pairs of ``max(0, margin + wrong − right)``."""
+    return F.relu(margin + wrong - right).mean()
+
+
+def max_margin(right: Tensor, other_box: Tensor, other_sentence: Tensor, *, margin: float = 0.1,
+               visual_rank_weight: float = 1.0, lang_rank_weight: float = 1.0) -> Tensor:
+    """A pair over the same sentence with another box, and over the same box with another sentence.
+
+    Source: MAttNet, Section 3.3; ``lib/crits/max_margin_crit.py: MaxMarginCriterion``.
+    """
+    return (visual_rank_weight * hinge(right, other_box, margin)
+            + lang_rank_weight * hinge(right, other_sentence, margin))
+
+
+def max_margin_erase(right: Tensor, other_box: Tensor, other_sentence: Tensor,
+                     word_erased: tuple[Tensor, Tensor], sight_erased: tuple[Tensor, Tensor], *, margin: float = 0.1,
+                     erase_margin: float = 0.1, visual_rank_weight: float = 1.0, lang_rank_weight: float = 1.0,
+                     erase_lang_weight: float = 1.0, erase_allvisual_weight: float = 1.0) -> Tensor:
+    """:func:`max_margin`, and the same two rankings with the most telling part of what is given taken away.
+
+    Args:
+        word_erased: the sentence without a word, with its box and with another box.
+        sight_erased: the box without a part, with its sentence and with another sentence.
+
+    Source: ``lib/crits/max_margin_crit.py: MaxMarginEraseCriterion``; weights and margins as in
+    ``experiments/scripts/train_erase.sh`` and ``tools/opt.py`` of ChopinSharp/CM-Erase-REG.
+    """
+    ranked = max_margin(right, other_box, other_sentence, margin=margin, visual_rank_weight=visual_rank_weight,
+                        lang_rank_weight=lang_rank_weight)
+    return (ranked + erase_lang_weight * hinge(*word_erased, erase_margin)
+            + erase_allvisual_weight * hinge(*sight_erased, erase_margin))
+
+
+def attribute_weights(counts: Tensor, scale: float = 10.0) -> Tensor:
+    """A weight for each attribute from how often it is used: 1/√count, stretched to 1 (most used) … ``scale``.
+
+    ``(A,)`` counts over 0 to ``(A,)``. Source: ``lib/loaders/gt_mrcn_loader.py: get_attribute_weights``; equal counts,
+    which it divides by zero for, weigh 1.
+    """
+    weights = counts.double() ** -0.5
+    if len(weights) == 0 or weights.max() == weights.min():
+        return torch.ones(len(counts))
+    stretched = (weights - weights.min()) / (weights.max() - weights.min())
+    return (stretched * (scale - 1) + 1).float()
+
+
+def attribute_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Weighted binary cross entropy over the boxes that have an attribute at all; 0 where none has.
+
+    ``logits`` and ``labels`` (n, A), ``weights`` (A,). Source: MAttNet, Section 3.2.1; ``tools/train.py: lossFun``.
+    """
+    named = labels.sum(1) > 0
+    if not named.any():
+        return logits.sum() * 0
+    return F.binary_cross_entropy_with_logits(logits[named], labels[named], weight=weights)

@@ -24,6 +24,7 @@ from harness.errors import InputError
 
 SHIPPED = Path(__file__).parent / 'embedded' / 'weights' / 'glove-6b-100d.safetensors'
 UNKNOWN = '<unk>'
+PUBLISHED_GAMMA = {'glove.840B.300d': 0.4}  # Ref-NMS, "Implementation Details"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,18 +112,19 @@ def _read_text(path: Path, wanted: Collection[str] | None) -> WordVectors:
     with open(path, 'rb') as lines:
         for number, line in enumerate(lines, 1):
             try:
-                word, _, numbers = line.decode().rstrip('\n').partition(' ')
-                dimensions = dimensions or numbers.count(' ') + 1
-                if not numbers or numbers.count(' ') + 1 != dimensions:
+                spelling, _, numbers = line.rstrip(b'\n').partition(b' ')
+                dimensions = dimensions or numbers.count(b' ') + 1
+                if not numbers or numbers.count(b' ') + 1 != dimensions:
                     raise ValueError(f'expected a word and {dimensions} numbers with single spaces between')
+                word = spelling.decode()
                 if (wanted is None or word in wanted) and word not in rows:
-                    rows[word] = np.array(numbers.split(' '), dtype=np.float32)
+                    rows[word] = np.array(numbers.split(b' '), dtype=np.float32)
             except ValueError as error:
                 raise InputError(f'{path}, line {number}: not GloVe text: {error}') from error
     if not dimensions:
         raise InputError(f'{path}: no word vectors in it; expected GloVe text, one word a line')
     vectors = np.stack(list(rows.values())) if rows else np.zeros((0, dimensions), np.float32)
-    return WordVectors(path.stem, tuple(rows), torch.from_numpy(vectors))
+    return WordVectors(path.stem, tuple(rows), torch.from_numpy(vectors), PUBLISHED_GAMMA.get(path.stem))
 
 
 def _read_npz(path: Path, wanted: Collection[str] | None) -> WordVectors:
@@ -146,7 +148,8 @@ def _read_shipped(path: Path, wanted: Collection[str] | None) -> WordVectors:
             vectors = file.get_tensor('vectors').float()
             if not isinstance(words, list) or vectors.dim() != 2 or len(words) != len(vectors):
                 raise ValueError('words and vectors differ in number')
-            return _checked(path, metadata['name'], words, vectors, wanted, gamma and float(gamma))
+            return _checked(path, metadata['name'], words, vectors, wanted,
+                            None if gamma is None else float(gamma))
         except (KeyError, ValueError) as error:
             raise InputError(f'{path}: not word vectors as `python -m harness.vectors subset` writes them: '
                              f'{error}') from error
@@ -201,7 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         'dimensions, rounded to float16',
                  licence='Public Domain Dedication and License v1.0',
                  command=f'python -m harness.vectors subset {options.source.name} {options.out.name} '
-                         f'--top {options.top}')
+                         f'--top {options.top} --name {options.name} --gamma {options.gamma} '
+                         f'--also {" ".join(options.also)}')
     print(f'{options.out}: {len(words)} words')
 
 

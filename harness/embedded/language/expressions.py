@@ -20,6 +20,7 @@ LOOK_ALIKES = ({'cup', 'bowl', 'vase'}, {'apple', 'orange'}, {'dog', 'cat', 'she
 PLACELESS_RELATIONS = ('next to', 'on', 'in', 'holding', 'held by')
 CONTACTS = ('on', 'in', 'holding', 'held by')
 SIDES = ('left of', 'right of')
+RELATION_WEIGHTS = {'next to': 8, 'in front of': 2, 'behind': 2, 'left of': 1, 'right of': 1, 'under': 3}
 ONE_COLOR = ('banana', 'orange')
 ATTEMPTS = 40
 NAMEABLE_AREA, NAMEABLE_PART = 70, 0.2
@@ -59,18 +60,19 @@ class Habit:
     pose: float
     facing: float
     size: float
+    person_relation: float
     relation: float
     general: float
     nameless: float
 
 
 HABITS = {
-    'refcoco': Habit(order=0.36, place=0.22, color=0.24, shirt=0.30, lower=0.03, accessory=0.06, pose=0.08, facing=0.02,
-                     size=0.07, relation=0.06, general=0.25, nameless=0.12),
-    'refcoco+': Habit(order=0, place=0, color=0.50, shirt=0.55, lower=0.12, accessory=0.20, pose=0.18, facing=0,
-                      size=0.20, relation=0.10, general=0.25, nameless=0.08),
-    'refcocog': Habit(order=0.07, place=0.07, color=0.55, shirt=0.60, lower=0.22, accessory=0.30, pose=0.35, facing=0.07,
-                      size=0.18, relation=0.55, general=0.08, nameless=0.0),
+    'refcoco': Habit(order=0.36, place=0.25, color=0.32, shirt=0.30, lower=0.04, accessory=0.07, pose=0.10, facing=0.03,
+                     size=0.08, person_relation=0.05, relation=0.22, general=0.25, nameless=0.10),
+    'refcoco+': Habit(order=0, place=0, color=0.60, shirt=0.55, lower=0.07, accessory=0.12, pose=0.15, facing=0,
+                      size=0.25, person_relation=0.06, relation=0.75, general=0.25, nameless=0.11),
+    'refcocog': Habit(order=0.03, place=0.03, color=0.60, shirt=0.65, lower=0.20, accessory=0.30, pose=0.35, facing=0.04,
+                      size=0.15, person_relation=0.42, relation=0.88, general=0.08, nameless=0.0),
 }
 
 
@@ -148,20 +150,19 @@ def _claim(view: View, target: int, habit: Habit, style: str, rng: np.random.Gen
     o = view.objects[target]
     logic: dict[str, Any] = {'is': _concept(o, habit, rng)}
     _add_looks(logic, o, habit, style, rng)
-    if style == 'refcocog' and chance(rng, habit.relation) and not _add_relation(logic, view, target, style, rng):
-        return None
-    if style != 'refcocog' and chance(rng, habit.relation):
-        logic = {'is': logic['is'], **({'color': logic['color']} if 'color' in logic and chance(rng, 0.5) else {})}
+    if chance(rng, habit.person_relation if o.category == 'person' else habit.relation):
+        if style != 'refcocog':  # short sentences leave out some of what they could say
+            logic = {name: value for name, value in logic.items() if name == 'is' or chance(rng, 0.5)}
         if not _add_relation(logic, view, target, style, rng):
             return None
-    elif chance(rng, habit.size) and o.category != 'person' and logic['is'] != 'thing':
+    if 'relation' in logic and (style != 'refcocog' or 'facing' in logic or logic['relation']['name'] in SIDES):
+        return logic
+    if chance(rng, habit.size) and o.category != 'person' and logic['is'] != 'thing':
         if view.comparison_class(logic) > 1:
             logic['size'] = _true_of(view, target, logic, 'size', ('big', 'small'))
-    elif logic.get('relation', {}).get('name') in SIDES:
-        logic.pop('facing', None)
     elif chance(rng, habit.order):
         logic['order'] = _order(view, target, logic, rng)
-    elif chance(rng, habit.place):
+    elif 'relation' not in logic and chance(rng, habit.place):
         logic['place'] = _true_of(view, target, logic, 'place',
                                   ('top left', 'top right', 'bottom left', 'bottom right')
                                   if chance(rng, 0.15) else ('left', 'right', 'middle')
@@ -232,10 +233,9 @@ def _add_relation(logic: dict[str, Any], view: View, target: int, style: str, rn
     """Relate the target to an object that can itself be described; False if this draw finds none."""
     names = CONTACTS if depth else PLACELESS_RELATIONS if style == 'refcoco+' else tuple(RELATIONS)
     pairs = []
-    for name in names:
-        for other, o in enumerate(view.objects):
-            if other != target and _nameable(o) and view.related(name, target, other):
-                pairs += [(name, other)] * (6 if name in CONTACTS else 1 if name in SIDES else 3)
+    for name, other in view.relations(target):
+        if name in names and _nameable(view.objects[other]):
+            pairs += [(name, other)] * RELATION_WEIGHTS.get(name, 6)
     if not pairs:
         return False
     name, other = choose(rng, pairs)

@@ -64,7 +64,7 @@ class View:
         self.objects = objects
         self.width, self.height = float(width), float(height)
         self.everything = (1 << len(objects)) - 1
-        self._memo: dict[Any, Extension] = {}
+        self._memo: dict[Any, Any] = {}
         boxes = [tuple(map(float, o.xywh)) for o in objects]
         self.left = [x for x, _, _, _ in boxes]
         self.right = [x + w for x, _, w, _ in boxes]
@@ -107,6 +107,13 @@ class View:
     def related(self, name: str, a: int, b: int) -> bool:
         """Whether object ``a`` clearly stands in a relation to object ``b``."""
         return bool(self._related(name, b)[0] >> a & 1)
+
+    def relations(self, a: int) -> list[tuple[str, int]]:
+        """All (relation, other object) in which object ``a`` clearly stands."""
+        if ('relations', a) not in self._memo:
+            self._memo['relations', a] = [(name, b) for name in RELATIONS for b in range(len(self.objects))
+                                          if a != b and self.related(name, a, b)]
+        return self._memo['relations', a]
 
     def _described(self, logic: dict[str, Any]) -> Extension:
         yes = maybe = self.everything

@@ -17,22 +17,23 @@ T = TypeVar('T')
 STYLES = ('refcoco', 'refcoco+', 'refcocog')
 
 NOUNS: dict[str, tuple[str, ...]] = {
-    'man': ('man', 'man', 'guy', 'guy', 'dude', 'gentleman'), 'woman': ('woman', 'woman', 'lady', 'lady'),
+    'man': ('man', 'man', 'man', 'guy', 'guy', 'guy', 'dude', 'gentleman', 'fellow'), 'woman': ('woman', 'woman', 'lady', 'lady'),
     'boy': ('boy', 'boy', 'little boy', 'young boy'), 'girl': ('girl', 'girl', 'little girl', 'young girl'),
-    'male': ('male',), 'female': ('female',), 'child': ('kid', 'kid', 'child', 'little kid'),
-    'person': ('person',), 'dog': ('dog',), 'puppy': ('puppy', 'puppy', 'pup', 'baby dog'),
-    'cat': ('cat', 'cat', 'cat', 'kitty'), 'kitten': ('kitten', 'kitten', 'baby cat'), 'sheep': ('sheep',),
-    'lamb': ('lamb', 'lamb', 'baby sheep'), 'animal': ('animal',), 'car': ('car',), 'bus': ('bus',),
+    'male': ('male',), 'female': ('female',), 'child': ('kid', 'kid', 'kid', 'child', 'child', 'little kid', 'youngster'),
+    'person': ('person',), 'dog': ('dog',) * 6 + ('doggy', 'pooch'), 'puppy': ('puppy', 'puppy', 'pup', 'baby dog'),
+    'cat': ('cat',) * 5 + ('kitty', 'kitty', 'feline'), 'kitten': ('kitten', 'kitten', 'baby cat'), 'sheep': ('sheep',),
+    'lamb': ('lamb', 'lamb', 'baby sheep'), 'animal': ('animal',), 'car': ('car',) * 8 + ('automobile',), 'bus': ('bus',),
     'truck': ('truck',), 'vehicle': ('vehicle',), 'banana': ('banana',), 'apple': ('apple',), 'orange': ('orange',),
-    'fruit': ('fruit', 'piece of fruit'), 'umbrella': ('umbrella',), 'bottle': ('bottle',),
-    'cup': ('cup', 'cup', 'mug'), 'bowl': ('bowl', 'bowl', 'dish'), 'chair': ('chair', 'chair', 'seat'),
-    'potted plant': ('plant', 'plant', 'potted plant'), 'vase': ('vase',),
-    'teddy bear': ('teddy bear', 'teddy', 'bear', 'stuffed bear', 'stuffed animal'),
+    'fruit': ('fruit', 'piece of fruit'), 'umbrella': ('umbrella',) * 6 + ('parasol',), 'bottle': ('bottle',),
+    'cup': ('cup', 'cup', 'cup', 'mug', 'mug', 'coffee cup'), 'bowl': ('bowl', 'bowl', 'dish'), 'chair': ('chair', 'chair', 'seat'),
+    'potted plant': ('plant', 'plant', 'plant', 'potted plant', 'potted plant', 'house plant'), 'vase': ('vase',),
+    'teddy bear': ('teddy bear', 'teddy bear', 'teddy', 'bear', 'bear', 'stuffed bear', 'stuffed animal', 'toy bear'),
 }
 """Concept -> its nouns; one that is named twice is chosen twice as often."""
 
 ONE = ('one', 'one', 'one', 'one', 'thing')
 PEOPLE = ('man', 'woman', 'boy', 'girl', 'male', 'female', 'child', 'person')
+SHIRTS = ('shirt', 'shirt', 'shirt', 'shirt', 'sweater', 'sweater', 'tee', 'pullover')
 BELOW_THE_WAIST = {'man': 'pants', 'boy': 'shorts', 'woman': 'skirt', 'girl': 'skirt'}
 BIG = ('big', 'big', 'large', 'bigger', 'biggest', 'larger', 'largest')
 SMALL = ('small', 'small', 'smaller', 'smallest', 'little', 'tiny')
@@ -49,7 +50,7 @@ SHORT_RELATIONS = {
     'in': ('in',), 'holding': ('holding', 'with'), 'held by': ('held by',), 'under': ('under',),
 }
 LONG_RELATIONS = {
-    'next to': ('next to', 'next to', 'beside', 'near'), 'left of': ('to the left of', 'on the left of'),
+    'next to': ('next to', 'next to', 'beside', 'by'), 'left of': ('to the left of', 'on the left of'),
     'right of': ('to the right of', 'on the right of'), 'in front of': ('in front of',), 'behind': ('behind',),
     'on': ('on', 'on top of'), 'in': ('in', 'inside'), 'holding': ('holding', 'with', 'carrying'),
     'held by': ('held by', 'being held by', 'carried by'), 'under': ('under', 'underneath'),
@@ -127,7 +128,7 @@ def _short_clothes(logic: dict[str, Any], rng: np.random.Generator) -> list[str]
     clothes: list[str] = []
     if 'color' in logic:
         color = logic['color']
-        clothes = ['in', color] if chance(rng, 0.4) else [color, choose(rng, ('shirt', 'shirt', 'shirt', 'sweater'))]
+        clothes = ['in', color] if chance(rng, 0.4) else [color, choose(rng, SHIRTS)]
     if 'lower' in logic:
         clothes += [logic['lower'], BELOW_THE_WAIST[logic['is']]]
     if 'accessory' in logic:
@@ -201,7 +202,10 @@ def _long(logic: dict[str, Any], rng: np.random.Generator, depth: int = 0) -> li
         after += _long_clothes(logic, rng)
     else:
         if logic.get('accessory') in PATTERNS:
-            before.append(logic['accessory'])
+            if chance(rng, 0.4):
+                after.append({'striped': 'with stripes', 'dotted': 'with dots'}[logic['accessory']])
+            else:
+                before.append(logic['accessory'])
         if 'color' in logic:
             before.append(logic['color'])
     noun = choose(rng, NOUNS[logic['is']])
@@ -221,9 +225,9 @@ def _long(logic: dict[str, Any], rng: np.random.Generator, depth: int = 0) -> li
         moving.append(_long_place(logic['place'], rng))
     if 'relation' in logic:
         relation = logic['relation']
+        if 'pose' not in logic and relation['name'] in ('next to', 'in front of', 'behind', 'on'):
+            moving.append(_resting(logic['is'], rng))
         moving.append(choose(rng, LONG_RELATIONS[relation['name']]))
-        if relation['name'] == 'next to' and 'pose' not in logic and chance(rng, 0.15):
-            moving[-1] = 'that is next to'
         moving += _long(relation['to'], rng, depth + 1)
     if logic['is'] in PEOPLE and depth == 0 and 'relation' not in logic and after and moving and chance(rng, 0.5):
         phrase = before + [noun] + moving + after
@@ -238,17 +242,28 @@ def _long(logic: dict[str, Any], rng: np.random.Generator, depth: int = 0) -> li
     return [article, *phrase]
 
 
+def _resting(concept: str, rng: np.random.Generator) -> str:
+    """'parked', 'sitting': how writers join a thing to what it stands by."""
+    verbs = ('',) if concept in PEOPLE else ('that is', 'which is', '', '')
+    if concept in ('car', 'bus', 'truck', 'vehicle'):
+        verbs = ('parked', 'parked', 'that is parked', 'that is', '')
+    elif concept in ('cup', 'bowl', 'vase', 'bottle', 'teddy bear', 'potted plant', 'apple', 'orange', 'banana'):
+        verbs = ('sitting', 'sitting', 'placed', 'that is', 'that is sitting', '', '')
+    return choose(rng, verbs)
+
+
 def _long_clothes(logic: dict[str, Any], rng: np.random.Generator) -> list[str]:
     words: list[str] = []
     if 'color' in logic:
-        link = choose(rng, ('in', 'in', 'wearing', 'with'))
+        link = choose(rng, ('in', 'in', 'wearing', 'wearing', 'with', 'dressed in'))
         if 'lower' not in logic and link != 'with' and chance(rng, 0.2):
             words = [link, logic['color']]
         else:
-            words = [link, 'a', logic['color'], choose(rng, ('shirt', 'shirt', 'shirt', 'sweater'))]
+            words = [link, 'a', logic['color'], choose(rng, SHIRTS)]
     if 'lower' in logic:
-        words += ['and' if words else choose(rng, ('in', 'wearing')), logic['lower'],
-                  BELOW_THE_WAIST[logic['is']]]
+        garment = BELOW_THE_WAIST[logic['is']]
+        words += ['and' if words else choose(rng, ('in', 'wearing')), *(['a'] if garment == 'skirt' else []),
+                  logic['lower'], garment]
     if 'accessory' in logic:
         item = logic['accessory']
         words += ['and' if words and 'a' in words else choose(rng, ('with', 'wearing')),
@@ -286,7 +301,7 @@ def _add_long_order(order: dict[str, Any], before: list[str], after: list[str], 
         if chance(rng, 0.3):
             before.append(side)
         else:
-            after.append(choose(rng, (f'on the {side}', f'to the {side}')))
+            after.append(choose(rng, (f'on the {side}', f'on the {side} side')))
     else:
         after.append(choose(rng, (f'on the far {side}', f'to the far {side}', f'furthest to the {side}',
                                   f'on the {side}')))
@@ -299,4 +314,4 @@ def _long_place(place: str, rng: np.random.Generator) -> str:
         return choose(rng, (f'in the {place} corner', f'in the {place} of the picture'))
     if place in ('top', 'bottom'):
         return choose(rng, (f'at the {place}', f'at the {place} of the picture'))
-    return choose(rng, (f'on the {place}', f'to the {place}', f'on the {place} side', f'on the {place} of the picture'))
+    return choose(rng, (f'on the {place}', f'on the {place}', f'on the {place} side', f'on the {place} of the picture'))

@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from harness.embedded.drawing import draw
 from harness.embedded.drawing.background import CLUTTER, SETTINGS, backdrop, clutter, table_top
-from harness.embedded.drawing.brush import SUPERSAMPLING, Sprite, lit
+from harness.embedded.drawing.brush import SUPERSAMPLING, Sprite, lit, stretched
 from harness.embedded.drawing.furniture import CHAIR_SEAT
 from harness.embedded.drawing.look import Look
 from harness.embedded.drawing.people import GRIP, SEAT_HEIGHT
@@ -431,9 +431,9 @@ def _shadow(canvas: np.ndarray, item: _Placed) -> None:
     half = item.sprite.silhouette.shape[1] * SUPERSAMPLING * 0.52
     x, y = item.x * SUPERSAMPLING + 0.12 * half, item.y * SUPERSAMPLING
     rx, ry = max(int(half * 1.15), 4), max(int(half * 0.26), 3)
-    small = np.linspace(-1, 1, 24, dtype=np.float32)
-    soft = np.clip(1 - small[:, None] ** 2 - small[None] ** 2, 0, 1) ** 0.7
-    patch = cv2.resize(1 - 0.42 * soft, (2 * rx, 2 * ry), interpolation=cv2.INTER_LINEAR)
+    small = np.linspace(-1, 1, 24)
+    soft = np.clip(1.2 * (1 - small[:, None] * small[:, None] - small * small), 0, 1)
+    patch = stretched(np.rint(128 - 52 * soft).astype(np.uint8), 2 * rx, 2 * ry)
     left, top = int(x) - rx, int(y) - ry
     x0, y0 = max(left, 0), max(top, 0)
     region = canvas[y0:max(top + 2 * ry, 0), x0:max(left + 2 * rx, 0)]

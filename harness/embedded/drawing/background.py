@@ -4,7 +4,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from harness.embedded.drawing.brush import SUPERSAMPLING, Brush, Sprite, circle, lit, smooth
+from harness.embedded.drawing.brush import SUPERSAMPLING, Brush, Sprite, circle, lit, smooth, stretched
 from harness.embedded.drawing.colors import Color, pick, scaled
 
 SETTINGS = ('meadow', 'street', 'beach', 'room', 'table')
@@ -24,7 +24,7 @@ def backdrop(setting: str, width: int, height: int, horizon: float, rng: np.rand
     canvas = np.zeros(size, np.uint8)
     light = np.ones(size[:2], np.float32)
     _PAINTERS[setting](canvas, light, round(horizon * SUPERSAMPLING), rng)
-    return lit(canvas, light)
+    return lit(canvas, _bytes(light))
 
 
 def table_top(width: int, height: int, edge: float, rng: np.random.Generator) -> Sprite:
@@ -66,7 +66,7 @@ def table_top(width: int, height: int, edge: float, rng: np.random.Generator) ->
             cv2.fillPoly(canvas, [_ints(corners)], tone)
             cv2.polylines(canvas, [_ints(corners)], True, scaled(tone, 0.7), 2)
     light[y:] *= np.linspace(0.88, 1.08, h - y, dtype=np.float32)[:, None]
-    canvas = lit(canvas, light)
+    canvas = lit(canvas, _bytes(light))
     alpha = np.zeros((h, w), np.uint8)
     cv2.fillPoly(alpha, [_ints(outline)], 255)
     half = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA)
@@ -142,8 +142,14 @@ def _segment(start: np.ndarray | tuple, end: np.ndarray | tuple) -> tuple[tuple[
 
 def _clouds(height: int, width: int, cell: tuple[int, int], amount: float, rng: np.random.Generator) -> np.ndarray:
     """Smooth noise (height, width) around 1 with structures of `cell` = (rows, columns) pixels."""
-    small = rng.normal(1, amount, (height // cell[0] + 2, width // cell[1] + 2)).astype(np.float32)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    small = rng.normal(128, 128 * amount, (height // cell[0] + 2, width // cell[1] + 2))
+    small = np.clip(np.rint(small), 0, 255).astype(np.uint8)
+    return stretched(small, width, height).astype(np.float32) / np.float32(128)
+
+
+def _bytes(light: np.ndarray) -> np.ndarray:
+    """Light around 1 as the bytes that `lit` takes."""
+    return np.clip(np.rint(light * np.float32(128)), 0, 255).astype(np.uint8)
 
 
 def _gradient(part: np.ndarray, top: Color, bottom: Color) -> None:

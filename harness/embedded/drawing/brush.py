@@ -17,9 +17,8 @@ SUPERSAMPLING = 2
 _SUBPIXEL_BITS = 4
 _ANGLES = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
-_GRAIN = np.random.Generator(np.random.PCG64(7)).normal(0, 1, (512, 512)).astype(np.float32)
-_GRAIN = cv2.GaussianBlur(_GRAIN, (0, 0), 1.0)
-_GRAIN /= float(_GRAIN.std())
+_GRAIN = np.random.Generator(np.random.PCG64(7)).normal(0, 1, (512, 512))
+_GRAIN = (_GRAIN + np.roll(_GRAIN, 1, 0) + np.roll(_GRAIN, 1, 1) + np.roll(_GRAIN, (1, 1), (0, 1))) / 2
 
 Points = Sequence[Sequence[float]] | np.ndarray
 
@@ -141,30 +140,35 @@ class Brush:
         alpha = np.ascontiguousarray(padded[..., 3])
         light = _light(alpha, volume)
         row, column = rng.integers(0, 256, 2)
-        noise = _GRAIN[row:row + 256, column:column + 256]
+        noise = np.rint(_GRAIN[row:row + 256, column:column + 256] * (128 * grain)).astype(np.int16)
         noise = np.tile(noise, (-(-light.shape[0] // 256), -(-light.shape[1] // 256)))
-        light += grain * noise[:light.shape[0], :light.shape[1]]
+        light = np.clip(light + noise[:light.shape[0], :light.shape[1]], 0, 255).astype(np.uint8)
         bgr = lit(np.ascontiguousarray(padded[..., :3]), light)
         half = cv2.resize(alpha, (alpha.shape[1] // 2, alpha.shape[0] // 2), interpolation=cv2.INTER_AREA)
         return Sprite(bgr, alpha, half >= 128, ((left - base[0]) // 2, (top - base[1]) // 2))
 
 
 def lit(bgr: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """A picture (h, w, 3) uint8 times its light (h, w) float32 in 0..2, in steps of 1/128.
+    """A picture (h, w, 3) uint8 times its light (h, w) uint8, of which 128 changes nothing.
 
-    In bytes because OpenCV multiplies bytes some twenty times as fast as bytes with floats.
+    Light is bytes everywhere, and blurred and stretched by OpenCV's exact integer variants only: floats would come out
+    in the last digit as the processor likes, and a seed must give the same picture on every machine.
     """
-    return cv2.multiply(bgr, cv2.merge([cv2.convertScaleAbs(light, alpha=128)] * 3), scale=1 / 128)
+    return cv2.multiply(bgr, cv2.merge([light] * 3), scale=1 / 128)
+
+
+def stretched(light: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A small light (rows, columns) uint8 interpolated to (height, width), the same on every machine."""
+    return cv2.resize(light, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
 
 
 def _light(alpha: np.ndarray, volume: float) -> np.ndarray:
-    """Brightness (h, w) float32 around 1: rims that look to the upper left are lit, the others lie in shade."""
+    """The light of a silhouette: rims that look to the upper left are lit, the others lie in shade."""
     h, w = alpha.shape
-    small_size = max(w // 4, 4), max(h // 4, 4)
-    small = cv2.resize(alpha, small_size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    sigma = 0.07 * (small_size[0] * small_size[1]) ** 0.5 + 0.8
-    soft = cv2.GaussianBlur(np.pad(small, 3), (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
-    down, right = np.gradient(soft)
-    light = 1.0 + volume * sigma * (0.8 * right + 1.0 * down)[3:-3, 3:-3]
-    light *= np.linspace(1.06, 0.94, small_size[1], dtype=np.float32)[:, None]
-    return cv2.resize(light.astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
+    small = np.pad(alpha[::4, ::4].astype(np.uint16) * 257, 3)
+    sigma = 0.07 * (h * w / 16) ** 0.5 + 0.8
+    soft = cv2.GaussianBlur(small, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT).astype(np.int64)
+    down, right = soft[2:, 1:-1] - soft[:-2, 1:-1], soft[1:-1, 2:] - soft[1:-1, :-2]
+    light = 1 + volume * sigma * (0.4 * right + 0.5 * down)[2:-2, 2:-2] / 65535
+    light *= np.linspace(1.06, 0.94, light.shape[0])[:, None]
+    return stretched(np.clip(np.rint(128 * light), 0, 255).astype(np.uint8), w, h)

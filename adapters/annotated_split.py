@@ -5,7 +5,7 @@ The order and the odds are those of ``lib/loaders/gt_mrcn_loader.py`` of ChopinS
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,8 +24,9 @@ from harness.types import Dataset, Expression
 
 
 class Referent(NamedTuple):
-    """One referring instance: row of its image, row of its box, rows of its sentences."""
+    """One referring instance: its key (:func:`adapters.attributes.referent`), rows of its image, box and sentences."""
 
+    key: Hashable
     image: int
     box: int
     sentences: np.ndarray
@@ -96,7 +97,7 @@ class AnnotatedSplit:
         category = {name: i for i, name in enumerate(dict.fromkeys(a.category for a in annotations))}
         count = torch.tensor([len(boxes_of[i]) for i in image_ids])
         first = count.cumsum(0) - count
-        row = {(a.image_id, a.ann_id): i for i, a in enumerate(annotations)}
+        row: dict[tuple[int, int | None], int] = {(a.image_id, a.ann_id): i for i, a in enumerate(annotations)}
         image_of = {image_id: i for i, image_id in enumerate(image_ids)}
 
         box_row = _find(features['ann_ids'], [a.ann_id for a in annotations], 'annotation')
@@ -105,15 +106,15 @@ class AnnotatedSplit:
         boxes = torch.tensor([a.xywh for a in annotations], dtype=torch.float64)
         placed = _place(boxes, categories, count, first, sizes, with_same_category)
 
-        grouped: dict[Any, list[int]] = {}
+        grouped: dict[Hashable, list[int]] = {}
         for t, e in enumerate(expressions):
-            grouped.setdefault((e.image_id, referent(e)), []).append(t)
-        referents = [Referent(image_of[expressions[ts[0]].image_id],
-                              row[expressions[ts[0]].image_id, expressions[ts[0]].ann_id], np.array(ts))
-                     for ts in grouped.values()]
+            grouped.setdefault(referent(e), []).append(t)
+        one = {key: expressions[ts[0]] for key, ts in grouped.items()}
+        referents = [Referent(key, image_of[one[key].image_id], row[one[key].image_id, one[key].ann_id], np.array(ts))
+                     for key, ts in grouped.items()]
         of_image: list[list[int]] = [[] for _ in image_ids]
-        for r, one in enumerate(referents):
-            of_image[one.image].append(r)
+        for r, found in enumerate(referents):
+            of_image[found.image].append(r)
         return cls(
             features['pool5'], features['fc7'], box_row, _mean(features['fc7'], box_row), features['image_pool5'],
             _find(features['image_ids'], image_ids, 'image'), first, count, categories, *placed,

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from mmengine.structures import InstanceData
@@ -15,6 +16,9 @@ from harness.errors import InputError
 from harness.registry import GROUNDERS
 from harness.types import Expression, ImageFeatures
 from harness.weights import Weights, fill
+
+if TYPE_CHECKING:
+    from harness.training.grounder import Material, Recipe
 
 
 @GROUNDERS.register_module(name='cmae')
@@ -45,6 +49,12 @@ class CMAEGrounder:
             raise InputError(f'{weights.path}: {len(self.vocabulary)} words in the vocabulary but '
                              f'{self.opt["vocab_size"]} in the network; give the file that belongs here')
         fill(self.network, weights.tensors, weights.path)
+
+    @classmethod
+    def recipe(cls, material: Material, seed: int) -> Recipe:
+        """How ``train cmae`` trains it: attention first, then erasing from it."""
+        from adapters.cmae_training import cmae_recipe
+        return cmae_recipe(material, seed)
 
     @torch.inference_mode()
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],

@@ -11,19 +11,45 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from adapters.annotated_split import AnnotatedSplit, choices
-from adapters.attributes import Attributes
+from adapters.annotated_split import AnnotatedSplit, RightAndWrong, choices
+from adapters.attributes import Attributes, said_of_referents
 from adapters.vocabulary import Vocabulary
 from grounders.cmae import CMAE
 from grounders.erasing import Pairs, Rule, rank, rank_erased
 from grounders.objectives import attribute_loss, attribute_weights, max_margin, max_margin_erase
+from harness.training.grounder import Material, Recipe, Stage
 
-Stage = Literal['attention', 'erase']
+StageName = Literal['attention', 'erase']
 
 # ``tools/opt.py`` and ``tools/train.py``: Adam, every gradient cut at 0.1, ten times slower in 6 epochs after the 6th.
 OPTIM_WRAPPER = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-4, betas=(0.8, 0.999), eps=1e-8),
                      clip_grad=dict(type='value', clip_value=0.1))
 PARAM_SCHEDULER = [dict(type='ExponentialLR', gamma=0.1 ** (1 / 6), begin=6, by_epoch=True)]
+
+# Small enough for two cores; the originals' are 512 everywhere, and 300 of the word's 512 numbers pretrained.
+EMBEDDED_WIDTHS = dict(word_embedding_size=150, word_vec_size=96, jemb_dim=96, rnn_hidden_size=64, img_hidden=64)
+EMBEDDED_EPOCHS: dict[StageName, int] = {'attention': 15, 'erase': 15}
+
+
+def cmae_recipe(material: Material, seed: int) -> Recipe:
+    """Both stages on one dataset's annotated boxes; RefCOCOg's sentences are cut at 20 words, the others at 10."""
+    train, val = material.train.split('train'), material.val.split('val')
+    vocabulary = Vocabulary.build((e.tokens for e in train), material.train.categories,
+                                  max_length=20 if material.train.name.endswith('g') else 10)
+    split = AnnotatedSplit.of(material.train, train, material.train_features, vocabulary)
+    unseen = AnnotatedSplit.of(material.val, val, material.val_features, vocabulary)
+    said = said_of_referents(train, material.train.categories)
+    attributes = Attributes.choose(said.values())
+    labels = attributes.labels([said[r.key] for r in split.referents])
+    opt = network_options(vocabulary, attributes, split.pool5.shape[1], split.fc7.shape[1],
+                          glove_size=material.vectors.vectors.shape[1], **EMBEDDED_WIDTHS)
+    network = new_network(opt, vocabulary.rows(material.vectors))
+    pairs = RightAndWrong(split, seed)
+    stages = [Stage(name, CMAEForTraining(network, attributes, labels, name), pairs, pairs.collate, batch_size=16,
+                    epochs=epochs, optim_wrapper=OPTIM_WRAPPER, param_scheduler=PARAM_SCHEDULER,
+                    evaluate=lambda: {'accuracy on annotated boxes': choice_accuracy(network, unseen)})
+              for name, epochs in EMBEDDED_EPOCHS.items()]
+    return Recipe(stages, network.state_dict, metadata(opt, vocabulary, attributes))
 
 
 def network_options(vocabulary: Vocabulary, attributes: Attributes, pool5_dim: int, fc7_dim: int, *,
@@ -68,7 +94,7 @@ class CMAEForTraining(BaseModel):
         att_weight: weight of the attribute loss.
     """
 
-    def __init__(self, network: CMAE, attributes: Attributes, referent_attributes: Tensor, stage: Stage, *,
+    def __init__(self, network: CMAE, attributes: Attributes, referent_attributes: Tensor, stage: StageName, *,
                  erase: Rule = 'sample', erase_size: int = 2, att_weight: float = 1.0) -> None:
         super().__init__()
         if stage not in ('attention', 'erase') or erase not in ('sample', 'most attended'):
@@ -94,11 +120,11 @@ class CMAEForTraining(BaseModel):
         if mode != 'loss':
             raise ValueError(f'mode {mode!r} is "loss" or "predict"')
         if self.stage == 'attention':
-            *scores, att_scores = rank(self.network, pairs)
-            loss = max_margin(*scores)
+            plain = rank(self.network, pairs)
+            loss, att_scores = max_margin(plain.right, plain.other_box, plain.other_sentence), plain.att_scores
         else:
-            *scores, att_scores = rank_erased(self.network, pairs, self.erase, self.erase_size)
-            loss = max_margin_erase(*scores)
+            ranked = rank_erased(self.network, pairs, self.erase, self.erase_size)
+            loss, att_scores = max_margin_erase(*ranked[:-1]), ranked.att_scores
         named = attribute_loss(att_scores[named_box], self.referent_attributes[referent], self.attribute_weights)
         return {'loss_rank': loss, 'loss_att': self.att_weight * named}
 

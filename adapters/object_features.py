@@ -21,7 +21,7 @@ class ObjectFeatures:
         self._image = image
         self.boxes = image.feature_map.new_zeros(0, 4)
         self.pool5 = image.pool(self.boxes)
-        self.fc7: Tensor | None = None
+        self.fc7 = image.head(self.pool5)
 
     @classmethod
     def of(cls, image: ImageFeatures) -> ObjectFeatures:
@@ -35,10 +35,9 @@ class ObjectFeatures:
         new = boxes[~equal.any(1)].unique(dim=0)
         if len(new):
             pool5 = self._image.pool(last_pixel_corners(new))
-            fc7 = self._image.head(pool5)
             self.boxes = torch.cat([self.boxes, new])
             self.pool5 = torch.cat([self.pool5, pool5])
-            self.fc7 = fc7 if self.fc7 is None else torch.cat([self.fc7, fc7])
+            self.fc7 = torch.cat([self.fc7, self._image.head(pool5)])
             equal = _equal(boxes, self.boxes)
         return equal.int().argmax(1)
 

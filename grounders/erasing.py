@@ -86,7 +86,8 @@ def rank(network: CMAE, pairs: Pairs) -> Ranked:
     rows = _compared(pairs)
     attended = network.attend(sentences, cells, network.survey(pairs.places), rows)
     scores, _ = network.match(sentences, attended.features, rows.sentence)
-    return Ranked(*scores.chunk(3), cells.att_scores)
+    right, other_box, other_sentence = scores.chunk(3)
+    return Ranked(right, other_box, other_sentence, cells.att_scores)
 
 
 def rank_erased(network: CMAE, pairs: Pairs, rule: Rule = 'sample', erase_size: int = 2) -> ErasedRanked:

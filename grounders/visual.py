@@ -5,7 +5,7 @@ What does not depend on the sentence is computed once a box and kept; what does 
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -37,15 +37,20 @@ class AdditiveAttention(nn.Sequential):
         super().__init__(nn.Linear(visual_dim + phrase_dim, hidden_dim), nn.Tanh(), nn.Linear(hidden_dim, 1))
         self.visual_dim = visual_dim
 
+    @property
+    def fuse(self) -> nn.Linear:
+        """The linear over [visual; phrase]."""
+        return cast(nn.Linear, self[0])
+
     def visual_half(self, visual: Tensor) -> Tensor:
         """``(..., visual_dim)`` to ``(..., hidden_dim)``."""
-        return F.linear(visual, self[0].weight[:, :self.visual_dim])
+        return F.linear(visual, self.fuse.weight[:, :self.visual_dim])
 
     def phrase_half(self, phrases: Tensor) -> Tensor:
         """``(s, phrase_dim)`` to ``(s, hidden_dim)``, the bias included."""
-        return F.linear(phrases, self[0].weight[:, self.visual_dim:], self[0].bias)
+        return F.linear(phrases, self.fuse.weight[:, self.visual_dim:], self.fuse.bias)
 
-    def forward(self, visual_half: Tensor, phrase_half: Tensor) -> Tensor:
+    def forward(self, visual_half: Tensor, phrase_half: Tensor) -> Tensor:  # type: ignore[override]
         """Halves ``(n, slots, hidden)`` and ``(n, hidden)`` of the rows to logits ``(n, slots)``."""
         return self[2](torch.tanh(visual_half + phrase_half[:, None])).squeeze(2)
 

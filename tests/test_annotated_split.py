@@ -48,8 +48,8 @@ def split(features):
 def test_boxes_stand_image_by_image_in_order_of_first_mention(split):
     assert split.first.tolist() == [0, 3, 4] and split.count.tolist() == [3, 1, 2]
     assert split.sentence_box.tolist() == [0, 0, 0, 0, 2, 3, 3, 4]
-    assert [(r.image, r.box, r.sentences.tolist()) for r in split.referents] == [
-        (0, 0, [0, 1, 2, 3]), (0, 2, [4]), (1, 3, [5, 6]), (2, 4, [7])]
+    assert [(r.key, r.image, r.box, r.sentences.tolist()) for r in split.referents] == [
+        (1070, 0, 0, [0, 1, 2, 3]), (1072, 0, 2, [4]), (1050, 1, 3, [5, 6]), (1090, 2, 4, [7])]
     assert split.of_image == [[0, 1], [2], [3]]
 
 

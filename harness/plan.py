@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from harness.data.plain import load_expressions
 from harness.detection.detector import Detector
 from harness.errors import InputError
 from harness.names import nearest, pick
-from harness.proposals.critical_objects import CriticalObjects, default_gamma
+from harness.proposals.critical_objects import CriticalObjects, words_to_look_up
 from harness.proposals.given import Given
 from harness.registry import DATASETS, GROUNDERS, PROPOSAL_RULES
 from harness.run import TASKS, Plan, Plugins
 from harness.types import Annotation, Dataset, Expression
-from harness.vectors import load_vectors, shipped_vectors
+from harness.vectors import WordVectors, load_vectors
 from harness.weights import Weights, load_weights, shipped_path
 
 EMBEDDED = ('mini-refcoco', 'mini-refcoco+', 'mini-refcocog')
@@ -70,7 +70,7 @@ def prepare(request: Request) -> Prepared:
     if request.limit is not None and request.limit < 1:
         raise InputError(f'--limit {request.limit}: must be at least 1')
     tasks = pick('--task', request.tasks, TASKS, TASKS)
-    rules = pick('--proposals', request.rules, names(PROPOSAL_RULES), _default_rules(request))
+    rules = _rules(request)
     grounders = pick('--grounder', request.grounders, names(GROUNDERS), ())
     if tasks == ['recall']:
         grounders = []
@@ -109,29 +109,27 @@ def names(registry: Any) -> list[str]:
     return list(registry.module_dict)
 
 
-def _default_rules(request: Request) -> Sequence[str]:
-    return ('given',) if request.candidates is not None else TABLE_1
+def _rules(request: Request) -> list[str]:
+    """The rules asked for; ``given`` goes with ``--candidates`` and with nothing else."""
+    if request.candidates is not None:
+        return pick('--proposals', request.rules, names(PROPOSAL_RULES), ('given',))
+    known = [n for n in names(PROPOSAL_RULES) if not getattr(PROPOSAL_RULES.get(n), 'needs_candidates', False)]
+    if request.rules is not None and 'given' in request.rules:
+        raise InputError('--proposals given: needs boxes from outside; add --candidates FILE')
+    return pick('--proposals', request.rules, known, TABLE_1)
 
 
 def _datasets(request: Request) -> dict[str, Dataset]:
     if request.expressions is not None:
-        loaded = load_expressions(request.expressions)
+        if request.images is not None and not request.images.is_dir():
+            raise InputError(f'--images {request.images}: there is no such folder')
+        loaded = load_expressions(request.expressions, request.images)
         wanted = pick('--dataset', request.datasets, loaded, tuple(loaded))
-        return {name: _with_images(loaded[name], request.images) for name in wanted}
+        return {name: loaded[name] for name in wanted}
     if request.images is not None:
         raise InputError('--images: says where the images of --expressions are; add --expressions FILE')
     wanted = pick('--dataset', request.datasets, names(DATASETS), EMBEDDED)
     return {name: DATASETS.get(name)(request.data_root) for name in wanted}
-
-
-def _with_images(dataset: Dataset, folder: Path | None) -> Dataset:
-    """Where a plain file's images are: ``COCO_train2014_<12 digits>.jpg``, as the real datasets'."""
-    if folder is None:
-        return dataset
-    if not folder.is_dir():
-        raise InputError(f'--images {folder}: there is no such folder')
-    images = {k: replace(info, path=folder / f'COCO_train2014_{k:012d}.jpg') for k, info in dataset.images.items()}
-    return replace(dataset, images=images)
 
 
 def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> dict[tuple[str, str], list[Expression]]:
@@ -157,7 +155,9 @@ def _given(request: Request, datasets: Mapping[str, Dataset], expressions: dict[
         raise InputError(f'--candidates {request.candidates}: has none of the images of the expressions')
     if missing:
         notes.append(f'{missing} of {everything} expressions are left out: the candidates\' file lacks their images')
-    notes.extend(candidates.notes(datasets.values()))
+    sizes = {k: info for d in datasets.values() for k, info in d.images.items()}
+    if outside := candidates.count_outside(sizes):
+        notes.append(f'{outside} candidates reach outside their image; they count as they are')
     return covered, {name: Plugins({'given': Given(candidates)}, {}) for name in datasets}
 
 
@@ -167,19 +167,24 @@ def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Map
     wanted = [e for es in expressions.values() for e in es if datasets[e.dataset].annotations is not None]
     if not wanted:
         return {}
-    vectors = load_vectors(request.vectors) if request.vectors is not None else shipped_vectors()
-    gamma = request.settings.get('critical-objects', {}).get('gamma', default_gamma(vectors))
-    finder = CriticalObjects(vectors, gamma)
+    finder = CriticalObjects(_vectors(request, wanted, datasets), **request.settings.get('critical-objects', {}))
     found = {}
     for name, dataset in datasets.items():
         mine = [e for e in wanted if e.dataset == name]
         for e, objects in zip(mine, finder.context(mine, dataset.annotations or {}), strict=True):
             found[name, e.sent_id] = objects
-    notes.append(f'contextual objects: nouns over γ = {gamma} of a category name in the vectors {vectors.name}')
-    if finder.skipped:
-        notes.append(f'{len(finder.skipped)} nouns without a word vector were skipped: '
-                     + ', '.join(sorted(finder.skipped)[:8]) + (', …' if len(finder.skipped) > 8 else ''))
+    notes.append(f'contextual objects: nouns over γ = {finder.gamma} of a category name in {finder.vectors.name}')
+    if skipped := sorted(finder.without_vector):
+        notes.append(f'{len(skipped)} nouns without a word vector were skipped: {", ".join(skipped[:8])}'
+                     + (', …' if len(skipped) > 8 else ''))
     return found
+
+
+def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapping[str, Dataset]) -> WordVectors:
+    """The shipped vectors, or the user's, of which only the words that can be asked for are kept."""
+    if request.vectors is None:
+        return load_vectors()
+    return load_vectors(request.vectors, words_to_look_up(expressions, {c for d in datasets.values() for c in d.categories}))
 
 
 class _WeightStore:
@@ -219,7 +224,7 @@ def _check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
     for name, options in settings.items():
         if name not in known:
             raise InputError(f'--set {name}.…: there is no rule or grounder of that name{nearest(name, known)}')
-        accepted = [k for k in inspect.signature(known[name]).parameters if k != 'weights']
+        accepted = [k for k in inspect.signature(known[name]).parameters if k not in ('weights', 'vectors', 'candidates')]
         for key in options:
             if key not in accepted:
                 raise InputError(f'--set {name}.{key}: unknown option{nearest(key, accepted)}; '

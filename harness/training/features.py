@@ -1,0 +1,53 @@
+"""What the trainings of Ref-NMS and the grounders share: the fixed detector's view of every image of a split, once."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from rich.progress import track
+
+from harness.detection.detector import Detector, read_image
+from harness.training.runner import console
+from harness.types import Dataset, ImageFeatures
+
+
+def described_images(dataset: Dataset, split: str, detector: Detector) -> Iterator[ImageFeatures]:
+    """Detect the images of a split one after the other, in order of first appearance."""
+    groups = list(dataset.by_image(dataset.split(split)))
+    for info, _ in track(groups, description=f'images of {dataset.name} {split}', console=console):
+        annotations = None if dataset.annotations is None else dataset.annotations.get(info.image_id, [])
+        yield detector.features(read_image(info.path), info, annotations)
+
+
+class AnnotatedFeatures:
+    """Collects what grounders learn from: features of all annotated boxes, and of whole images, in float16.
+
+    Boxes are pooled from x, y to their last pixel x + w - 1, y + h - 1, as ``lib/loaders/gt_mrcn_loader.py`` of
+    lichengunc/MAttNet does; whole images from the centre of the map's first cell to that of its last.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[torch.Tensor]] = {'pool5': [], 'fc7': [], 'image_pool5': []}
+        self._ann_ids: list[int] = []
+        self._image_ids: list[int] = []
+
+    @torch.inference_mode()
+    def add(self, image: ImageFeatures) -> None:
+        """Pool one image's annotated boxes and the image itself."""
+        annotations = image.annotations or []
+        boxes = torch.tensor([a.xywh for a in annotations], dtype=torch.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2] - 1
+        height, width = image.feature_map.shape[-2:]
+        whole = boxes.new_tensor([[0, 0, 16 * (width - 1), 16 * (height - 1)]]) / image.scale
+        pool5 = image.pool(torch.cat((boxes, whole)))
+        self._parts['pool5'].append(pool5[:-1].half().cpu())
+        self._parts['image_pool5'].append(pool5[-1:].half().cpu())
+        self._parts['fc7'].append(image.head(pool5[:-1]).half().cpu())
+        self._ann_ids += [a.ann_id for a in annotations]
+        self._image_ids.append(image.info.image_id)
+
+    def collected(self) -> dict[str, Any]:
+        """``pool5`` (A, C, 7, 7), ``fc7`` (A, F, 7, 7), ``image_pool5`` (I, C, 7, 7), ``ann_ids``, ``image_ids``."""
+        return {**{name: torch.cat(parts) for name, parts in self._parts.items()},
+                'ann_ids': self._ann_ids, 'image_ids': self._image_ids}

@@ -1,0 +1,88 @@
+"""Train any grounder on annotated boxes: the plug-in says what and how, this file runs its stages.
+
+A grounder that can be trained has a class method ``recipe(material, seed) -> Recipe``.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.model import BaseModel
+from mmengine.runner import set_random_seed
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from harness.errors import InputError
+from harness.registry import GROUNDERS
+from harness.training.runner import fit
+from harness.types import Dataset
+from harness.vectors import WordVectors
+from harness.weights import provenance, save_weights
+
+
+@dataclass
+class Material:
+    """What a grounder learns from.
+
+    Attributes:
+        train: the training split's expressions and annotations.
+        val: the evaluation splits'; only ``val`` is looked at.
+        train_features: of ``train``'s annotated boxes, :class:`harness.training.features.AnnotatedFeatures`.
+        val_features: of ``val``'s.
+        vectors: word vectors.
+    """
+
+    train: Dataset
+    val: Dataset
+    train_features: dict[str, Any]
+    val_features: dict[str, Any]
+    vectors: WordVectors
+
+
+@dataclass
+class Stage:
+    """One training run of a recipe; the next stage goes on from its weights."""
+
+    name: str
+    model: BaseModel
+    train_set: TorchDataset
+    collate: Callable
+    batch_size: int
+    epochs: int
+    optim_wrapper: dict
+    param_scheduler: list[dict]
+    evaluate: Callable[[], dict[str, float]]
+
+
+@dataclass
+class Recipe:
+    """Stages in order, then what is saved: ``tensors()`` and ``meta``."""
+
+    stages: list[Stage]
+    tensors: Callable[[], dict[str, Tensor]]
+    meta: dict[str, Any]
+
+
+def train_grounder(name: str, material: Material, out: Path, work_dir: Path, *, command: str, seed: int) -> Path:
+    """Train a registered grounder on one dataset and write its weights.
+
+    Raises:
+        InputError: the grounder has no ``recipe``.
+    """
+    plugin = GROUNDERS.get(name)
+    if not hasattr(plugin, 'recipe'):
+        raise InputError(f'train {name}: this grounder has no recipe to train it by')
+    set_random_seed(seed)
+    recipe: Recipe = plugin.recipe(material, seed)
+    results: dict[str, float] = {}
+    for stage in recipe.stages:
+        fit(f'{name} {material.train.name}, {stage.name}', stage.model, stage.train_set, collate=stage.collate,
+            batch_size=stage.batch_size, epochs=stage.epochs, optim_wrapper=stage.optim_wrapper,
+            param_scheduler=stage.param_scheduler, evaluate=stage.evaluate, work_dir=work_dir / stage.name, seed=seed)
+        results |= {f'{stage.name} {k}': v for k, v in stage.evaluate().items()}
+    save_weights(out, recipe.tensors(), {**recipe.meta, 'epochs': {s.name: s.epochs for s in recipe.stages},
+                                         'validation': results,
+                                         **provenance(command, seed, material.train.data_hash)})
+    return out

@@ -1,0 +1,26 @@
+"""Names that people type."""
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import InputError
+from harness.names import pick
+
+KNOWN = ('greedy', 'greedy-100', 'ref-nms-b')
+
+
+def test_the_default_is_what_is_meant_when_nothing_is_given() -> None:
+    assert pick('--proposals', None, KNOWN, ('greedy',)) == ['greedy']
+
+
+def test_repeated_and_comma_separated_names_are_the_same() -> None:
+    assert pick('--proposals', ['ref-nms-b,greedy', 'greedy'], KNOWN, ()) == ['ref-nms-b', 'greedy']
+
+
+def test_all_means_every_known_one() -> None:
+    assert pick('--proposals', ['all'], KNOWN, ()) == list(KNOWN)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError, match=r'--proposals ref-nms: unknown, did you mean ref-nms-b\?'):
+        pick('--proposals', ['ref-nms'], KNOWN, ())

@@ -1,4 +1,4 @@
-"""``python -m harness.embedded build | stats | sheet``: make the embedded benchmark, measure its language, look at it."""
+"""``python -m harness.embedded build | stats | sheet``: make the embedded benchmark, measure it, look at it."""
 from __future__ import annotations
 
 import sys
@@ -23,7 +23,11 @@ def main(arguments: list[str]) -> int:
         elif command == 'stats':
             from harness.embedded.stats import main as run
         elif command == 'sheet':
-            from harness.embedded.contact_sheet import main as run
+            from harness.embedded.contact_sheet import main as draw_sheet
+
+            sys.argv = ['python -m harness.embedded sheet', *options]
+            draw_sheet()
+            return 0
         elif command in ('-h', '--help'):
             print(USAGE)
             return 0

@@ -2,8 +2,8 @@
 
 It has two parts, because an evaluation must not wait for training data::
 
-    CACHE/1/eval/   mini-refcoco/refs(unc).p, mini-refcoco/instances.json, mini-refcoco+/…, mini-refcocog/refs(umd).p, …,
-                    images/train2014/COCO_train2014_%012d.png, manifest.json
+    CACHE/1/eval/   mini-refcoco/refs(unc).p, mini-refcoco/instances.json, mini-refcoco+/…,
+                    mini-refcocog/refs(umd).p, …, images/train2014/COCO_train2014_%012d.png, manifest.json
     CACHE/1/train/  the same files with the split 'train': one pool of images for all three datasets
 
 Sentences have REFER's keys and ``context_ann_ids`` and ``logic`` (``language/logic.py``); annotations have COCO's keys

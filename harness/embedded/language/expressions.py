@@ -71,8 +71,8 @@ HABITS = {
                      size=0.08, person_relation=0.05, relation=0.22, general=0.25, nameless=0.10),
     'refcoco+': Habit(order=0, place=0, color=0.60, shirt=0.55, lower=0.07, accessory=0.12, pose=0.15, facing=0,
                       size=0.25, person_relation=0.06, relation=0.75, general=0.25, nameless=0.11),
-    'refcocog': Habit(order=0.03, place=0.03, color=0.60, shirt=0.65, lower=0.20, accessory=0.30, pose=0.35, facing=0.04,
-                      size=0.15, person_relation=0.42, relation=0.88, general=0.08, nameless=0.0),
+    'refcocog': Habit(order=0.03, place=0.03, color=0.55, shirt=0.60, lower=0.20, accessory=0.30, pose=0.35,
+                      facing=0.04, size=0.15, person_relation=0.42, relation=0.86, general=0.08, nameless=0.0),
 }
 
 
@@ -101,7 +101,7 @@ def describe(objects: Sequence[Any], width: int, height: int, style: str, rng: n
 
 def choose_referents(objects: Sequence[Any], width: int, height: int, kind: str,
                      rng: np.random.Generator) -> list[int]:
-    """Every object that can be named, in random order; those that are hard to find or to tell apart tend to be first."""
+    """Every object that can be named, in random order; those hard to find or to tell apart tend to be first."""
     weights = []
     for o in objects:
         person = o.category == 'person'
@@ -149,7 +149,7 @@ def _claim(view: View, target: int, habit: Habit, style: str, rng: np.random.Gen
     """A random claim that is clearly true of the target; ``None`` if this draw comes to nothing."""
     o = view.objects[target]
     logic: dict[str, Any] = {'is': _concept(o, habit, rng)}
-    _add_looks(logic, o, habit, style, rng)
+    _add_looks(logic, o, habit, rng)
     if chance(rng, habit.person_relation if o.category == 'person' else habit.relation):
         if style != 'refcocog':  # short sentences leave out some of what they could say
             logic = {name: value for name, value in logic.items() if name == 'is' or chance(rng, 0.5)}
@@ -187,20 +187,19 @@ def _concept(o: Any, habit: Habit, rng: np.random.Generator) -> str:
     return fitting[-1] if chance(rng, habit.general * 0.25) else specific
 
 
-def _add_looks(logic: dict[str, Any], o: Any, habit: Habit, style: str, rng: np.random.Generator) -> None:
-    whole = o.visible >= 0.75
+def _add_looks(logic: dict[str, Any], o: Any, habit: Habit, rng: np.random.Generator) -> None:
+    whole = o.visible >= HIDDEN_PART
     person = o.category == 'person'
-    if o.color and o.category not in ONE_COLOR and chance(rng, habit.shirt if person else habit.color):
-        if not (person and logic['is'] == 'thing'):
-            logic['color'] = o.color
+    named = logic['is'] != 'thing'
+    if o.category not in ONE_COLOR and (named or not person) and chance(rng, habit.shirt if person else habit.color):
+        logic['color'] = o.color
     if o.lower_color and whole and logic['is'] in PEOPLE and chance(rng, habit.lower):
         logic['lower'] = o.lower_color
-    if o.accessory and whole and logic['is'] != 'thing':
-        if chance(rng, habit.accessory if person else max(habit.accessory, habit.color)):
-            logic['accessory'] = o.accessory
-    if o.pose and whole and chance(rng, habit.pose * (0.3 if o.pose in ('standing',) else 1)):
+    if o.accessory and whole and named and chance(rng, habit.accessory if person else habit.color):
+        logic['accessory'] = o.accessory
+    if o.pose and whole and chance(rng, habit.pose * (0.3 if o.pose == 'standing' else 1)):
         logic['pose'] = o.pose
-    if o.facing and whole and chance(rng, habit.facing):
+    if o.facing and whole and o.category != 'chair' and chance(rng, habit.facing):
         logic['facing'] = o.facing
 
 
@@ -255,7 +254,7 @@ def _context(view: View, index: int, target: int, style: str, rng: np.random.Gen
     long = style == 'refcocog'
     for _ in range(8):
         logic: dict[str, Any] = {'is': o.kind if o.kind in CONCEPTS and chance(rng, 0.8) else o.category}
-        if o.color and o.category not in ONE_COLOR and chance(rng, 0.55 if long else 0.3):
+        if o.category not in ONE_COLOR and chance(rng, 0.5 if long else 0.3):
             logic['color'] = o.color
         if o.accessory and o.visible >= HIDDEN_PART and chance(rng, 0.3 if long else 0.15):
             logic['accessory'] = o.accessory

@@ -135,10 +135,15 @@ class View:
         if key not in self._memo:
             judge = getattr(self, f'_judge_{name}')
             self._memo[key] = _bits(judge(i, value) for i in range(len(self.objects)))
-            if name == 'color' and not named:  # 'the red one': a person in red is not quite red
-                yes, maybe = self._memo[key]
-                self._memo[key] = yes & ~self._simple('is', 'person', True)[0], maybe
+            if name == 'color' and not named:
+                self._memo[key] = self._colored_one(value, self._memo[key])
         return self._memo[key]
+
+    def _colored_one(self, color: str, extension: Extension) -> Extension:
+        """'The red one': a person in red is not quite red, and a plant is green, whatever its pot."""
+        people, plants = (self._simple('is', concept, True)[0] for concept in ('person', 'potted plant'))
+        yes, maybe = extension
+        return (yes & ~people & ~plants, maybe | plants) if color == 'green' else (yes & ~people, maybe)
 
     def _related(self, name: str, other: int) -> Extension:
         key = 'relation', name, other

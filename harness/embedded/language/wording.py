@@ -17,16 +17,19 @@ T = TypeVar('T')
 STYLES = ('refcoco', 'refcoco+', 'refcocog')
 
 NOUNS: dict[str, tuple[str, ...]] = {
-    'man': ('man', 'man', 'man', 'guy', 'guy', 'guy', 'dude', 'gentleman', 'fellow'), 'woman': ('woman', 'woman', 'lady', 'lady'),
-    'boy': ('boy', 'boy', 'little boy', 'young boy'), 'girl': ('girl', 'girl', 'little girl', 'young girl'),
-    'male': ('male',), 'female': ('female',), 'child': ('kid', 'kid', 'kid', 'child', 'child', 'little kid', 'youngster'),
-    'person': ('person',), 'dog': ('dog',) * 6 + ('doggy', 'pooch'), 'puppy': ('puppy', 'puppy', 'pup', 'baby dog'),
-    'cat': ('cat',) * 5 + ('kitty', 'kitty', 'feline'), 'kitten': ('kitten', 'kitten', 'baby cat'), 'sheep': ('sheep',),
-    'lamb': ('lamb', 'lamb', 'baby sheep'), 'animal': ('animal',), 'car': ('car',) * 8 + ('automobile',), 'bus': ('bus',),
-    'truck': ('truck',), 'vehicle': ('vehicle',), 'banana': ('banana',), 'apple': ('apple',), 'orange': ('orange',),
-    'fruit': ('fruit', 'piece of fruit'), 'umbrella': ('umbrella',) * 6 + ('parasol',), 'bottle': ('bottle',),
-    'cup': ('cup', 'cup', 'cup', 'mug', 'mug', 'coffee cup'), 'bowl': ('bowl', 'bowl', 'dish'), 'chair': ('chair', 'chair', 'seat'),
-    'potted plant': ('plant', 'plant', 'plant', 'potted plant', 'potted plant', 'house plant'), 'vase': ('vase',),
+    'man': ('man', 'man', 'man', 'guy', 'guy', 'guy', 'dude', 'gentleman', 'fellow'),
+    'woman': ('woman', 'woman', 'lady', 'lady'), 'boy': ('boy', 'boy', 'little boy', 'young boy'),
+    'girl': ('girl', 'girl', 'little girl', 'young girl'), 'male': ('male',), 'female': ('female',),
+    'child': ('kid', 'kid', 'kid', 'child', 'child', 'little kid', 'youngster'), 'person': ('person',),
+    'dog': ('dog',) * 6 + ('doggy', 'pooch'), 'puppy': ('puppy', 'puppy', 'pup', 'baby dog'),
+    'cat': ('cat',) * 5 + ('kitty', 'kitty', 'feline'), 'kitten': ('kitten', 'kitten', 'baby cat'),
+    'sheep': ('sheep',), 'lamb': ('lamb', 'lamb', 'baby sheep'), 'animal': ('animal',),
+    'car': ('car',) * 8 + ('automobile',), 'bus': ('bus',), 'truck': ('truck',), 'vehicle': ('vehicle',),
+    'banana': ('banana',), 'apple': ('apple',), 'orange': ('orange',), 'fruit': ('fruit', 'piece of fruit'),
+    'umbrella': ('umbrella',) * 6 + ('parasol',), 'bottle': ('bottle',),
+    'cup': ('cup', 'cup', 'cup', 'mug', 'mug', 'coffee cup'), 'bowl': ('bowl', 'bowl', 'dish'),
+    'chair': ('chair', 'chair', 'seat'), 'vase': ('vase',),
+    'potted plant': ('plant', 'plant', 'plant', 'potted plant', 'potted plant', 'house plant'),
     'teddy bear': ('teddy bear', 'teddy bear', 'teddy', 'bear', 'bear', 'stuffed bear', 'stuffed animal', 'toy bear'),
 }
 """Concept -> its nouns; one that is named twice is chosen twice as often."""
@@ -52,7 +55,7 @@ SHORT_RELATIONS = {
 LONG_RELATIONS = {
     'next to': ('next to', 'next to', 'beside', 'by'), 'left of': ('to the left of', 'on the left of'),
     'right of': ('to the right of', 'on the right of'), 'in front of': ('in front of',), 'behind': ('behind',),
-    'on': ('on', 'on top of'), 'in': ('in', 'inside'), 'holding': ('holding', 'with', 'carrying'),
+    'on': ('on', 'on', 'on top of'), 'in': ('in', 'inside'), 'holding': ('holding', 'with', 'carrying'),
     'held by': ('held by', 'being held by', 'carried by'), 'under': ('under', 'underneath'),
 }
 
@@ -170,6 +173,7 @@ def _add_place(logic: dict[str, Any], before: list[str], after: list[str], rng: 
     if 'place' not in logic:
         return
     place = logic['place']
+    options: tuple[str, ...]
     if place == 'middle':
         options = ('in middle', 'in the middle', 'in center', 'middle')
     elif ' ' in place:
@@ -209,16 +213,7 @@ def _long(logic: dict[str, Any], rng: np.random.Generator, depth: int = 0) -> li
         if 'color' in logic:
             before.append(logic['color'])
     noun = choose(rng, NOUNS[logic['is']])
-    moving: list[str] = []
-    if 'pose' in logic:
-        if 'relation' in logic and logic['pose'] != 'arms up':
-            pose = {'lying': ('lying', 'laying')}.get(logic['pose'], (logic['pose'],))
-        else:
-            pose = POSES[logic['pose']]
-        moving = [choose(rng, ('that is ', 'who is ')[logic['is'] in PEOPLE:][:1])] if (
-            chance(rng, 0.12) and logic['pose'] != 'arms up') else []
-        moving.append(choose(rng, pose) if logic['pose'] != 'arms up' else choose(rng, ('with arms up',
-                      'with both arms raised', 'raising both arms')))
+    moving = _long_pose(logic, rng)
     if 'facing' in logic:
         moving.append(f'facing {choose(rng, ("", "to the ", "the "))}{logic["facing"]}')
     if 'place' in logic:
@@ -233,18 +228,34 @@ def _long(logic: dict[str, Any], rng: np.random.Generator, depth: int = 0) -> li
         phrase = before + [noun] + moving + after
     else:
         phrase = before + [noun] + after + moving
-    if superlative or depth:
-        article = 'the' if superlative or chance(rng, 0.55) else 'a'
-    else:
-        article = choose(rng, ('a', 'a', 'a', 'the', 'the', ''))
-    if article == 'a' and phrase[0][0] in 'aeiou':
-        article = 'an'
-    return [article, *phrase]
+    return [_article(superlative, depth > 0, phrase[0], rng), *phrase]
+
+
+def _article(superlative: bool, is_context: bool, following: str, rng: np.random.Generator) -> str:
+    if superlative:
+        return 'the'
+    article = choose(rng, ('a', 'the') if is_context else ('a', 'a', 'a', 'the', 'the', ''))
+    if article == 'a' and following[0] in 'aeiou':
+        return 'an'
+    return article
+
+
+def _long_pose(logic: dict[str, Any], rng: np.random.Generator) -> list[str]:
+    pose = logic.get('pose')
+    if pose is None:
+        return []
+    if pose == 'arms up':
+        return [choose(rng, ('with arms up', 'with both arms raised', 'raising both arms'))]
+    words = POSES[pose]
+    if 'relation' in logic:  # 'sitting on', never 'sitting down on'
+        words = ('lying', 'laying') if pose == 'lying' else (pose,)
+    who = 'who is' if logic['is'] in PEOPLE else 'that is'
+    return [who, choose(rng, words)] if chance(rng, 0.12) else [choose(rng, words)]
 
 
 def _resting(concept: str, rng: np.random.Generator) -> str:
     """'parked', 'sitting': how writers join a thing to what it stands by."""
-    verbs = ('',) if concept in PEOPLE else ('that is', 'which is', '', '')
+    verbs: tuple[str, ...] = ('',) if concept in PEOPLE else ('that is', 'which is', '', '')
     if concept in ('car', 'bus', 'truck', 'vehicle'):
         verbs = ('parked', 'parked', 'that is parked', 'that is', '')
     elif concept in ('cup', 'bowl', 'vase', 'bottle', 'teddy bear', 'potted plant', 'apple', 'orange', 'banana'):

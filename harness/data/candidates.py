@@ -120,4 +120,5 @@ def _ranked(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _outside(boxes: NDArray[np.float64], info: ImageInfo) -> NDArray[np.bool_]:
-    return ((boxes[:, :2] < 0) | (boxes[:, :2] + boxes[:, 2:4] > (info.width, info.height))).any(axis=1)
+    far = boxes[:, :2] + boxes[:, 2:4] > (info.width, info.height)
+    return np.any((boxes[:, :2] < 0) | far, axis=1)

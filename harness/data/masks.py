@@ -35,7 +35,7 @@ def to_rle(segmentation: Any, height: int, width: int, where: str = 'segmentatio
     Raises:
         InputError: it is none of these, or does not fit the image.
     """
-    if not 0 < height * width <= MAX_PIXELS:
+    if min(height, width) < 1 or height * width > MAX_PIXELS:
         raise InputError(f'{where}: a mask needs an image with a size, not {height} by {width} pixels')
     if isinstance(segmentation, dict):
         return _from_counts(segmentation, height, width, where)
@@ -90,7 +90,7 @@ def _uncompressed(counts: str | bytes, where: str) -> NDArray[np.int64]:
 
     Source: ``rleFrString`` of ``maskApi.c``.
     """
-    raw = counts.encode('latin1', 'replace') if isinstance(counts, str) else counts
+    raw = counts.encode('utf-8', 'surrogatepass') if isinstance(counts, str) else counts
     digits = np.frombuffer(raw, np.uint8).astype(np.int64) - 48
     ends = np.flatnonzero((digits & 32) == 0)
     if not len(digits) or digits.min() < 0 or digits.max() > 63 or not len(ends) or ends[-1] != len(digits) - 1:
@@ -111,8 +111,7 @@ def _without_empty_runs(runs: NDArray[np.int64]) -> list[int]:
     """The same mask with no empty run but maybe the first; the C code counts on that."""
     if (runs[1:] > 0).all():
         return runs.tolist()
-    value = np.arange(len(runs)) % 2
-    value, runs = value[runs > 0], runs[runs > 0]
-    changes = np.flatnonzero(np.diff(value, prepend=1 - value[0]))
-    merged = np.add.reduceat(runs, changes).tolist()
-    return [0, *merged] if value[0] else merged
+    values = (np.arange(len(runs)) % 2)[runs > 0]
+    changes = np.flatnonzero(np.diff(values, prepend=1 - values[0]))
+    merged = np.add.reduceat(runs[runs > 0], changes).tolist()
+    return [0, *merged] if values[0] else merged

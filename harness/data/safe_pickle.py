@@ -14,7 +14,7 @@ import struct
 from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -29,6 +29,7 @@ _CONTAINERS = (list, dict, tuple, set, frozenset)
 _ARRAY_TYPES = {kind + str(size): np.dtype(f'{kind}{size}') for kind, sizes in
                 (('b', (1,)), ('i', (1, 2, 4, 8)), ('u', (1, 2, 4, 8)), ('f', (2, 4, 8))) for size in sizes}
 _ARRAY_TYPES['b1'] = np.dtype(bool)
+_BYTE_ORDERS: dict[str, Literal['<', '>', '=']] = {'<': '<', '>': '>', '=': '=', '|': '='}
 _PLAIN = {*_KEYS, *_CONTAINERS, float, bytearray, np.ndarray, *(t.type for t in _ARRAY_TYPES.values())}
 
 
@@ -308,7 +309,7 @@ def _dtype(machine: Machine, code: Any, align: Any = False, copy: Any = True) ->
     code = code.decode('latin1') if type(code) is bytes else _as(str, code)
     if code.lstrip('<>|=') not in _ARRAY_TYPES:
         refuse(f'numpy numbers of type {code}')
-    return DType(_ARRAY_TYPES[code.lstrip('<>|=')].newbyteorder(code[0] if code[0] in '<>' else '='))
+    return DType(_ARRAY_TYPES[code.lstrip('<>|=')].newbyteorder(_BYTE_ORDERS.get(code[0], '=')))
 
 
 def _ordered_dtype(dtype: np.dtype, state: tuple[Any, ...]) -> np.dtype:
@@ -316,9 +317,7 @@ def _ordered_dtype(dtype: np.dtype, state: tuple[Any, ...]) -> np.dtype:
     if any(part is not None for part in parts[:3]) or any(type(p) is not int or p not in (-1, 0) for p in parts[3:]):
         refuse('numpy numbers with fields')
     order = order.decode('latin1') if type(order) is bytes else order
-    if order not in ('<', '>', '|', '='):
-        raise ValueError('byte order')
-    return dtype.newbyteorder(order) if order != '|' else dtype
+    return dtype.newbyteorder(_BYTE_ORDERS[order])
 
 
 def _reconstruct(machine: Machine, kind: Any, shape: Any, code: Any) -> Array:
@@ -397,7 +396,8 @@ def _pairs(items: list[Any]) -> dict[Any, Any]:
 
 def _check_plain(result: Any) -> None:
     """Walk what was built, level by level: nothing unfinished in it, and no deeper than data is."""
-    level, seen = [result], set()
+    level = [result]
+    seen: set[int] = set()
     for _ in range(MAX_DEPTH):
         for kind in set(map(type, level)) - _PLAIN:
             refuse(f'a value of type {kind.__name__}')

@@ -153,12 +153,13 @@ def test_a_part_is_built_once_and_read_by_name(small_cache, capsys):
 
 def test_what_a_killed_build_left_is_not_believed(small_cache):
     place = small_cache / '1'
-    (place / '.eval.part' / 'mini-refcoco').mkdir(parents=True)
+    left_behind = place / '.eval.part-1' / 'mini-refcoco'
+    left_behind.mkdir(parents=True)
     (place / 'eval').mkdir()
     (place / 'eval' / 'manifest.json').write_text('{"version": ')
     assert not finished(place / 'eval')
     assert finished(part_folder('eval'))
-    assert not (place / '.eval.part').exists()
+    assert not left_behind.exists()
 
 
 def test_an_interrupted_build_leaves_no_part(tmp_path, monkeypatch):

@@ -11,10 +11,11 @@ from harness.embedded.language.logic import CONCEPTS, RELATIONS, View
 from harness.embedded.language.wording import NOUNS, STYLES, word
 
 WIDTH, HEIGHT = 300, 240
-PLACES = set(
+PLACE_WORDS = (
     'left right top bottom middle center front back behind above under underneath near far farthest furthest '
     'closest close second third fourth first 1st 2nd 3rd 4th leftmost rightmost upper lower corner side '
-    'foreground background'.split())  # noqa: SIM905
+    'foreground background')
+PLACES = set(PLACE_WORDS.split())
 
 
 @dataclass

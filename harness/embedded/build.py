@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -128,8 +129,9 @@ def build_part(folder: Path, splits: Sequence[Split], processes: int | None = No
 
     What stood at ``folder`` before is replaced. The caller sees to it that no other process builds the same folder.
     """
-    beside = folder.with_name(f'.{folder.name}.part')
-    shutil.rmtree(beside, ignore_errors=True)
+    for left_behind in folder.parent.glob(f'.{folder.name}.part-*'):
+        shutil.rmtree(left_behind, ignore_errors=True)
+    beside = folder.with_name(f'.{folder.name}.part-{os.getpid()}')
     (beside / IMAGES).mkdir(parents=True)
     jobs = [(beside / IMAGES, split, number) for split in splits for number in range(split.images)]
     pictures = _make_pictures(jobs, processes or os.cpu_count() or 1)
@@ -166,12 +168,13 @@ def make_picture(job: tuple[Path, Split, int]) -> dict[str, Any]:
 def _make_pictures(jobs: Sequence[tuple[Path, Split, int]], processes: int) -> list[dict[str, Any]]:
     if processes == 1 or len(jobs) < 16:
         return [make_picture(job) for job in jobs]
-    with multiprocessing.get_context('spawn').Pool(processes, initializer=_one_thread) as pool:
+    with multiprocessing.get_context('spawn').Pool(processes, initializer=_start_worker) as pool:
         return list(pool.imap(make_picture, jobs, chunksize=8))
 
 
-def _one_thread() -> None:
+def _start_worker() -> None:
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer, which ends its workers
 
 
 def _ann_id(image_id: int, index: int) -> int:

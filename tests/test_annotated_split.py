@@ -236,9 +236,18 @@ def test_a_vocabulary_without_its_marks_is_refused():
 
 
 def test_attributes_are_adjectives_that_say_what_a_referent_is_like():
-    parts = {'left': 'ADJ', 'grey': 'ADJ', 'small': 'ADJ', 'one': 'NUM', 'big': 'ADJ', 'brown': 'ADJ', 'red': 'ADJ'}
-    said = said_of_referents(EXPRESSIONS, ['red'], lambda sents: [[parts.get(w, 'NOUN') for w in s] for s in sents])
+    parts = {'left': 'JJ', 'grey': 'JJ', 'small': 'JJ', 'one': 'CD', 'big': 'JJ', 'brown': 'JJ', 'red': 'JJ'}
+    said = said_of_referents(EXPRESSIONS, ['red'], lambda sents: [[parts.get(w, 'NN') for w in s] for s in sents])
     assert said == {1070: ('grey', 'small'), 1072: (), 1050: ('big', 'brown'), 1090: ()}
+
+
+def test_a_word_that_is_mostly_a_noun_is_no_attribute():
+    alone_is_adjective = {('dog',): ['JJ']}
+    said = said_of_referents(EXPRESSIONS, [], lambda sents: [alone_is_adjective.get(s, ['NN'] * len(s)) for s in sents])
+    assert set(said.values()) == {()}
+
+
+def test_the_most_frequent_attributes_are_chosen():
     attributes = Attributes.choose([('red', 'big'), ('big', 'old'), ('red', 'big', 'big')], top=2)
     assert attributes == Attributes(('big', 'red'), (3, 2))
     assert attributes.labels([('red', 'old'), ()]).tolist() == [[0, 1], [0, 0]]

@@ -34,9 +34,10 @@ class Greedy:
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ``InstanceData`` (best first; empty without regions) for each expression."""
         key = ('greedy', self.threshold, self.nms_iou, self.step)
-        return [image.once(key, lambda: self._propose(image))] * len(expressions)
+        return [image.once(key, lambda: self.propose(image))] * len(expressions)
 
-    def _propose(self, image: ImageFeatures) -> InstanceData:
+    def propose(self, image: ImageFeatures) -> InstanceData:
+        """The image's proposals, best first."""
         scores, threshold = confidences(image), self.threshold
         while scores.numel() and not (scores >= threshold).any():
             threshold -= self.step
@@ -62,9 +63,10 @@ class Greedy100:
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ``InstanceData`` (best first; empty without regions) for each expression."""
-        return [image.once(('greedy-100', self.top, self.nms_iou), lambda: self._propose(image))] * len(expressions)
+        return [image.once(('greedy-100', self.top, self.nms_iou), lambda: self.propose(image))] * len(expressions)
 
-    def _propose(self, image: ImageFeatures) -> InstanceData:
+    def propose(self, image: ImageFeatures) -> InstanceData:
+        """The image's proposals, best first."""
         # Less confident boxes can't change what NMS does to more confident ones: take as many as it needs.
         ranked = confidences(image).flatten().sort(descending=True).values
         competitors = 4 * self.top

@@ -71,11 +71,10 @@ class RefNMS(BaseModule):
         self.rank_dropout = nn.Dropout(rank_dropout)
 
     def init_weights(self) -> None:
-        """Xavier-uniform weights and zero biases outside the head, whose weights come from the detector.
+        """Xavier-uniform weights and zero biases outside the head, whose weights come from the detector; then ``init_cfg``.
 
         Source: ref-nms ``tools/train_att_vanilla.py: init_att_vanilla_predictor``.
         """
-        super().init_weights()
         for name, parameter in self.named_parameters():
             if name.startswith('head.'):
                 continue
@@ -83,10 +82,15 @@ class RefNMS(BaseModule):
                 nn.init.xavier_uniform_(parameter)
             else:
                 nn.init.zeros_(parameter)
+        if self.init_cfg:
+            super().init_weights()
 
     def encode_boxes(self, pooled: Tensor) -> Tensor:
         """``(n, C, 7, 7)`` pooled regions to ``(n, F)``: the head, averaged over cells."""
-        return self.head(pooled).mean(dim=(2, 3)) if len(pooled) else pooled.new_zeros(0, self.vis_r_fc[0].in_features)
+        if len(pooled) == 0:
+            return pooled.new_zeros(0, self.vis_r_fc[0].in_features)
+        # Channels last in memory is nearly half as fast again on CPUs.
+        return self.head(pooled.contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
 
     def encode_words(self, sentences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """All sentences at once through the GRU.

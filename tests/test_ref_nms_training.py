@@ -1,0 +1,273 @@
+"""Training Ref-NMS: what an expression samples, the loss of Eq. 3, the optimiser, the calibrated threshold."""
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from mmengine.optim import build_optim_wrapper
+from mmengine.structures import InstanceData
+from torch.nn import functional as F
+
+from harness.detection.crop import crop_and_resize
+from harness.proposals.ref_nms import RefNMS, over_threshold
+from harness.training.ref_nms import (
+    ImageRegions,
+    RefNMSForTraining,
+    RelatedRegions,
+    calibrate,
+    calibrated,
+    choose_regions,
+    collate,
+    critical_boxes,
+    mean_loss,
+    optim_wrapper,
+    rank_expressions,
+)
+from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
+from harness.vectors import Vocabulary, WordVectors
+
+# ------------------------------------------------------------------------------------------------- sampling
+
+@pytest.mark.parametrize('positives, negatives, expected', [
+    (20, 40, (16, 16)),  # half and half
+    (3, 40, (3, 29)),  # too few positives: more negatives
+    (40, 5, (27, 5)),  # too few negatives: more positives
+    (0, 40, (0, 32)),
+    (40, 0, (32, 0)),
+    (5, 6, (5, 6)),  # too few altogether: all of them
+    (16, 16, (16, 16)),
+])
+def test_an_expression_samples_half_positives_or_what_there_is(positives, negatives, expected):
+    positive = torch.arange(positives + negatives)[None] < positives
+    chosen = choose_regions(positive, 32)
+    assert (int(chosen[positive].sum()), int(chosen[~positive].sum())) == expected
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=9, max_size=9), min_size=1, max_size=5), st.integers(1, 12))
+def test_every_expression_samples_the_same_number(positive, number):
+    chosen = choose_regions(torch.tensor(positive), number)
+    assert chosen.sum(dim=1).tolist() == [min(number, 9)] * len(positive)
+
+
+def test_every_region_of_a_kind_is_as_likely_as_another():
+    positive = (torch.arange(12) < 4).expand(4000, -1)
+    often = choose_regions(positive, 4, torch.Generator().manual_seed(0)).double().mean(dim=0)
+    torch.testing.assert_close(often, torch.tensor([2 / 4] * 4 + [2 / 8] * 8).double(), atol=0.04, rtol=0)
+
+
+# ------------------------------------------------------------------------------------------------- a small world
+
+VOCABULARY = Vocabulary(['<unk>', 'cup', 'bowl'], torch.tensor([[0., 0, 0], [1, 0, 0], [0, 1, 0]]))
+MODEL = dict(in_channels=3, planes=4, blocks=1, word_dim=3, hidden=8, mlp=16)
+SIZE = 6
+
+
+def expression(image_id, sent_id, word, xywh):
+    return Expression('mini-refcoco', 'train', image_id, sent_id, word, (word,), xywh)
+
+
+def world(images=4, boxes=10):
+    """Maps whose left half says cup and whose right half says bowl; boxes of 32 pixels on either, jittered."""
+    regions, groups, targets = {}, [], {}
+    generator = torch.Generator().manual_seed(0)
+    for i in range(images):
+        feature_map = torch.zeros(3, SIZE, SIZE)
+        feature_map[0, :, :3], feature_map[1, :, 3:], feature_map[2] = 1, 1, torch.rand(SIZE, SIZE, generator=generator)
+        left = torch.arange(boxes) % 2 == 0
+        corner = torch.stack((torch.where(left, 2., 52.), torch.full((boxes,), 20.)), dim=1)
+        corner += 4 * torch.rand(boxes, 2, generator=generator)
+        regions[i] = {'feature_map': feature_map.half(), 'scale': 1., 'boxes': torch.cat((corner, corner + 32), dim=1),
+                      'labels': (~left).long(), 'det_scores': torch.full((boxes,), 0.5),
+                      'evaluated': torch.arange(boxes) < boxes - 2, 'n_greedy': 2}
+        groups.append([expression(i, 2 * i, 'cup', (3, 21, 32, 32)),
+                       expression(i, 2 * i + 1, 'bowl', (53, 21, 32, 32))])
+        targets[2 * i] = torch.tensor([[3., 21, 35, 53]])
+        targets[2 * i + 1] = torch.tensor([[53., 21, 85, 53]])
+    return regions, groups, targets
+
+
+def training_model(**options):
+    torch.manual_seed(0)
+    network = RefNMS(**MODEL, **options)
+    network.init_weights()
+    return RefNMSForTraining(network, VOCABULARY.vectors)
+
+
+def test_an_item_is_an_image_with_the_regions_that_its_expressions_use():
+    regions, groups, targets = world()
+    regions[1]['scale'] = 1.5
+    item = RelatedRegions(groups, targets, regions, VOCABULARY, longest=10)[1]
+    own = item['boxes'][item['index']] / 1.5
+    assert own.shape == (2, 10, 4)  # fewer than 32: all of them
+    assert torch.equal(item['labels'][0] == 1, own[0, :, 0] < 40)
+    assert torch.equal(item['labels'][1] == 1, own[1, :, 0] > 40)
+    assert [w.tolist() for w in item['words']] == [[1], [2]]
+
+
+def test_regions_that_no_expression_samples_are_left_out():
+    regions, groups, targets = world(boxes=200)
+    item = RelatedRegions(groups, targets, regions, VOCABULARY, 10)[0]
+    assert item['index'].shape == (2, 32)
+    assert sorted(set(item['index'].flatten().tolist())) == list(range(len(item['boxes'])))
+
+
+def test_a_seed_fixes_the_sample_and_none_draws_anew():
+    regions, groups, targets = world(boxes=200)
+    fixed, free = (RelatedRegions(groups, targets, regions, VOCABULARY, 10, seed=seed) for seed in (3, None))
+    assert torch.equal(fixed[0]['boxes'], fixed[0]['boxes'])
+    assert not torch.equal(free[0]['boxes'], free[0]['boxes'])
+    torch.manual_seed(5)
+    first = free[0]['boxes']
+    torch.manual_seed(5)
+    assert torch.equal(free[0]['boxes'], first)
+
+
+def test_a_region_is_positive_from_an_overlap_of_0_5_with_any_target():
+    regions, _, _ = world(images=1)
+    regions[0]['boxes'] = torch.tensor([[0., 0, 10, 10], [0, 0, 10, 20], [0, 0, 10, 21], [50, 0, 60, 10]])
+    item = RelatedRegions([[expression(0, 0, 'cup', (0, 0, 10, 10))]],
+                          {0: torch.tensor([[0., 0, 10, 10], [50, 0, 60, 10]])}, regions, VOCABULARY, 10)[0]
+    assert item['labels'][0][item['index'][0].argsort()].tolist() == [1, 1, 0, 1]
+
+
+def test_sentences_are_cut_in_training():
+    regions, _, targets = world(images=1)
+    long = Expression('mini-refcoco', 'train', 0, 0, '', ('cup',) * 30, (3, 21, 32, 32))
+    assert len(RelatedRegions([[long]], targets, regions, VOCABULARY, longest=10)[0]['words'][0]) == 10
+
+
+def test_images_without_candidates_are_left_out():
+    regions, groups, targets = world(images=2)
+    regions[0]['boxes'] = torch.zeros(0, 4)
+    assert len(RelatedRegions(groups, targets, regions, VOCABULARY, 10)) == 1
+
+
+# ------------------------------------------------------------------------------------------------- loss and optimiser
+
+def test_the_loss_is_binary_cross_entropy_over_every_expression_s_regions():
+    regions, groups, targets = world(images=3)
+    regions[2]['boxes'], regions[2]['scale'] = regions[2]['boxes'][:7], 0.9  # another number of regions
+    items = [item for item in (RelatedRegions(groups, targets, regions, VOCABULARY, 10)[i] for i in range(3))]
+    model = training_model().eval()
+    loss = model(**collate(items))['loss']
+    logits, labels = [], []
+    for item in items:  # one expression after the other, a head run each
+        for words, index, label in zip(item['words'], item['index'], item['labels'], strict=True):
+            crops = crop_and_resize(item['feature_map'][None].float(), item['boxes'][index])
+            logits.append(model.network(model.network.encode_boxes(crops)[None], [VOCABULARY.vectors[words]])[0])
+            labels.append(label)
+    torch.testing.assert_close(loss, F.binary_cross_entropy_with_logits(torch.cat(logits), torch.cat(labels)))
+    found, truth = model(**collate(items), mode='tensor')
+    torch.testing.assert_close(found, torch.cat(logits))
+    assert torch.equal(truth, torch.cat(labels))
+
+
+def test_the_head_runs_once_a_batch():
+    regions, groups, targets = world()
+    items = [RelatedRegions(groups, targets, regions, VOCABULARY, 10)[i] for i in range(4)]
+    model, seen = training_model(), []
+    model.network.head.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    model(**collate(items))
+    assert seen == [sum(len(i['boxes']) for i in items)]
+
+
+def test_the_head_s_batch_norms_learn_unless_they_are_frozen():
+    regions, groups, targets = world()
+    items = [RelatedRegions(groups, targets, regions, VOCABULARY, 10)[i] for i in range(2)]
+    for freeze, changed in (True, False), (False, True):
+        model = RefNMSForTraining(RefNMS(**MODEL), VOCABULARY.vectors, freeze_norm=freeze).train()
+        model(**collate(items))
+        assert bool((model.network.head[0].bn1.running_mean != 0).any()) is changed
+
+
+def test_the_optimiser_is_the_released_one():
+    model = training_model()
+    adam = build_optim_wrapper(model, optim_wrapper()).optimizer
+    assert type(adam) is torch.optim.Adam
+    rates = {id(p): (group['lr'], group['weight_decay']) for group in adam.param_groups for p in group['params']}
+    for name, parameter in model.named_parameters():
+        expected = 2e-4 if name.startswith('network.head') else 5e-4
+        assert rates[id(parameter)] == (pytest.approx(expected), 1e-3), name
+
+
+def test_it_learns_which_boxes_a_word_speaks_of():
+    regions, groups, targets = world()
+    images = RelatedRegions(groups, targets, regions, VOCABULARY, 10, seed=0)
+    model = training_model(att_dropout=0.1, rank_dropout=0.1).train()
+    adam = torch.optim.Adam(model.parameters(), lr=1e-2)
+    before = mean_loss(model, images)
+    for _ in range(40):
+        adam.zero_grad()
+        model(**collate([images[i] for i in range(4)]))['loss'].backward()
+        adam.step()
+    assert model.training
+    assert mean_loss(model, images, batch_size=3) < 0.25 < 0.6 < before
+    ranked = rank_expressions(model.network, VOCABULARY, groups, regions)
+    assert all(boxes.labels[0] == (e.sent == 'bowl') for e, boxes in ranked)
+    assert calibrated(ranked, regions).referent_recall == 1
+
+
+# ------------------------------------------------------------------------------------------------- the threshold
+
+def test_the_threshold_is_the_smallest_that_proposes_no_more_than_allowed():
+    scores = [torch.tensor([0.9, 0.5, 0.2]), torch.tensor([0.4, 0.3])]
+    assert calibrate(scores, most=2.5) == 0
+    assert calibrate(scores, most=2.) == pytest.approx(0.2)  # strictly over: 3 + 1 would be 2.5 each
+    assert calibrate(scores, most=1.5) == pytest.approx(0.3)
+    assert calibrate(scores, most=1.) == pytest.approx(0.5)
+    assert calibrate(scores, most=0.2) == pytest.approx(0.5)  # the best one always stays
+    assert calibrate([torch.zeros(0), torch.tensor([0.4])], most=1) == 0
+    assert calibrate([torch.tensor([0.4])], most=0.1) == 0
+
+
+@given(st.lists(st.lists(st.integers(0, 20), max_size=6), min_size=1, max_size=6), st.integers(0, 24))
+def test_no_smaller_threshold_would_do(rows, most):
+    scores = [torch.tensor(sorted(row, reverse=True)) / 20 for row in rows]
+    most = most / 4
+
+    def mean(threshold):
+        return sum(len(over_threshold(InstanceData(scores=s), threshold)) for s in scores) / len(scores)
+
+    threshold = calibrate(scores, most)
+    alone = mean(float('inf'))
+    assert mean(threshold) <= max(most, alone)
+    for smaller in {float(v) for s in scores for v in s if v < threshold}:
+        assert mean(smaller) > most
+
+
+def test_calibration_is_to_greedy_s_number_on_the_same_expressions():
+    regions = {1: {'n_greedy': 3}, 2: {'n_greedy': 1}}
+
+    def boxes(*scores):
+        corner = 20. * torch.arange(len(scores))
+        return InstanceData(bboxes=torch.stack((corner, corner, corner + 10, corner + 10), dim=1),
+                            scores=torch.tensor(scores))
+
+    ranked = [(expression(1, 0, 'cup', (20, 20, 10, 10)), boxes(0.9, 0.8, 0.1)),
+              (expression(2, 1, 'cup', (40, 40, 10, 10)), boxes(0.7, 0.6, 0.5))]
+    found = calibrated(ranked, regions)
+    assert (found.mean_greedy, found.mean_proposals, found.referent_recall) == (2, 2, 0.5)
+    assert found.threshold == pytest.approx(0.5)
+
+
+# ------------------------------------------------------------------------------------------------- from images
+
+def test_what_is_collected_of_an_image():
+    scores = torch.full((20, 2), 0.001)
+    scores[0], scores[1, 0] = torch.tensor([0.9, 0.06]), 0.7
+    corner = 20. * torch.arange(40).reshape(20, 2)
+    boxes = torch.stack((corner, corner, corner + 10, corner + 10), dim=-1)
+    collector = ImageRegions()
+    collector.add(ImageFeatures(ImageInfo(5, 100, 100), 1.5, torch.rand(1, 3, 4, 4), boxes, scores, ('a', 'b'), None))
+    image = collector.collected()[5]
+    assert image['feature_map'].shape == (3, 4, 4) and image['feature_map'].dtype == torch.float16
+    assert len(image['boxes']) == 40  # lowered until 32 are left
+    torch.testing.assert_close(image['det_scores'][image['evaluated']], torch.tensor([0.9, 0.7, 0.06]))
+    assert image['n_greedy'] == 2 and image['scale'] == 1.5
+
+
+def test_critical_boxes_are_the_referent_s_and_those_of_contextual_objects():
+    annotations = {0: [Annotation(1, 0, (0, 0, 10, 10), 'cup'), Annotation(2, 0, (20, 0, 10, 10), 'cup'),
+                       Annotation(3, 0, (40, 0, 10, 10), 'dog')]}
+    dataset = Dataset('mini', {}, [expression(0, 8, 'cup', (0, 0, 10, 10))], annotations)
+    vectors = WordVectors('set', ('cup', 'dog'), torch.eye(2), gamma=0.5)
+    assert critical_boxes(dataset, 'train', vectors)[8].tolist() == [[0, 0, 10, 10], [20, 0, 30, 10]]

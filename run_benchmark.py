@@ -18,7 +18,7 @@ warnings.filterwarnings('ignore', category=FutureWarning)
 from harness.errors import InputError  # noqa: E402 (the filters above silence the libraries imported below)
 
 EXAMPLES = """examples:
-  run_benchmark.py --grounder cmae                                    the main job: all embedded datasets, splits and tasks
+  run_benchmark.py --grounder cmae                                    the main job: the whole embedded benchmark
   run_benchmark.py --grounder cmae --dataset mini-refcoco --split testB --limit 60       a look
   run_benchmark.py --expressions FILE.jsonl.gz --candidates BOXES.json.gz --task recall  recall of boxes from outside
   run_benchmark.py --grounder cmae --data-root DIR --dataset refcoco  RefCOCO itself
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: none, recall only)')
     what.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: the three embedded ones)')
     what.add_argument('--split', action='append', metavar='NAME', help='splits (default: all but train)')
-    what.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: all that the rest allows)')
+    what.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: all that can be run)')
     what.add_argument('--proposals', action='append', metavar='RULE', help='proposal rules (default: those of Table 1)')
     what.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a look')
     data = p.add_argument_group('your own files')
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
                       'DIR/refcoco/refs(unc).p, DIR/refcoco/instances.json, DIR/images/train2014/…')
     data.add_argument('--expressions', type=Path, metavar='FILE', help='plain expressions, .jsonl or .jsonl.gz')
     data.add_argument('--images', type=Path, metavar='DIR', help='images of --expressions, COCO_train2014_<id>.jpg')
-    data.add_argument('--candidates', type=Path, metavar='FILE', help='boxes from outside: {image_id: [[x, y, w, h], …]}')
+    data.add_argument('--candidates', type=Path, metavar='FILE', help='outside boxes: {image_id: [[x, y, w, h], …]}')
     data.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
                       help='weights of detector, ref-nms-b, cmae, … instead of the shipped ones')
     data.add_argument('--vectors', type=Path, metavar='FILE', help='word vectors, for instance glove.840B.300d.txt')
@@ -152,5 +152,6 @@ if __name__ == '__main__':
         print('interrupted: the rows written so far are kept', file=sys.stderr)
         sys.exit(130)
     except OSError as error:
-        print(f'error: {error.filename or "disk"}: {error.strerror}; free some space or check permissions', file=sys.stderr)
+        print(f'error: {error.filename or "disk"}: {error.strerror}; free some space or check permissions',
+              file=sys.stderr)
         sys.exit(2)

@@ -39,7 +39,7 @@ def pip(what: str, *arguments: str, **environment: str) -> None:
 
 
 def operators_environment() -> dict[str, str]:
-    """Settings of mmcv's build: as many jobs as processors, less optimising than the default, and no CUDA without nvcc."""
+    """Settings of mmcv's build: a job a processor, less optimising than the default, and no CUDA without nvcc."""
     settings = {'MAX_JOBS': str(os.cpu_count() or 1), 'CFLAGS': '-O2 -g0', 'CXXFLAGS': '-O2 -g0'}
     has_gpu = subprocess.run([str(PYTHON), '-c', 'import sys, torch; sys.exit(not torch.cuda.is_available())'],
                              check=False).returncode == 0
@@ -53,7 +53,7 @@ def operators_environment() -> dict[str, str]:
 
 def main() -> None:
     if sys.version_info[:2] != (3, 11):
-        sys.exit(f'error: this is Python {sys.version.split()[0]}; use Python 3.11, for instance make PYTHON=python3.11')
+        sys.exit(f'error: this is Python {sys.version.split()[0]}; use 3.11, for instance make PYTHON=python3.11')
     if shutil.which('c++') is None and shutil.which('g++') is None:
         sys.exit('error: no C++ compiler; install one (Debian: apt-get install g++)')
     dependencies, build, dev, fingerprint = pins()

@@ -12,7 +12,7 @@ SPLITS = {'refcoco': 'train, val, testA, testB', 'refcoco+': 'train, val, testA,
 
 def listing() -> str:
     """Five small tables."""
-    datasets = [[name, SPLITS.get(name.removeprefix('mini-'), ''), _summary(DATASETS.get(name))] for name in names(DATASETS)]
+    datasets = [[n, SPLITS.get(n.removeprefix('mini-'), ''), _summary(DATASETS.get(n))] for n in names(DATASETS)]
     parts = [_table('datasets (--dataset, --split)', ['name', 'splits', 'what'], datasets)]
     for title, registry in (('grounders (--grounder)', GROUNDERS), ('proposal rules (--proposals)', PROPOSAL_RULES)):
         parts.append(_table(title, ['name', 'what'], [[n, _summary(registry.get(n))] for n in names(registry)]))

@@ -86,7 +86,8 @@ def prepare(request: Request) -> Prepared:
     plugins, detector = {}, None
     if request.candidates is not None:
         if rules != ['given'] or grounders:
-            raise InputError('--candidates: outside boxes are for recall alone; add --task recall and leave --proposals out')
+            raise InputError('--candidates: outside boxes are for recall alone; '
+                             'add --task recall and leave --proposals out')
         expressions, plugins = _given(request, datasets, expressions, notes)
     else:
         detector = Detector(store.get('detector', None), request.device)
@@ -184,7 +185,8 @@ def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapp
     """The shipped vectors, or the user's, of which only the words that can be asked for are kept."""
     if request.vectors is None:
         return load_vectors()
-    return load_vectors(request.vectors, words_to_look_up(expressions, {c for d in datasets.values() for c in d.categories}))
+    categories = {c for d in datasets.values() for c in d.categories}
+    return load_vectors(request.vectors, words_to_look_up(expressions, categories))
 
 
 class _WeightStore:
@@ -224,7 +226,8 @@ def _check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
     for name, options in settings.items():
         if name not in known:
             raise InputError(f'--set {name}.…: there is no rule or grounder of that name{nearest(name, known)}')
-        accepted = [k for k in inspect.signature(known[name]).parameters if k not in ('weights', 'vectors', 'candidates')]
+        accepted = [k for k in inspect.signature(known[name]).parameters
+                    if k not in ('weights', 'vectors', 'candidates')]
         for key in options:
             if key not in accepted:
                 raise InputError(f'--set {name}.{key}: unknown option{nearest(key, accepted)}; '

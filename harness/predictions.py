@@ -1,7 +1,7 @@
 """One row an expression, rule and grounder: what everything after the run is made from.
 
-``predictions.jsonl`` and ``proposals.jsonl`` are written image by image as the run goes. Boxes in them are ``xywh`` with
-``w = x2 - x1`` (``tools/save_matt_dets.py`` of ChopinSharp/ref-nms); ``null`` stands where something is not available.
+``predictions.jsonl`` and ``proposals.jsonl`` are written image by image as the run goes. Boxes in them are ``xywh``
+with ``w = x2 - x1`` (``tools/save_matt_dets.py`` of ChopinSharp/ref-nms); ``null`` stands where something is not available.
 """
 from __future__ import annotations
 
@@ -159,5 +159,6 @@ class RowWriter:
     def __enter__(self) -> RowWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
         self._file.close()

@@ -15,7 +15,7 @@ from harness.weights import git_commit
 
 CONVENTIONS = {
     'predicted boxes': 'xywh with w = x2 - x1 (tools/save_matt_dets.py of ref-nms)',
-    'recall': 'IoU > 0.5 by plain areas; the gold box x, y, w, h is x, y, x+w, y+h (utils/hit_rate_utils.py of ref-nms)',
+    'recall': 'IoU > 0.5 by plain areas, the gold box being x, y, x+w, y+h (utils/hit_rate_utils.py of ref-nms)',
     'context_recall': 'a mean over the expressions that have contextual objects',
     'accuracy': 'IoU >= 0.5, both end pixels count (lib/models/eval_dets_utils.py of MAttNet)',
     'accuracy_strict': 'IoU > 0.5 as the paper says, the same inclusive IoU',
@@ -60,4 +60,5 @@ def write_text(path: Path, text: str) -> None:
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise InputError(f'{path}: cannot be written ({error.strerror}); free some space or choose another --out') from None
+        raise InputError(f'{path}: cannot be written ({error.strerror}); '
+                         'free some space or choose another --out') from None

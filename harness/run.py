@@ -164,8 +164,8 @@ def _for_group(image: ImageFeatures | None, group: Group, plan: Plan) -> ImageFe
         return None
     annotations = plan.datasets[group.dataset].annotations
     mine = None if annotations is None else annotations.get(group.info.image_id, [])
-    return ImageFeatures(group.info, image.scale, image.feature_map, image.class_boxes, image.class_scores, image.classes,
-                         image.detector, mine)
+    return ImageFeatures(group.info, image.scale, image.feature_map, image.class_boxes, image.class_scores,
+                         image.classes, image.detector, mine)
 
 
 def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outcome, predictions: RowWriter,

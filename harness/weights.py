@@ -50,7 +50,8 @@ def load_weights(path: Path) -> Weights:
         InputError: the file is missing, is no safetensors file, is truncated, or has no metadata of ours.
     """
     if not path.is_file():
-        raise InputError(f'{path}: there is no such weight file; train it with "make weights" or name one with --weights')
+        raise InputError(f'{path}: there is no such weight file; '
+                         'train it with "make weights" or name one with --weights')
     try:
         with safe_open(str(path), framework='pt') as file:
             raw = file.metadata() or {}
@@ -60,7 +61,8 @@ def load_weights(path: Path) -> Weights:
     try:
         meta = json.loads(raw['meta'])
     except (KeyError, ValueError):
-        raise InputError(f'{path}: its metadata does not say what it is; use a file that "train" or "convert" wrote') from None
+        raise InputError(f'{path}: its metadata does not say what it is; '
+                         'use a file that "train" or "convert" wrote') from None
     if not isinstance(meta, dict):
         raise InputError(f'{path}: its metadata is not a record; use a file that "train" or "convert" wrote')
     return Weights(path, tensors, meta, hashlib.sha256(path.read_bytes()).hexdigest())
@@ -88,7 +90,8 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
               for k in own if k in tensors and tensors[k].shape != own[k].shape]
     if wrong:
         more = f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''
-        raise InputError(f'{path}: weights of another network: {"; ".join(wrong[:3])}{more}; give the file that belongs here')
+        raise InputError(f'{path}: weights of another network: {"; ".join(wrong[:3])}{more}; '
+                         'give the file that belongs here')
     module.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()}, strict=False)
 
 
@@ -103,7 +106,8 @@ def git_commit() -> str:
     root = Path(__file__).parents[1]
     try:
         head = subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=root, capture_output=True, text=True, check=True)
-        dirty = subprocess.run(['git', 'status', '--porcelain', '-uno'], cwd=root, capture_output=True, text=True, check=True)
+        dirty = subprocess.run(['git', 'status', '--porcelain', '-uno'], cwd=root, capture_output=True, text=True,
+                               check=True)
     except (OSError, subprocess.CalledProcessError):
         return 'unknown'
     return head.stdout.strip() + ('+changes' if dirty.stdout.strip() else '')

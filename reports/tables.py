@@ -93,5 +93,6 @@ def document(results: Mapping[str, Any], title: str) -> str:
     seconds = [[stage, f'{spent:.1f}'] for stage, spent in run['seconds'].items()]
     lines += ['**Seconds by stage**', '', tabulate([*seconds, ['all', f'{run["wall_seconds"]:.1f}']],
               headers=['stage', 'seconds'], tablefmt='github', colalign=('left', 'right'), disable_numparse=True), '']
-    lines += [f'{run["expressions"]} expressions on {run["images"]} images; seed {run["seed"]}; commit `{run["commit"]}`.', '']
+    lines += [f'{run["expressions"]} expressions on {run["images"]} images; seed {run["seed"]}; '
+              f'commit `{run["commit"]}`.', '']
     return '\n'.join(lines)

@@ -19,7 +19,8 @@ def one_line(error: pytest.ExceptionInfo[InputError]) -> str:
 
 
 def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
-    save_weights(tmp_path / 'w.safetensors', {'model.a': torch.arange(3.), 'b': torch.ones(1)}, {'kind': 'x', 'seed': 3})
+    tensors = {'model.a': torch.arange(3.), 'b': torch.ones(1)}
+    save_weights(tmp_path / 'w.safetensors', tensors, {'kind': 'x', 'seed': 3})
     weights = load_weights(tmp_path / 'w.safetensors')
     assert weights.meta == {'kind': 'x', 'seed': 3}
     assert torch.equal(weights.under('model')['a'], torch.arange(3.))
@@ -33,7 +34,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert 'none.safetensors' in one_line(error)
 
 
-@pytest.mark.parametrize('content', [b'', b'\x80\x02cos\nsystem\n.', b'\xff' * 64, (2**62).to_bytes(8, 'little') + b'{}'])
+@pytest.mark.parametrize('content', [b'', b'\x80\x02cos\nsystem\n.', b'\xff' * 64,
+                                     (2**62).to_bytes(8, 'little') + b'{}'])
 def test_other_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / 'w.safetensors'
     path.write_bytes(content)

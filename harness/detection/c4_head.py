@@ -1,7 +1,7 @@
 """The last residual stage of a C4 detector as mmdet's shared head, in any width.
 
-mmdet's own ``ResLayer`` head has ResNet's fixed 512 × 4 channels; this one takes its widths from the config, so that the
-embedded benchmark's small detector and the originals' R101 (``lib/nets/resnet_v1.py: _head_to_tail`` of
+mmdet's own ``ResLayer`` head has ResNet's fixed 512 × 4 channels; this one takes its widths from the config, so that
+the embedded benchmark's small detector and the originals' R101 (``lib/nets/resnet_v1.py: _head_to_tail`` of
 lichengunc/mask-faster-rcnn, stride 1) are the same part.
 """
 from __future__ import annotations

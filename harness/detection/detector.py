@@ -1,8 +1,8 @@
 """The detector, seen as the harness needs it: once an image, everything *before* NMS.
 
 Any two-stage mmdet detector with one stride-16 map and class-wise boxes fits. What it gives is what
-``tools/run_detect.py`` of lichengunc/MAttNet and ``rpn_boxes.pkl`` / ``rpn_box_scores.pkl`` of ChopinSharp/ref-nms hold:
-for every region one box and one confidence a class.
+``tools/run_detect.py`` of lichengunc/MAttNet and ``rpn_boxes.pkl`` / ``rpn_box_scores.pkl`` of ChopinSharp/ref-nms
+hold: for every region one box and one confidence a class.
 """
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ class Detector:
 
     def __init__(self, weights: Weights, device: str = 'cpu') -> None:
         if weights.meta.get('kind') != 'detector':
-            raise InputError(f'{weights.path}: holds {weights.meta.get("kind")!r}, not a detector; give a detector\'s file')
+            raise InputError(f'{weights.path}: holds {weights.meta.get("kind")!r}, not a detector; '
+                             'give a detector\'s file')
         config = detector_config(weights.meta['config'])
         self.classes: tuple[str, ...] = tuple(weights.meta['classes'])
         self.scale = float(config.input_scale)
@@ -78,7 +79,8 @@ class Detector:
         self.network.to(self.device).eval()
 
     @torch.inference_mode()
-    def features(self, image: np.ndarray, info: ImageInfo, annotations: list[Annotation] | None = None) -> ImageFeatures:
+    def features(self, image: np.ndarray, info: ImageInfo,
+                 annotations: list[Annotation] | None = None) -> ImageFeatures:
         """Everything that an image's expressions share.
 
         Args:

@@ -1,6 +1,7 @@
 """``run_benchmark.py train``: every shipped weight file from seeds, in order, resumable.
 
-A finished part is remembered in the work folder with the file's hash; the same command goes on where a killed one stopped.
+A finished part is remembered in the work folder with the file's hash; the same command goes on where a killed one
+stopped.
 """
 from __future__ import annotations
 
@@ -9,14 +10,15 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from harness.detection.detector import Detector
-from harness.embedded.build import SPLIT_BY, part_folder
+from harness.embedded.build import IMAGES, SPLIT_BY, part_folder
 from harness.embedded.known import load_embedded
-from harness.errors import InputError
 from harness.names import pick
 from harness.registry import GROUNDERS
 from harness.training.detector import train_detector
@@ -37,22 +39,25 @@ def main(argv: Sequence[str]) -> int:
     parts = ['detector', 'ref-nms-b', *trainable]
     parser = argparse.ArgumentParser(prog='run_benchmark.py train', description=__doc__.split('\n')[0])
     parser.add_argument('part', nargs='+', help=f'all, or some of: {", ".join(parts)}')
-    parser.add_argument('--dataset', action='append', metavar='NAME', help='datasets of Ref-NMS and grounders (default: all)')
+    parser.add_argument('--dataset', action='append', metavar='NAME',
+                        help='datasets of Ref-NMS and grounders (default: all)')
     parser.add_argument('--seed', type=int, default=1, help='seed of everything random (default: 1)')
-    parser.add_argument('--out', type=Path, default=SHIPPED, metavar='DIR', help='where weights go (default: the shipped ones)')
-    parser.add_argument('--work', type=Path, default=WORK, metavar='DIR', help='checkpoints and logs (default: results/training)')
+    parser.add_argument('--out', type=Path, default=SHIPPED, metavar='DIR',
+                        help='where weights go (default: over the shipped ones)')
+    parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
+                        help='checkpoints and logs (default: results/training)')
     args = parser.parse_args(argv)
     wanted = pick('train', args.part, parts, parts)
     datasets = pick('--dataset', args.dataset, SPLIT_BY, tuple(SPLIT_BY))
-    session = Training(args.out, args.work, args.seed)
+    training = Training(args.out, args.work, args.seed)
     if 'detector' in wanted:
-        session.detector_file()
+        training.detector_file()
     for dataset in datasets:
         for part in wanted:
             if part == 'ref-nms-b':
-                session.ref_nms_file(dataset)
+                training.ref_nms_file(dataset)
             elif part in trainable:
-                session.grounder_file(part, dataset)
+                training.grounder_file(part, dataset)
     return 0
 
 
@@ -67,26 +72,72 @@ class Training:
 
     def __init__(self, out: Path, work: Path, seed: int) -> None:
         self.out, self.work, self.seed = out, work, seed
+        self.vectors = load_vectors()
+        self._passes: dict[tuple[int, ...], tuple[ImageRegions, AnnotatedFeatures]] = {}
 
-    def detector_file(self) -> Path:
-        def train(path: Path, work: Path, command: str) -> Path:
-            folder = part_folder('train')
-            dataset = self.dataset('mini-refcoco', 'train')
-            return train_detector(dataset, folder / dataset.name / 'instances.json', path, work, command=command,
-                                  seed=self.seed)
-        return self._part('detector', train)
+    def detector_file(self) -> None:
+        """Train the detector that all datasets share."""
+        folder = part_folder('train')
+        self._part('detector', lambda path, work, command: train_detector(
+            folder / 'mini-refcoco' / 'instances.json', folder / IMAGES, path, work, command=command, seed=self.seed))
 
-    def ref_nms_file(self, name: str) -> Path:
-        def train(path: Path, work: Path, command: str) -> Path:
-            return train_ref_nms(self.dataset(name, 'train'), self.dataset(name, 'eval'), self.regions(name, 'train'),
-                                 self.regions(name, 'eval'), self.detector, self.vectors, path, work, command=command,
-                                 seed=self.seed)
-        return self._part(f'ref-nms-b-{name}', train)
+    def ref_nms_file(self, name: str) -> None:
+        """Train Ref-NMS on one dataset and calibrate its threshold."""
+        self._part(f'ref-nms-b-{name}', lambda path, work, command: train_ref_nms(
+            self._dataset(name, 'train'), self._dataset(name, 'eval'), self._regions(name, 'train'),
+            self._regions(name, 'val'), self.detector, self.vectors, path, work, command=command, seed=self.seed))
 
-    def grounder_file(self, grounder: str, name: str) -> Path:
+    def grounder_file(self, grounder: str, name: str) -> None:
+        """Train a grounder on one dataset's annotated boxes."""
         def train(path: Path, work: Path, command: str) -> Path:
-            train_set, val_set = self.dataset(name, 'train'), self.dataset(name, 'eval')
-            material = Material(train_set, val_set, self.annotated(train_set, 'train'), self.annotated(val_set, 'val'),
-                                self.vectors)
+            material = Material(self._dataset(name, 'train'), self._dataset(name, 'eval'),
+                                self._annotated(name, 'train'), self._annotated(name, 'val'), self.vectors)
             return train_grounder(grounder, material, path, work, command=command, seed=self.seed)
-        return self._part(f'{grounder}-{name}', train)
+        self._part(f'{grounder}-{name}', train)
+
+    @cached_property
+    def detector(self) -> Detector:
+        return Detector(load_weights(self.out / 'detector.safetensors'))
+
+    def _part(self, name: str, train: Callable[[Path, Path, str], Path]) -> None:
+        """Run ``train(path, work, command)`` unless this very file is already finished."""
+        path, work = self.out / f'{name}.safetensors', self.work / f'{name}-seed{self.seed}'
+        done = work / 'finished.json'
+        if path.exists() and done.exists() and json.loads(done.read_text()).get('sha256') == _sha256(path):
+            console.print(f'{name}: finished before, {path}')
+            return
+        start = time.monotonic()
+        part, _, dataset = name.partition('-mini-')
+        command = f'python run_benchmark.py train {part}' + (f' --dataset mini-{dataset}' if dataset else '')
+        train(path, work, f'{command} --seed {self.seed}')
+        seconds = time.monotonic() - start
+        done.write_text(json.dumps({'sha256': _sha256(path), 'seconds_of_the_last_start': round(seconds)}) + '\n')
+        console.print(f'{name}: {path}, {path.stat().st_size / 1e6:.1f} MB, {seconds / 60:.1f} min')
+
+    @cache  # noqa: B019 (one Training lives as long as its process)
+    def _dataset(self, name: str, part: str) -> Dataset:
+        return load_embedded(name, part)
+
+    def _regions(self, name: str, split: str) -> dict[int, dict[str, Any]]:
+        """What Ref-NMS sees of a split's images; float32 where the threshold is chosen, as in a later run."""
+        return self._seen(name, split)[0].collected()
+
+    def _annotated(self, name: str, split: str) -> dict[str, Any]:
+        """What grounders see of a split's annotated boxes."""
+        return self._seen(name, split)[1].collected()
+
+    def _seen(self, name: str, split: str) -> tuple[ImageRegions, AnnotatedFeatures]:
+        """Both, from one pass of the detector; datasets that share a split's images share the pass."""
+        dataset = self._dataset(name, 'train' if split == 'train' else 'eval')
+        key = tuple(sorted({e.image_id for e in dataset.split(split)}))
+        if key not in self._passes:
+            regions, annotated = ImageRegions(torch.float16 if split == 'train' else torch.float32), AnnotatedFeatures()
+            for image in described_images(dataset, split, self.detector):
+                regions.add(image)
+                annotated.add(image)
+            self._passes[key] = regions, annotated
+        return self._passes[key]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

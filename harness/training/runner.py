@@ -1,7 +1,7 @@
 """One way to train anything here: mmengine's Runner, epoch checkpoints, and randomness that a resume reproduces.
 
-Every epoch starts by seeding from ``(seed, epoch)`` alone. A training killed at any moment and started again by the same
-command goes on from the last finished epoch and ends at the same weights as one that was never killed.
+Every epoch starts by seeding from ``(seed, epoch)`` alone. A training killed at any moment and started again by the
+same command goes on from the last finished epoch and ends at the same weights as one that was never killed.
 """
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class TellProgress(Hook):
         self._first_iter = runner.iter
         self._losses: list[float] = []
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict | None = None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
         self._losses.append(float(outputs['loss'].detach()) if outputs else float('nan'))
         now = time.monotonic()
         if now - self._last < self.seconds and runner.iter + 1 < runner.max_iters:
@@ -58,8 +59,8 @@ class TellProgress(Hook):
         done = runner.iter + 1 - self._first_iter
         left = (runner.max_iters - runner.iter - 1) * (now - self._start) / done
         loss = sum(self._losses) / len(self._losses)
-        console.print(f'{self.name}: epoch {runner.epoch + 1}/{runner.max_epochs}, step {runner.iter + 1}/{runner.max_iters}, '
-                      f'loss {loss:.4f}, about {left / 60:.1f} min left')
+        console.print(f'{self.name}: epoch {runner.epoch + 1}/{runner.max_epochs}, '
+                      f'step {runner.iter + 1}/{runner.max_iters}, loss {loss:.4f}, about {left / 60:.1f} min left')
         self._last, self._losses = now, []
 
 

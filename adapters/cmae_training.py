@@ -24,7 +24,7 @@ StageName = Literal['attention', 'erase']
 # ``tools/opt.py`` and ``tools/train.py``: Adam, every gradient cut at 0.1, ten times slower in 6 epochs after the 6th.
 OPTIM_WRAPPER = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-4, betas=(0.8, 0.999), eps=1e-8),
                      clip_grad=dict(type='value', clip_value=0.1))
-PARAM_SCHEDULER = [dict(type='ExponentialLR', gamma=0.1 ** (1 / 6), begin=6, by_epoch=True)]
+PARAM_SCHEDULER = [dict(type='ExponentialLR', gamma=0.1 ** (1 / 6), begin=6, end=1000, by_epoch=True)]
 
 # Small enough for two cores; the originals' are 512 everywhere, and 300 of the word's 512 numbers pretrained.
 EMBEDDED_WIDTHS = dict(word_embedding_size=150, word_vec_size=96, jemb_dim=96, rnn_hidden_size=64, img_hidden=64)

@@ -23,11 +23,7 @@ def main(arguments: list[str]) -> int:
         elif command == 'stats':
             from harness.embedded.stats import main as run
         elif command == 'sheet':
-            from harness.embedded.contact_sheet import main as draw_sheet
-
-            sys.argv = ['python -m harness.embedded sheet', *options]
-            draw_sheet()
-            return 0
+            from harness.embedded.contact_sheet import main as run
         elif command in ('-h', '--help'):
             print(USAGE)
             return 0

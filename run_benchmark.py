@@ -142,16 +142,21 @@ def make_folder(wanted: Path | None, console) -> Path:
     return out
 
 
-if __name__ == '__main__':
+def command_line(argv: list[str]) -> int:
+    """Run, and turn what goes wrong into one line and an exit code: 2 for bad input, 130 for Ctrl-C."""
     try:
-        sys.exit(main(sys.argv[1:]))
+        return main(argv)
     except InputError as error:
         print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+        return 2
     except KeyboardInterrupt:
         print('interrupted: the rows written so far are kept', file=sys.stderr)
-        sys.exit(130)
+        return 130
     except OSError as error:
         print(f'error: {error.filename or "disk"}: {error.strerror}; free some space or check permissions',
               file=sys.stderr)
-        sys.exit(2)
+        return 2
+
+
+if __name__ == '__main__':
+    sys.exit(command_line(sys.argv[1:]))

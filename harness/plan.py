@@ -129,8 +129,18 @@ def _datasets(request: Request) -> dict[str, Dataset]:
         return {name: loaded[name] for name in wanted}
     if request.images is not None:
         raise InputError('--images: says where the images of --expressions are; add --expressions FILE')
-    wanted = pick('--dataset', request.datasets, names(DATASETS), EMBEDDED)
+    wanted = pick('--dataset', request.datasets, names(DATASETS), _default_datasets(request.data_root))
     return {name: DATASETS.get(name)(request.data_root) for name in wanted}
+
+
+def _default_datasets(root: Path | None) -> Sequence[str]:
+    """The embedded ones, or those of the real ones that ``--data-root`` holds."""
+    if root is None:
+        return EMBEDDED
+    there = [name for name in STAND_IN if (root / name).is_dir()]
+    if not there:
+        raise InputError(f'--data-root {root}: has none of the folders {", ".join(STAND_IN)}')
+    return there
 
 
 def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> dict[tuple[str, str], list[Expression]]:

@@ -1,0 +1,109 @@
+"""Proposals drawn into their images, two rules side by side, as rows (d) and (e) of the paper's Figure 5.
+
+Red: a proposal that hits the referent (IoU > 0.5). Blue: another one. Dashed yellow: the box that the grounder chose,
+with a tick or a cross in the title.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib import image as mpimg
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+RED, BLUE, YELLOW = '#d62728', '#1f77b4', '#ffd21f'
+Row = dict[str, Any]
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """The rows of a ``.jsonl`` file."""
+    with path.open(encoding='utf-8') as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def changed(results: Path, rules: Sequence[str], grounder: str, split: str, dataset: str) -> list[dict[str, Row]]:
+    """Expressions that the first rule gets wrong and the second right, each with its rows by rule."""
+    by_sentence: dict[int, dict[str, Row]] = {}
+    for row in rows(results / 'predictions.jsonl'):
+        if (row['dataset'], row['split'], row['grounder']) == (dataset, split, grounder) and row['proposals'] in rules:
+            by_sentence.setdefault(row['sent_id'], {})[row['proposals']] = row
+    first, second = rules
+    return [both for both in by_sentence.values()
+            if len(both) == 2 and both[first]['iou'] < 0.5 <= both[second]['iou']]
+
+
+def draw(results: Path, images: Path, out: Path, *, rules: Sequence[str] = ('greedy', 'ref-nms-b'),
+         grounder: str = 'cmae', dataset: str = 'mini-refcoco', split: str = 'testB', count: int = 4,
+         skip: int = 0) -> None:
+    """Draw some of the expressions that changed from wrong to right.
+
+    Args:
+        results: a run's folder.
+        images: folder of its images.
+        out: the picture.
+        rules: the rule on top and the one below.
+        count: columns.
+        skip: leave out so many expressions first; at most one an image is drawn.
+    """
+    one_an_image = list({both[rules[0]]['image_id']: both for both in changed(results, rules, grounder, split,
+                                                                             dataset)}.values())[skip:skip + count]
+    wanted = {both[rules[0]]['sent_id'] for both in one_an_image}
+    boxes = {(row['sent_id'], row['proposals']): row['boxes'] for row in rows(results / 'proposals.jsonl')
+             if row['dataset'] == dataset and row['sent_id'] in wanted and row['proposals'] in rules}
+    figure = Figure(figsize=(3.1 * len(one_an_image), 6.2), layout='constrained')
+    axes = figure.subplots(len(rules), len(one_an_image), squeeze=False)
+    for column, both in enumerate(one_an_image):
+        picture = mpimg.imread(next(images.glob(f'*{both[rules[0]]["image_id"]:012d}.*')))
+        for line, rule in enumerate(rules):
+            _panel(axes[line][column], picture, both[rule], boxes[both[rule]['sent_id'], rule], rule)
+    figure.savefig(out, dpi=110)
+
+
+def _panel(axes: Axes, picture: Any, row: Row, boxes: Sequence[Sequence[float]], rule: str) -> None:
+    axes.imshow(picture)
+    axes.set_axis_off()
+    mark = '✓' if row['iou'] >= 0.5 else '✗'
+    axes.set_title(f'“{row["sent"]}”\n{rule} {mark}', fontsize=9, color='#222222')
+    for box in boxes:
+        hit = _iou(box, row['gt_box']) > 0.5
+        axes.add_patch(_rectangle(box, RED if hit else BLUE, linewidth=2.2 if hit else 1.2))
+    axes.add_patch(_rectangle(row['box'], YELLOW, linewidth=2, linestyle='--'))
+
+
+def _rectangle(box: Sequence[float], color: str, **style: Any) -> Rectangle:
+    return Rectangle((box[0], box[1]), box[2], box[3], fill=False, edgecolor=color, **style)
+
+
+def _iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Plain IoU of two xywh boxes."""
+    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """``python -m reports.picture RESULTS --images DIR -o FILE``."""
+    parser = argparse.ArgumentParser(prog='python -m reports.picture', description='Draw proposals into their images.')
+    parser.add_argument('results', type=Path, help='a run\'s folder')
+    parser.add_argument('--images', type=Path, required=True, help='folder of the images')
+    parser.add_argument('-o', '--out', type=Path, required=True, help='the picture, .png or .svg')
+    parser.add_argument('--dataset', default='mini-refcoco')
+    parser.add_argument('--split', default='testB')
+    parser.add_argument('--grounder', default='cmae')
+    parser.add_argument('--count', type=int, default=4, help='expressions (default: 4)')
+    parser.add_argument('--skip', type=int, default=0, help='leave out so many first')
+    args = parser.parse_args(argv)
+    draw(args.results, args.images, args.out, dataset=args.dataset, split=args.split, grounder=args.grounder,
+         count=args.count, skip=args.skip)
+
+
+if __name__ == '__main__':
+    main()

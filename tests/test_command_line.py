@@ -1,0 +1,202 @@
+"""The command line on small files: what it prints, what it writes, and what it refuses in one line."""
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InputError
+from harness.plan import parse_setting, parse_weight
+from run_benchmark import command_line
+
+ROW = {'dataset': 'refcoco', 'split': 'val', 'image_id': 7, 'height': 100, 'width': 200, 'bbox': [10, 10, 40, 40],
+       'sent': 'left cup'}
+
+
+def write_rows(path: Path, *rows: dict) -> Path:
+    path.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    return path
+
+
+def read_rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def expressions(tmp_path: Path) -> Path:
+    return write_rows(tmp_path / 'e.jsonl', ROW, {**ROW, 'sent': 'cup'}, {**ROW, 'image_id': 8}, {**ROW, 'image_id': 9})
+
+
+@pytest.fixture
+def candidates(tmp_path: Path) -> Path:
+    path = tmp_path / 'c.json'
+    path.write_text(json.dumps({'7': [[10, 10, 40, 40, 0.2], [150, 50, 60, 20, 0.9]], '8': []}))
+    return path
+
+
+def outside(expressions: Path, candidates: Path, out: Path) -> list[str]:
+    return ['--expressions', str(expressions), '--candidates', str(candidates), '--task', 'recall', '--out', str(out)]
+
+
+def test_recall_of_boxes_from_outside(expressions: Path, candidates: Path, tmp_path: Path,
+                                      capsys: pytest.CaptureFixture) -> None:
+    assert command_line(outside(expressions, candidates, tmp_path / 'out')) == 0
+    printed = capsys.readouterr().out
+    # Two sentences on image 7 hit, the one on image 8 has no box and misses, image 9 is not in the file.
+    records = {r['metric']: (r['value'], r['n']) for r in json.loads((tmp_path / 'out/results.json').read_text())['records']}
+    assert records == {'referent_recall': (pytest.approx(200 / 3), 3), 'mean_proposals': (pytest.approx(4 / 3), 3)}
+    assert '66.67' in printed
+    assert '1 of 4 expressions are left out' in printed
+    assert '1 candidates reach outside their image' in printed
+    rows = read_rows(tmp_path / 'out/predictions.jsonl')
+    assert [r['best_proposal_iou'] for r in rows] == [1.0, 1.0, 0.0]
+    assert [r['sent_id'] for r in rows] == [1, 2, 3], 'a row without an id has its line number'
+    assert rows[0]['iou'] is None and rows[0]['n_context'] is None, 'null where not available'
+    boxes = read_rows(tmp_path / 'out/proposals.jsonl')[0]['boxes']
+    assert boxes == [[150, 50, 60, 20], [10, 10, 40, 40]], 'best first, never clipped'
+
+
+def test_an_earlier_run_in_the_same_folder_is_moved_aside(expressions: Path, candidates: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert command_line(outside(expressions, candidates, tmp_path / 'out')) == 0
+    assert (tmp_path / 'out/results.json').exists() and (tmp_path / 'out.1/results.json').exists()
+
+
+def test_list_names_every_kind_of_plugin(capsys: pytest.CaptureFixture) -> None:
+    assert command_line(['--list']) == 0
+    printed = capsys.readouterr().out
+    for name in ('mini-refcoco+', 'refcocog', 'cmae', 'ref-nms-b', 'greedy', 'ground-truth', 'context_recall', 'overall_iou'):
+        assert name in printed
+
+
+@pytest.mark.parametrize(('arguments', 'said'), [
+    (['--grounder', 'cmea'], 'did you mean cmae?'),
+    (['--dataset', 'mini-refcoc'], 'did you mean mini-refcoco'),
+    (['--split', 'testC'], '--split testC: unknown'),
+    (['--task', 'rex'], '--task rex: unknown'),
+    (['--proposals', 'gredy'], 'did you mean greedy?'),
+    (['--proposals', 'given'], 'add --candidates'),
+    (['--task', 'rec'], 'needs a grounder'),
+    (['--limit', '0'], '--limit 0'),
+    (['--device', 'tpu'], '--device tpu'),
+    (['--set', 'greedy'], '--set greedy: write NAME.OPTION=VALUE'),
+    (['--set', 'greedy.treshold=1'], 'did you mean threshold?'),
+    (['--set', 'gredy.threshold=1'], 'did you mean greedy?'),
+    (['--weights', 'cmae'], '--weights cmae: write NAME=FILE'),
+    (['--weights', 'detector=none.safetensors'], 'none.safetensors: there is no such weight file'),
+    (['--images', 'somewhere'], 'add --expressions'),
+    (['--expressions', 'none.jsonl'], 'none.jsonl'),
+    (['--dataset', 'refcoco'], '--data-root'),
+    (['--dataset', 'refcoco', '--data-root', 'nowhere'], 'nowhere'),
+    (['--vectors', 'none.txt'], 'none.txt'),
+])
+def test_what_is_refused_is_refused_in_one_line(arguments: list[str], said: str, small_benchmark: Path, tmp_path: Path,
+                                                capsys: pytest.CaptureFixture) -> None:
+    assert command_line([*arguments, '--out', str(tmp_path / 'out')]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith('error: ') and said in error
+    assert not (tmp_path / 'out').exists(), 'nothing is written'
+
+
+@pytest.mark.parametrize(('row', 'said'), [
+    ({**ROW, 'bbox': [0, 0, -1, 5]}, 'bbox'), ({**ROW, 'bbox': [0, 0, float('nan'), 5]}, 'bbox'),
+    ({k: v for k, v in ROW.items() if k != 'sent'}, 'sent'), ({**ROW, 'height': 'tall'}, 'height'),
+    ({**ROW, 'sent_id': 1}, 'sent_id'),
+])
+def test_a_bad_row_is_named_by_its_line(row: dict, said: str, candidates: Path, tmp_path: Path,
+                                        capsys: pytest.CaptureFixture) -> None:
+    bad = write_rows(tmp_path / 'bad.jsonl', {**ROW, 'sent_id': 1}, row)
+    assert command_line(outside(bad, candidates, tmp_path / 'out')) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert 'bad.jsonl' in error and said in error
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_truncated_gzip_is_refused(candidates: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    whole = gzip.compress(json.dumps(ROW).encode() * 100)
+    (tmp_path / 'cut.jsonl.gz').write_bytes(whole[:len(whole) // 2])
+    assert command_line(outside(tmp_path / 'cut.jsonl.gz', candidates, tmp_path / 'out')) == 2
+    assert 'cut.jsonl.gz' in capsys.readouterr().err
+
+
+def test_a_folder_with_other_files_is_not_touched(expressions: Path, candidates: Path, tmp_path: Path) -> None:
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine/thesis.tex').write_text('years of work')
+    assert command_line(outside(expressions, candidates, tmp_path / 'mine')) == 2
+    assert [p.name for p in (tmp_path / 'mine').iterdir()] == ['thesis.tex']
+
+
+def test_ctrl_c_keeps_the_rows_and_exits_with_130(expressions: Path, candidates: Path, tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    import harness.run
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+    monkeypatch.setattr(harness.run, 'proposals_rows', stop)
+    assert command_line(outside(expressions, candidates, tmp_path / 'out')) == 130
+    assert len(read_rows(tmp_path / 'out/predictions.jsonl')) == 2, 'the first image\'s rows'
+
+
+def test_the_whole_way_on_a_small_benchmark(small_benchmark: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert command_line(['--grounder', 'cmae', '--out', str(tmp_path / 'out')]) == 0
+    assert 'REC accuracy' in capsys.readouterr().out
+    results = json.loads((tmp_path / 'out/results.json').read_text())
+    found = {(r['task'], r['metric'], r['grounder'], r['proposals']) for r in results['records']}
+    for rule in ('greedy', 'ref-nms-b'):
+        for task, metric in (('rec', 'accuracy'), ('rec', 'accuracy_strict'), ('res', 'overall_iou'), ('res', 'pr@0.5')):
+            assert (task, metric, 'cmae', rule) in found
+    for rule in ('greedy', 'ref-nms-b', 'greedy-100', 'ref-nms-b-100'):
+        for metric in ('referent_recall', 'context_recall', 'mean_proposals'):
+            assert ('recall', metric, '-', rule) in found
+    assert {(r['dataset'], r['split']) for r in results['records']} >= {('mini-refcoco', 'testB'), ('mini-refcocog', 'test')}
+    assert set(results['run']['weights']) >= {'detector', 'cmae (mini-refcoco)', 'ref-nms-b (mini-refcocog)'}
+    rows = read_rows(tmp_path / 'out/predictions.jsonl')
+    keys = {(r['dataset'], r['sent_id'], r['proposals'], r['grounder']) for r in rows}
+    assert len(keys) == len(rows), 'one row an expression, rule and grounder'
+    grounded = [r for r in rows if r['grounder'] == 'cmae']
+    assert all(r['n_proposals'] > 0 and r['box'] and r['mask_union'] > 0 and 0 <= r['iou'] <= 1 for r in grounded)
+    assert len(read_rows(tmp_path / 'out/proposals.jsonl')) == len({k[:3] for k in keys})
+
+
+def test_the_ground_truth_is_the_ceiling(small_benchmark: Path, tmp_path: Path) -> None:
+    assert command_line(['--proposals', 'ground-truth', '--task', 'recall', '--out', str(tmp_path / 'out')]) == 0
+    records = json.loads((tmp_path / 'out/results.json').read_text())['records']
+    assert {r['value'] for r in records if r['metric'] in ('referent_recall', 'context_recall')} == {100.0}
+
+
+def test_real_layout_counts_and_missing_images(small_benchmark: Path, tmp_path: Path,
+                                               capsys: pytest.CaptureFixture) -> None:
+    """The same files under a real dataset's name: its published counts are checked, absent images are counted."""
+    shutil.copytree(small_benchmark / 'mini-refcoco', tmp_path / 'refcoco')
+    (tmp_path / 'images').mkdir()
+    shutil.copytree(small_benchmark / 'images/train2014', tmp_path / 'images/train2014')
+    lost = sorted((tmp_path / 'images/train2014').iterdir())
+    lost[0].unlink()
+    lost[1].write_bytes(b'no picture')
+    arguments = ['--dataset', 'refcoco', '--data-root', str(tmp_path), '--split', 'val', '--proposals', 'greedy',
+                 '--out', str(tmp_path / 'out')]
+    assert command_line(arguments) == 0
+    printed = capsys.readouterr().out
+    assert '2 images that are not there or cannot be decoded' in printed
+    assert 'refcoco' in printed and '10,834' in printed.replace('10834', '10,834'), 'the published count is named'
+
+
+def test_parse_setting_reads_numbers_and_names() -> None:
+    assert parse_setting('ref-nms-b.threshold=0.2') == ('ref-nms-b', 'threshold', 0.2)
+    assert parse_setting('a.b=c d') == ('a', 'b', 'c d')
+    assert parse_setting('a.b=[1, 2]') == ('a', 'b', [1, 2])
+
+
+@pytest.mark.parametrize('text', ['', 'a', 'a.b', 'a=b', '.b=1', 'a.=1'])
+def test_parse_setting_refuses_the_rest(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_setting(text)
+
+
+def test_parse_weight() -> None:
+    assert parse_weight('cmae=dir/x=y.safetensors') == ('cmae', Path('dir/x=y.safetensors'))
+    with pytest.raises(InputError):
+        parse_weight('cmae=')

@@ -1,0 +1,127 @@
+"""The detector's parts: crops with samples on the box's edges, everything before NMS, masks at image size."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
+
+from harness.detection.crop import CropRoIExtractor, crop_and_resize
+from harness.detection.detector import Detector, detector_config, read_image
+from harness.errors import InputError
+from harness.types import ImageInfo
+from harness.weights import load_weights, shipped_path
+
+
+def ramp(height: int, width: int) -> torch.Tensor:
+    """A map whose value is 100 y + x at cell (y, x): bilinear sampling gives it back anywhere in between."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
+    return (100. * y + x)[None, None]
+
+
+def test_samples_lie_on_the_edges_and_evenly_between() -> None:
+    crop = crop_and_resize(ramp(10, 12), torch.tensor([[16., 32., 112., 80.]]))[0, 0]
+    x = torch.linspace(1, 7, 7)
+    y = torch.linspace(2, 5, 7)
+    assert torch.allclose(crop, 100 * y[:, None] + x[None], atol=1e-3)
+
+
+def test_outside_the_map_is_zero() -> None:
+    crop = crop_and_resize(ramp(4, 4), torch.tensor([[-160., -160., -80., -80.]]))
+    assert crop.abs().max() == 0
+
+
+def test_no_boxes_no_crops() -> None:
+    assert crop_and_resize(torch.zeros(1, 5, 4, 4), torch.zeros(0, 4)).shape == (0, 5, 7, 7)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 6), st.integers(2, 9), st.integers(2, 9), st.integers(0, 10**6))
+def test_boxes_do_not_influence_each_other(n: int, height: int, width: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    feature_map = torch.rand(1, 3, height, width, generator=generator)
+    corners = torch.rand(n, 2, 2, generator=generator).sort(dim=1).values * 16 * max(height, width)
+    boxes = corners.reshape(n, 4)
+    together = crop_and_resize(feature_map, boxes)
+    alone = torch.cat([crop_and_resize(feature_map, box[None]) for box in boxes])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_the_extractor_takes_each_box_from_its_own_image() -> None:
+    maps = torch.rand(2, 3, 5, 6)
+    rois = torch.tensor([[1, 0., 0., 50., 40.], [0, 16., 16., 64., 64.], [1, 5., 5., 20., 60.]])
+    crops = CropRoIExtractor(3)((maps,), rois)
+    for crop, roi in zip(crops, rois, strict=True):
+        own = maps[int(roi[0])][None]
+        assert torch.allclose(crop, crop_and_resize(own, roi[None, 1:])[0], atol=1e-6)
+
+
+@pytest.fixture(scope='module')
+def detector() -> Detector:
+    return Detector(load_weights(shipped_path('detector')))
+
+
+@pytest.fixture
+def picture(small_benchmark: Path) -> tuple[np.ndarray, ImageInfo]:
+    path = sorted((small_benchmark / 'images/train2014').iterdir())[0]
+    image = read_image(path)
+    return image, ImageInfo(1, *image.shape[:2], path)
+
+
+def test_everything_before_nms(detector: Detector, picture: tuple[np.ndarray, ImageInfo]) -> None:
+    image, info = picture
+    seen = detector.features(image, info)
+    regions, classes = seen.class_scores.shape
+    assert seen.class_boxes.shape == (regions, classes, 4) and classes == len(detector.classes) == 18
+    assert (seen.class_scores >= 0).all() and (seen.class_scores.sum(1) <= 1 + 1e-5).all(), 'the background has the rest'
+    low, high = seen.class_boxes[..., :2], seen.class_boxes[..., 2:]
+    assert (low >= 0).all() and (high >= low).all(), 'boxes are inside the image'
+    assert (high <= torch.tensor([info.width, info.height]) + 1).all()
+    crops = seen.pool(seen.class_boxes[:5, 0])
+    assert crops.shape == (5, seen.feature_map.shape[1], 7, 7)
+    assert seen.head(crops).shape[0] == 5
+
+
+def test_masks_are_pasted_at_image_size_inside_their_box(detector: Detector, picture: tuple[np.ndarray, ImageInfo]) -> None:
+    image, info = picture
+    seen = detector.features(image, info)
+    boxes = torch.tensor([[10., 20., 90., 100.], [0., 0., float(info.width), float(info.height)]])
+    kept = boxes.clone()
+    rles = detector.masks(seen, boxes, torch.tensor([0, 3]))
+    assert torch.equal(boxes, kept), 'the caller\'s boxes stay as they are'
+    for rle, (x1, y1, x2, y2) in zip(rles, boxes.tolist(), strict=True):
+        mask = coco_mask.decode(rle)
+        assert mask.shape == (info.height, info.width)
+        ys, xs = np.nonzero(mask)
+        assert len(xs) == 0 or (xs.min() >= x1 - 1 and xs.max() <= x2 + 1 and ys.min() >= y1 - 1 and ys.max() <= y2 + 1)
+    assert detector.masks(seen, torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)) == []
+
+
+def test_the_same_image_gives_the_same_numbers(detector: Detector, picture: tuple[np.ndarray, ImageInfo]) -> None:
+    image, info = picture
+    first, second = detector.features(image, info), detector.features(image, info)
+    assert torch.equal(first.class_scores, second.class_scores)
+
+
+@pytest.mark.parametrize('content', [b'', b'no picture', b'\x89PNG\r\n\x1a\n' + bytes(20)])
+def test_unreadable_images_are_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / 'x.png'
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r'x\.png'):
+        read_image(path)
+
+
+def test_grey_and_transparent_images_become_three_channels(tmp_path: Path) -> None:
+    for shape in ((8, 9), (8, 9, 4)):
+        cv2.imwrite(str(tmp_path / 'x.png'), np.full(shape, 100, np.uint8))
+        assert read_image(tmp_path / 'x.png').shape == (8, 9, 3)
+
+
+def test_an_unknown_config_is_refused() -> None:
+    with pytest.raises(InputError, match='known are'):
+        detector_config('../../../etc/passwd')

@@ -1,7 +1,7 @@
 """Greedy NMS: worked cases, and its laws against the definition spelt out box by box."""
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.proposals.nms import class_wise_nms, pairwise_iou
@@ -91,6 +91,7 @@ def run(members, scores, threshold, offset, suppress_equal):
     return class_wise_nms(boxes, labels, torch.tensor(scores), threshold, offset, suppress_equal)
 
 
+@settings(deadline=None)
 @given(scene, threshold, convention)
 def test_it_is_the_definition(members, threshold, convention):
     boxes, labels, scores = ([m[i] for m in members] for i in range(3))
@@ -98,6 +99,7 @@ def test_it_is_the_definition(members, threshold, convention):
     assert kept == by_definition(boxes, labels, scores, threshold, *convention)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(box, st.integers(0, 2), score, score, score), min_size=1, max_size=25), threshold)
 def test_many_score_vectors_at_once_are_each_alone(members, threshold):
     together = run(members, [[m[2 + e] for m in members] for e in range(3)], threshold, 0, False)
@@ -105,6 +107,7 @@ def test_many_score_vectors_at_once_are_each_alone(members, threshold):
         assert torch.equal(together[e], run(members, [m[2 + e] for m in members], threshold, 0, False))
 
 
+@settings(deadline=None)
 @given(scene, threshold, convention)
 def test_twice_is_once(members, threshold, convention):
     kept = run(members, [m[2] for m in members], threshold, *convention).tolist()
@@ -112,6 +115,7 @@ def test_twice_is_once(members, threshold, convention):
     assert run(left, [m[2] for m in left], threshold, *convention).all()
 
 
+@settings(deadline=None)
 @given(scene, threshold)
 def test_kept_boxes_of_a_class_don_t_overlap_and_every_other_one_overlaps_a_better_kept_one(members, threshold):
     kept = run(members, [m[2] for m in members], threshold, 0, False)
@@ -124,6 +128,7 @@ def test_kept_boxes_of_a_class_don_t_overlap_and_every_other_one_overlaps_a_bett
     assert (overlaps & better & kept[:, None])[:, ~kept].any(dim=0).all()
 
 
+@settings(deadline=None)
 @given(scene.filter(bool), threshold)
 def test_the_best_box_of_each_class_stays(members, threshold):
     scores = [m[2] for m in members]
@@ -133,6 +138,7 @@ def test_the_best_box_of_each_class_stays(members, threshold):
         assert kept[best]
 
 
+@settings(deadline=None)
 @given(scene, st.randoms(use_true_random=False), threshold, convention)
 def test_the_order_of_the_input_doesn_t_matter_when_scores_differ(members, random, threshold, convention):
     scores = [i / (len(members) + 1) for i in range(len(members))]

@@ -1,7 +1,7 @@
 """Ref-NMS as a post-processor and as proposal rules, on networks small enough to reason about."""
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmdet.registry import MODELS
 from mmengine.structures import InstanceData
@@ -149,6 +149,7 @@ def test_boxes_of_other_classes_stay():
     assert len(network().predict(pooled(2), candidates, sentences(3))[0]) == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=1, max_size=8), st.sampled_from([0., 0.2, 0.25, 0.9]))
 def test_the_best_one_always_and_the_others_over_the_threshold(scores, threshold):
     scores = sorted(scores, reverse=True)

@@ -1,14 +1,17 @@
 """Training Ref-NMS: what an expression samples, the loss of Eq. 3, the optimiser, the calibrated threshold."""
+from types import SimpleNamespace
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
 from torch.nn import functional as F
 
+from harness.detection.c4_head import C4Head
 from harness.detection.crop import crop_and_resize
-from harness.proposals.ref_nms import RefNMS, over_threshold
+from harness.proposals.ref_nms import RefNMS, RefNMSB, over_threshold
 from harness.training.ref_nms import (
     ImageRegions,
     RefNMSForTraining,
@@ -21,9 +24,11 @@ from harness.training.ref_nms import (
     mean_loss,
     optim_wrapper,
     rank_expressions,
+    train_ref_nms,
 )
 from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
 from harness.vectors import Vocabulary, WordVectors
+from harness.weights import load_weights
 
 # ------------------------------------------------------------------------------------------------- sampling
 
@@ -42,6 +47,7 @@ def test_an_expression_samples_half_positives_or_what_there_is(positives, negati
     assert (int(chosen[positive].sum()), int(chosen[~positive].sum())) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.booleans(), min_size=9, max_size=9), min_size=1, max_size=5), st.integers(1, 12))
 def test_every_expression_samples_the_same_number(positive, number):
     chosen = choose_regions(torch.tensor(positive), number)
@@ -219,6 +225,7 @@ def test_the_threshold_is_the_smallest_that_proposes_no_more_than_allowed():
     assert calibrate([torch.tensor([0.4])], most=0.1) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 20), max_size=6), min_size=1, max_size=6), st.integers(0, 24))
 def test_no_smaller_threshold_would_do(rows, most):
     scores = [torch.tensor(sorted(row, reverse=True)) / 20 for row in rows]
@@ -271,3 +278,45 @@ def test_critical_boxes_are_the_referent_s_and_those_of_contextual_objects():
     dataset = Dataset('mini', {}, [expression(0, 8, 'cup', (0, 0, 10, 10))], annotations)
     vectors = WordVectors('set', ('cup', 'dog'), torch.eye(2), gamma=0.5)
     assert critical_boxes(dataset, 'train', vectors)[8].tolist() == [[0, 0, 10, 10], [20, 0, 30, 10]]
+
+
+# ------------------------------------------------------------------------------------------------- the whole of it
+
+def small_training(folder, seed=1):
+    regions, groups, _ = world(images=6)
+    train_groups, val_groups = groups[:4], groups[4:]
+    annotations = {i: [Annotation(2 * i, i, (3, 21, 32, 32), 'cup'), Annotation(2 * i + 1, i, (53, 21, 32, 32), 'bowl')]
+                   for i in range(6)}
+
+    def dataset(groups, split):
+        members = [Expression(e.dataset, split, e.image_id, e.sent_id, e.sent, e.tokens, e.gt_xywh)
+                   for group in groups for e in group]
+        images = {e.image_id: ImageInfo(e.image_id, 96, 96) for e in members}
+        return Dataset('mini-refcoco', images, members, annotations, data_hash='abc')
+
+    torch.manual_seed(8)
+    head = C4Head(in_channels=3, planes=4, blocks=2)
+    detector = SimpleNamespace(network=SimpleNamespace(roi_head=SimpleNamespace(shared_head=head)))
+    vectors = WordVectors('set', ('bowl', 'cup'), torch.eye(2, 5), gamma=0.5)
+    out = train_ref_nms(dataset(train_groups, 'train'), dataset(val_groups, 'val'), regions, regions, detector, vectors,
+                        folder / 'ref-nms-b.safetensors', folder / 'work', command='make it', seed=seed, epochs=2,
+                        batch_size=2, widths=dict(hidden=4, mlp=8))
+    return load_weights(out)
+
+
+def test_a_training_gives_weights_that_the_rules_run_with(tmp_path):
+    weights = small_training(tmp_path)
+    assert weights.meta['vocabulary'] == ['<unk>', 'bowl', 'cup']
+    assert weights.meta['model']['planes'] == 4 and weights.meta['model']['blocks'] == 2
+    assert (weights.meta['command'], weights.meta['seed'], weights.meta['data_hash']) == ('make it', 1, 'abc')
+    rule = RefNMSB(weights)
+    assert rule.threshold == weights.meta['threshold']
+    assert weights.meta['validation']['mean_proposals'] <= weights.meta['validation']['mean_proposals_greedy'] == 2
+
+
+def test_a_training_can_be_repeated_to_the_bit(tmp_path):
+    first, again, other = (small_training(tmp_path / name, seed) for name, seed in (('a', 1), ('b', 1), ('c', 2)))
+    assert first.tensors.keys() == again.tensors.keys()
+    assert all(torch.equal(value, again.tensors[name]) for name, value in first.tensors.items())
+    assert first.meta['threshold'] == again.meta['threshold']
+    assert not torch.equal(first.tensors['model.rank_fc.weight'], other.tensors['model.rank_fc.weight'])

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
@@ -106,6 +106,7 @@ def test_safetensors_without_words_are_refused(tmp_path):
         load_vectors(path)
 
 
+@settings(deadline=None)
 @given(vectors=st.lists(st.lists(st.floats(-100, 100, width=16), min_size=3, max_size=3), max_size=5),
        gamma=st.none() | st.floats(0, 1))
 def test_what_is_saved_is_what_is_read(tmp_path_factory, vectors, gamma):

@@ -20,6 +20,7 @@ from harness.types import XYWH, Annotation, Dataset, Expression
 from harness.vectors import WordVectors
 
 NOUNS = frozenset({'NOUN', 'NUM', 'PRON', 'PROPN'})
+GAMMAS = tuple(round(0.2 + 0.05 * i, 2) for i in range(15))
 SAME_OBJECT = 0.9  # an annotation that overlaps the referent by more than this is the referent
 
 
@@ -115,7 +116,7 @@ class GammaQuality:
 
 
 def choose_gamma(dataset: Dataset, vectors: WordVectors, split: str = 'train',
-                 gammas: Sequence[float] = tuple(round(0.2 + 0.05 * i, 2) for i in range(15))) -> list[GammaQuality]:
+                 gammas: Sequence[float] = GAMMAS) -> list[GammaQuality]:
     """The quality of each γ by the truth that only a generated scene has, best F1 first (ties: the larger γ).
 
     Args:

@@ -61,6 +61,7 @@ class RefNMS(BaseModule):
         super().__init__(init_cfg)
         self.threshold, self.nms_iou = threshold, nms_iou
         self.delta, self.delta_step = delta, delta_step
+        self.features = 4 * planes
         self.head = residual_stage(in_channels, planes, blocks)
         self.rnn = nn.GRU(word_dim, hidden, bidirectional=True, batch_first=True)
         self.vis_a_fc = _two_layers(4 * planes, mlp, 2 * hidden)
@@ -71,9 +72,10 @@ class RefNMS(BaseModule):
         self.rank_dropout = nn.Dropout(rank_dropout)
 
     def init_weights(self) -> None:
-        """Xavier-uniform weights and zero biases outside the head, whose weights come from the detector; then ``init_cfg``.
+        """Xavier-uniform weights and zero biases outside the head, then what ``init_cfg`` says.
 
-        Source: ref-nms ``tools/train_att_vanilla.py: init_att_vanilla_predictor``.
+        The head's weights come from the detector. Source: ref-nms ``tools/train_att_vanilla.py:
+        init_att_vanilla_predictor``.
         """
         for name, parameter in self.named_parameters():
             if name.startswith('head.'):
@@ -88,7 +90,7 @@ class RefNMS(BaseModule):
     def encode_boxes(self, pooled: Tensor) -> Tensor:
         """``(n, C, 7, 7)`` pooled regions to ``(n, F)``: the head, averaged over cells."""
         if len(pooled) == 0:
-            return pooled.new_zeros(0, self.vis_r_fc[0].in_features)
+            return pooled.new_zeros(0, self.features)
         # Channels last in memory is nearly half as fast again on CPUs.
         return self.head(pooled.contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
 
@@ -303,10 +305,10 @@ class RefNMSB(_RefNMSRule):
     def __init__(self, weights: Weights, threshold: float | None = None, delta: float | None = None,
                  nms_iou: float | None = None) -> None:
         super().__init__(weights, delta, nms_iou)
-        stored = weights.meta.get('threshold')
-        if threshold is None and stored is None:
+        threshold = weights.meta.get('threshold') if threshold is None else threshold
+        if threshold is None:
             raise InputError(f'{weights.path}: holds no threshold; give --set {self.weights}.threshold=VALUE')
-        self.threshold = float(stored if threshold is None else threshold)
+        self.threshold = float(threshold)
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One ``InstanceData`` an expression, as :meth:`RefNMS.rank` describes it."""

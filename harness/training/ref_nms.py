@@ -287,7 +287,8 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
     """
     set_random_seed(seed)
     vocabulary = Vocabulary.build((e.tokens for e in train.split('train')), vectors)
-    head = detector.network.roi_head.shared_head.layer4
+    network_of_detector: Any = detector.network
+    head = network_of_detector.roi_head.shared_head.layer4
     planes, in_channels = head[0].conv1.weight.shape[:2]
     options = dict(in_channels=in_channels, planes=planes, blocks=len(head), word_dim=vocabulary.vectors.shape[1],
                    **(widths or WIDTHS))

@@ -16,6 +16,8 @@ from harness.types import XYWH
 #: No image, box or mask of this field comes near these; what is beyond them is damage or an attack on the memory.
 MAX_PIXELS = 100_000_000
 MAX_COORDINATE = 1e6
+_KINDS = {type(None): 'null', bool: 'true or false', int: 'a whole number', float: 'a fraction', str: 'text',
+          list: 'a list', tuple: 'a list', dict: 'a record'}
 _INTEGERS = (int, np.integer)
 _NUMBERS = (int, float, np.integer, np.floating)
 
@@ -31,7 +33,7 @@ def required(record: Any, key: str, where: str) -> Any:
 
 def kind(value: Any) -> str:
     """What a value is, in a word or two for a message; never the value itself, which may be a megabyte long."""
-    return 'null' if value is None else f'a {type(value).__name__}'
+    return _KINDS.get(type(value), type(value).__name__)
 
 
 def integer(record: Any, key: str, where: str) -> int:

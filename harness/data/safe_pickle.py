@@ -277,7 +277,7 @@ class Machine:
 def refuse(asked: str) -> NoReturn:
     """Refuse by name, on one line whatever the name holds."""
     shown = asked if asked.isprintable() else ascii(asked)
-    raise Refused(f'asks for {shown[:120]}, which is no plain data; it was not run, and the file is not read')
+    raise Refused(f'asks for {shown[:120]}, which is no plain data; nothing of it was run, get it from its publisher')
 
 
 # The builders: what stands for the few functions that honest data names.

@@ -39,6 +39,7 @@ class CMAEGrounder:
         try:
             self.opt = dict(weights.meta['opt'])
             self.vocabulary = Vocabulary.from_json(weights.meta['vocabulary'])
+            self.longest = self.vocabulary.max_length
             self.network = CMAE(self.opt).eval()
             self.slots = int(self.opt.get('num_cxt', 5))
             self.with_st = bool(self.opt.get('with_st', 1)) if with_st is None else bool(with_st)

@@ -16,7 +16,7 @@ def listing() -> str:
     parts = [_table('datasets (--dataset, --split)', ['name', 'splits', 'what'], datasets)]
     for title, registry in (('grounders (--grounder)', GROUNDERS), ('proposal rules (--proposals)', PROPOSAL_RULES)):
         parts.append(_table(title, ['name', 'what'], [[n, _summary(registry.get(n))] for n in names(registry)]))
-    metrics = [[n, METRICS.get(n).task, _summary(METRICS.get(n))] for n in names(METRICS)]
+    metrics = [[', '.join(m.names), m.task, _summary(m)] for m in map(METRICS.get, names(METRICS))]
     parts.append(_table(f'metrics (--task: {", ".join(TASKS)})', ['name', 'task', 'what'], metrics))
     return '\n\n'.join(parts)
 

@@ -22,7 +22,7 @@ from harness.registry import DATASETS, GROUNDERS, PROPOSAL_RULES
 from harness.run import TASKS, Plan, Plugins
 from harness.types import Annotation, Dataset, Expression
 from harness.vectors import WordVectors, load_vectors
-from harness.weights import Weights, load_weights, shipped_path
+from harness.weights import SHIPPED, Weights, load_weights, shipped_path
 
 EMBEDDED = ('mini-refcoco', 'mini-refcoco+', 'mini-refcocog')
 #: The rules of the paper's Table 1.
@@ -97,6 +97,9 @@ def prepare(request: Request) -> Prepared:
     context = _context(request, datasets, expressions, notes) if 'recall' in tasks else {}
     for dataset in datasets.values():
         notes.extend(dataset.notes)
+        if detector is not None and dataset.name not in EMBEDDED and store.uses_shipped():
+            notes.append(f'{dataset.name}: these are the embedded benchmark\'s weights on other images: as accuracy the '
+                         'figures are meaningless')
         if dataset.annotations is None:
             notes.append(f'{dataset.name}: the file has neither masks nor categories nor other objects: context recall '
                          'and RES are not available')
@@ -214,6 +217,10 @@ class _WeightStore:
             self._loaded[path] = load_weights(path)
         self._used[name if home is None else f'{name} ({home})'] = path
         return self._loaded[path]
+
+    def uses_shipped(self) -> bool:
+        """Whether any weights are those that the project ships."""
+        return any(path.parent == SHIPPED for path in self._used.values())
 
     def provenance(self) -> dict[str, dict[str, Any]]:
         keys = ('command', 'seed', 'data_hash', 'git_commit', 'threshold')

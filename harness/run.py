@@ -174,6 +174,11 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
     truths = _truths(plan, group, image, outcome)
     names = image.classes if image is not None else ()
     outcome.expressions += len(group.expressions)
+    outcome.counts['expressions without a word'] += sum(not e.tokens for e in group.expressions)
+    for name, grounder in plugins.grounders.items():
+        if (longest := getattr(grounder, 'longest', None)) is not None:
+            cut = sum(len(e.tokens) > longest for e in group.expressions)
+            outcome.counts[f'expressions longer than the {longest} words that {name} reads'] += cut
     for rule_name, rule in plugins.rules.items():
         with outcome.stage(f'propose: {rule_name}'):
             proposals = rule(image if image is not None else group.info, group.expressions)

@@ -98,8 +98,7 @@ def prepare(request: Request) -> Prepared:
     for dataset in datasets.values():
         notes.extend(dataset.notes)
         if detector is not None and dataset.name not in EMBEDDED and store.uses_shipped():
-            notes.append(f'{dataset.name}: these are the embedded benchmark\'s weights on other images: as accuracy the '
-                         'figures are meaningless')
+            notes.append(f'{dataset.name}: the embedded benchmark\'s weights on other images: meaningless as accuracy')
         if dataset.annotations is None:
             notes.append(f'{dataset.name}: the file has neither masks nor categories nor other objects: context recall '
                          'and RES are not available')

@@ -1,7 +1,8 @@
 """One row an expression, rule and grounder: what everything after the run is made from.
 
 ``predictions.jsonl`` and ``proposals.jsonl`` are written image by image as the run goes. Boxes in them are ``xywh``
-with ``w = x2 - x1`` (``tools/save_matt_dets.py`` of ChopinSharp/ref-nms); ``null`` stands where something is not available.
+with ``w = x2 - x1`` (``tools/save_matt_dets.py`` of ChopinSharp/ref-nms); ``null`` stands where something is not
+available.
 """
 from __future__ import annotations
 

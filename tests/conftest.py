@@ -1,4 +1,4 @@
-"""A small benchmark for the tests that need images: a few scenes a split, built once, in the place of the embedded one."""
+"""A small benchmark for the tests that need images: a few scenes a split, in the place of the embedded one."""
 from __future__ import annotations
 
 import os

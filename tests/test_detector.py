@@ -78,7 +78,7 @@ def test_everything_before_nms(detector: Detector, picture: tuple[np.ndarray, Im
     seen = detector.features(image, info)
     regions, classes = seen.class_scores.shape
     assert seen.class_boxes.shape == (regions, classes, 4) and classes == len(detector.classes) == 18
-    assert (seen.class_scores >= 0).all() and (seen.class_scores.sum(1) <= 1 + 1e-5).all(), 'the background has the rest'
+    assert (seen.class_scores >= 0).all() and (seen.class_scores.sum(1) <= 1 + 1e-5).all(), 'the rest is background'
     low, high = seen.class_boxes[..., :2], seen.class_boxes[..., 2:]
     assert (low >= 0).all() and (high >= low).all(), 'boxes are inside the image'
     assert (high <= torch.tensor([info.width, info.height]) + 1).all()
@@ -87,7 +87,8 @@ def test_everything_before_nms(detector: Detector, picture: tuple[np.ndarray, Im
     assert seen.head(crops).shape[0] == 5
 
 
-def test_masks_are_pasted_at_image_size_inside_their_box(detector: Detector, picture: tuple[np.ndarray, ImageInfo]) -> None:
+def test_masks_are_pasted_at_image_size_inside_their_box(detector: Detector,
+                                                         picture: tuple[np.ndarray, ImageInfo]) -> None:
     image, info = picture
     seen = detector.features(image, info)
     boxes = torch.tensor([[10., 20., 90., 100.], [0., 0., float(info.width), float(info.height)]])

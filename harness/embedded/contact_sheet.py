@@ -41,7 +41,8 @@ def sheet(scenes: list[Scene], columns: int, boxes: bool) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """``python -m harness.embedded sheet``: write one sheet."""
-    parser = argparse.ArgumentParser(prog='python -m harness.embedded sheet', description='A contact sheet of the embedded world.')
+    parser = argparse.ArgumentParser(prog='python -m harness.embedded sheet',
+                                     description='A contact sheet of the embedded world.')
     parser.add_argument('--kind', choices=KINDS, default='mixed')
     parser.add_argument('--seed', type=int, default=0, help='seed of the first scene; the others follow')
     parser.add_argument('--count', type=int, default=24)

@@ -83,12 +83,13 @@ def prepare(request: Request) -> Prepared:
     expressions = _expressions(request, datasets)
     store = _WeightStore(request)
     notes: list[str] = []
-    plugins, detector = {}, None
+    plugins: dict[str, Plugins] = {}
+    detector = None
     if request.candidates is not None:
         if rules != ['given'] or grounders:
             raise InputError('--candidates: outside boxes are for recall alone; '
                              'add --task recall and leave --proposals out')
-        expressions, plugins = _given(request, datasets, expressions, notes)
+        expressions, plugins = _given(request.candidates, datasets, expressions, notes)
     else:
         detector = Detector(store.get('detector', None), request.device)
         for name in datasets:
@@ -156,16 +157,16 @@ def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> dict[tupl
     return chosen
 
 
-def _given(request: Request, datasets: Mapping[str, Dataset], expressions: dict[tuple[str, str], list[Expression]],
+def _given(file: Path, datasets: Mapping[str, Dataset], expressions: dict[tuple[str, str], list[Expression]],
            notes: list[str]) -> tuple[dict[tuple[str, str], list[Expression]], dict[str, Plugins]]:
     """Outside candidates: expressions whose image the file lacks are left out and counted."""
-    candidates = load_candidates(request.candidates)
+    candidates = load_candidates(file)
     covered = {k: [e for e in es if candidates.for_expression(e) is not None] for k, es in expressions.items()}
     covered = {k: es for k, es in covered.items() if es}
     everything = sum(map(len, expressions.values()))
     missing = everything - sum(map(len, covered.values()))
     if not covered:
-        raise InputError(f'--candidates {request.candidates}: has none of the images of the expressions')
+        raise InputError(f'--candidates {file}: has none of the images of the expressions')
     if missing:
         notes.append(f'{missing} of {everything} expressions are left out: the candidates\' file lacks their images')
     sizes = {k: info for d in datasets.values() for k, info in d.images.items()}

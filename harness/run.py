@@ -64,7 +64,7 @@ class Outcome:
     """What a run measured: metric state by (dataset, split, rule, grounder), seconds by stage, counted oddities."""
 
     metrics: dict[tuple[str, str, str, str], list[Any]] = field(default_factory=dict)
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     counts: Counter[str] = field(default_factory=Counter)
     images: int = 0
     expressions: int = 0
@@ -223,9 +223,10 @@ def _masks(annotations: Sequence[Annotation] | None, group: Group) -> dict[int |
             for a in annotations or () if a.ann_id in wanted and a.segmentation is not None}
 
 
-def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures, expressions: Sequence[Expression],
+def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, expressions: Sequence[Expression],
             proposals: Sequence[InstanceData], outcome: Outcome) -> list[Choice | None]:
     """The best proposal of each expression, the earlier one among equals, with its mask where RES is asked for."""
+    assert image is not None, 'prepare() pairs grounders with a detector'
     with outcome.stage(f'ground: {name}'):
         scores = [torch.as_tensor(s).flatten() for s in grounder(image, expressions, proposals)]
         _check_scores(name, scores, proposals)

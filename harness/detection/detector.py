@@ -7,6 +7,7 @@ hold: for every region one box and one confidence a class.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,7 +75,7 @@ class Detector:
         self.scale = float(config.input_scale)
         self.stride = 16
         self.device = torch.device(device)
-        self.network = build_network(config)
+        self.network: Any = build_network(config)  # mmdet's modules are looked up by name
         fill(self.network, weights.tensors, weights.path)
         self.network.to(self.device).eval()
 

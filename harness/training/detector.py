@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmdet.datasets import CocoDataset
 from mmengine.dataset import pseudo_collate
@@ -47,7 +48,7 @@ def train_detector(annotation_file: Path, images: Path, out: Path, work_dir: Pat
     categories = [c['name'] for c in sorted(json.loads(content)['categories'], key=lambda c: c['id'])]
     config = detector_config(CONFIG)
     set_random_seed(seed)
-    network = build_network(config)
+    network: Any = build_network(config)
     network.init_weights()
     pictures = train_set(annotation_file, images, categories, float(config.input_scale))
     steps = epochs * (len(pictures) // batch_size)

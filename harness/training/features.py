@@ -8,6 +8,7 @@ import torch
 from rich.progress import track
 
 from harness.detection.detector import Detector, read_image
+from harness.errors import InputError
 from harness.training.runner import console
 from harness.types import Dataset, ImageFeatures
 
@@ -16,6 +17,8 @@ def described_images(dataset: Dataset, split: str, detector: Detector) -> Iterat
     """Detect the images of a split one after the other, in order of first appearance."""
     groups = list(dataset.by_image(dataset.split(split)))
     for info, _ in track(groups, description=f'images of {dataset.name} {split}', console=console):
+        if info.path is None:
+            raise InputError(f'{dataset.name}: training needs images; say where they are')
         annotations = None if dataset.annotations is None else dataset.annotations.get(info.image_id, [])
         yield detector.features(read_image(info.path), info, annotations)
 

@@ -20,7 +20,7 @@ _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], 1)
 _GRAIN = np.random.Generator(np.random.PCG64(7)).normal(0, 1, (512, 512))
 _GRAIN = (_GRAIN + np.roll(_GRAIN, 1, 0) + np.roll(_GRAIN, 1, 1) + np.roll(_GRAIN, (1, 1), (0, 1))) / 2
 
-Points = Sequence[Sequence[float]] | np.ndarray
+Points = Sequence[Sequence[float]] | Sequence[np.ndarray] | np.ndarray
 
 
 @dataclass

@@ -125,7 +125,8 @@ def _arms(look: Look, half: float, shoulder: float, hip: float, rng: np.random.G
 
 
 def _hand(brush: Brush, arm: list, skin: Color) -> None:
-    brush.ellipse(*arm[-1], 0.028, 0.028, skin)
+    x, y = arm[-1]
+    brush.ellipse(x, y, 0.028, 0.028, skin)
 
 
 def _long_hair(brush: Brush, radius: float, drop: float, hair: Color, turn: float, pigtails: bool) -> None:

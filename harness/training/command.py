@@ -73,7 +73,7 @@ class Training:
     def __init__(self, out: Path, work: Path, seed: int) -> None:
         self.out, self.work, self.seed = out, work, seed
         self.vectors = load_vectors()
-        self._passes: dict[tuple[int, ...], tuple[ImageRegions, AnnotatedFeatures]] = {}
+        self._passes: dict[str, tuple[ImageRegions, AnnotatedFeatures]] = {}
 
     def detector_file(self) -> None:
         """Train the detector that all datasets share."""
@@ -127,16 +127,16 @@ class Training:
         return self._seen(name, split)[1].collected()
 
     def _seen(self, name: str, split: str) -> tuple[ImageRegions, AnnotatedFeatures]:
-        """Both, from one pass of the detector; datasets that share a split's images share the pass."""
+        """Both, from one pass of the detector; datasets that share images share what was seen of them."""
         dataset = self._dataset(name, 'train' if split == 'train' else 'eval')
-        key = tuple(sorted({e.image_id for e in dataset.split(split)}))
-        if key not in self._passes:
-            regions, annotated = ImageRegions(torch.float16 if split == 'train' else torch.float32), AnnotatedFeatures()
-            for image in described_images(dataset, split, self.detector):
-                regions.add(image)
-                annotated.add(image)
-            self._passes[key] = regions, annotated
-        return self._passes[key]
+        if split not in self._passes:
+            self._passes[split] = (ImageRegions(torch.float16 if split == 'train' else torch.float32),
+                                   AnnotatedFeatures())
+        regions, annotated = self._passes[split]
+        for image in described_images(dataset, split, self.detector, except_for=regions.collected()):
+            regions.add(image)
+            annotated.add(image)
+        return regions, annotated
 
 
 def _sha256(path: Path) -> str:

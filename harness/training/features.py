@@ -1,7 +1,7 @@
 """What the trainings of Ref-NMS and the grounders share: the fixed detector's view of every image of a split, once."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 import torch
@@ -13,10 +13,11 @@ from harness.training.runner import console
 from harness.types import Dataset, ImageFeatures
 
 
-def described_images(dataset: Dataset, split: str, detector: Detector) -> Iterator[ImageFeatures]:
-    """Detect the images of a split one after the other, in order of first appearance."""
-    groups = list(dataset.by_image(dataset.split(split)))
-    for info, _ in track(groups, description=f'images of {dataset.name} {split}', console=console):
+def described_images(dataset: Dataset, split: str, detector: Detector,
+                     except_for: Container[int] = ()) -> Iterator[ImageFeatures]:
+    """Detect a split's images one after the other, in order of first appearance, but for those of some ids."""
+    infos = [info for info, _ in dataset.by_image(dataset.split(split)) if info.image_id not in except_for]
+    for info in track(infos, description=f'images of {dataset.name} {split}', console=console, disable=not infos):
         if info.path is None:
             raise InputError(f'{dataset.name}: training needs images; say where they are')
         annotations = None if dataset.annotations is None else dataset.annotations.get(info.image_id, [])

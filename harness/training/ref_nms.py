@@ -266,7 +266,7 @@ def calibrated(ranked: Sequence[tuple[Expression, InstanceData]], regions: Regio
 
 
 def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regions: Regions, detector: Detector,
-                  vectors: WordVectors, out: Path, work_dir: Path, *, command: str, seed: int, epochs: int = 6,
+                  vectors: WordVectors, out: Path, work_dir: Path, *, command: str, seed: int, epochs: int = 3,
                   batch_size: int = 5, widths: Mapping[str, int] | None = None) -> Path:
     """Train on one dataset, choose the threshold on val, and write the weights that the rules read.
 

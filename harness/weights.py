@@ -74,6 +74,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, A
     beside = path.with_name(path.name + '.part')
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(beside),
               metadata={'meta': json.dumps(dict(meta), sort_keys=True)})
+    beside.chmod(0o644)
     os.replace(beside, path)
 
 

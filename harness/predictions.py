@@ -129,21 +129,29 @@ def _name(proposals: InstanceData, index: int, names: Sequence[str]) -> str | No
 
 def proposals_rows(expressions: Sequence[Expression], proposals: Sequence[InstanceData], names: Sequence[str],
                    rule: str) -> list[dict[str, Any]]:
-    """Each expression's proposals, best first, with the attention over its words where the rule has one."""
+    """Each expression's proposals, best first, with the attention over its words where the rule has one.
+
+    Boxes are rounded to a thousandth of a pixel, scores to five digits: what is measured on them exactly is in
+    :func:`prediction_rows`.
+    """
     rows = []
     for e, p in zip(expressions, proposals, strict=True):
         rows.append({
             'dataset': e.dataset, 'split': e.split, 'image_id': e.image_id, 'sent_id': e.sent_id, 'proposals': rule,
-            'boxes': to_xywh(np.asarray(p.bboxes)).tolist(),
+            'boxes': to_xywh(np.asarray(p.bboxes)).round(3).tolist(),
             'labels': [_name(p, i, names) for i in range(len(p.bboxes))],
             'confidence': _column(p, 'det_scores'), 'relatedness': _column(p, 'relatedness'),
-            'word_attention': getattr(p, 'word_attention', None),
+            'word_attention': _rounded(getattr(p, 'word_attention', None)),
         })
     return rows
 
 
+def _rounded(numbers: Sequence[float] | None) -> list[float] | None:
+    return None if numbers is None else [round(x, 5) for x in numbers]
+
+
 def _column(proposals: InstanceData, name: str) -> list[float] | None:
-    return np.asarray(proposals.get(name)).tolist() if name in proposals else None
+    return np.asarray(proposals.get(name), np.float64).round(5).tolist() if name in proposals else None
 
 
 class RowWriter:

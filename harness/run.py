@@ -181,7 +181,7 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
             outcome.counts[f'expressions longer than the {longest} words that {name} reads'] += cut
     for rule_name, rule in plugins.rules.items():
         with outcome.stage(f'propose: {rule_name}'):
-            proposals = rule(image if image is not None else group.info, group.expressions)
+            proposals = [p.cpu() for p in rule(image if image is not None else group.info, group.expressions)]
         grounders = plugins.grounders
         if getattr(rule, 'recall_only', False) and not plan.ground_recall_only:
             grounders = {}
@@ -228,7 +228,7 @@ def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, e
     """The best proposal of each expression, the earlier one among equals, with its mask where RES is asked for."""
     assert image is not None, 'prepare() pairs grounders with a detector'
     with outcome.stage(f'ground: {name}'):
-        scores = [torch.as_tensor(s).flatten() for s in grounder(image, expressions, proposals)]
+        scores = [torch.as_tensor(s).flatten().cpu() for s in grounder(image, expressions, proposals)]
         _check_scores(name, scores, proposals)
         picks = [int(s.argmax()) if len(s) else None for s in scores]
     chosen = [(p.bboxes[k], int(p.labels[k])) for p, k in zip(proposals, picks, strict=True) if k is not None]
@@ -237,7 +237,7 @@ def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, e
         with outcome.stage('masks'):
             rles = iter(_unique_masks(image, chosen))
     return [None if k is None else
-            Choice(np.asarray(p.bboxes[k].cpu(), np.float64), float(s[k]), _label(image, int(p.labels[k])), next(rles))
+            Choice(np.asarray(p.bboxes[k], np.float64), float(s[k]), _label(image, int(p.labels[k])), next(rles))
             for p, s, k in zip(proposals, scores, picks, strict=True)]
 
 

@@ -71,12 +71,10 @@ def test_plain_expressions_have_nulls_where_nothing_is_annotated() -> None:
         assert found[key] is None
 
 
-def test_proposals_keep_their_digits() -> None:
-    given = proposals((0.1, 0.2, 30.3, 40.4))
+def test_proposals_are_written_to_a_thousandth_of_a_pixel() -> None:
+    given = proposals((0.1, 0.2, 30.3, 40.45678))
     (found,) = proposals_rows([EXPRESSION], [given], NAMES, 'greedy')
-    x, y, w, h = found['boxes'][0]
-    assert np.float32(x) == given.bboxes[0, 0].item() and x + w == given.bboxes[0, 2].item()
-    assert y + h == given.bboxes[0, 3].item()
+    assert found['boxes'] == [[0.1, 0.2, 30.2, 40.257]] and found['confidence'] == [1.0]
     assert found['labels'] == ['cup'] and found['relatedness'] is None and found['word_attention'] is None
 
 

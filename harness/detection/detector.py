@@ -134,11 +134,11 @@ class Detector:
         if len(boxes) == 0:
             return []
         mask_head = self.network.roi_head.mask_head
-        logits = mask_head(self.head(self.pool(image, boxes)))
-        results = [InstanceData(bboxes=boxes.clone(), labels=labels)]
+        logits = mask_head(self.head(self.pool(image, boxes))).cpu()
+        results = [InstanceData(bboxes=boxes.cpu().clone(), labels=labels.cpu())]
         size = (image.info.height, image.info.width)
         meta = dict(ori_shape=size, img_shape=size, scale_factor=(1.0, 1.0))
         mask_head.predict_by_feat((logits,), results, [meta], self.network.roi_head.test_cfg, rescale=True)
-        masks = results[0].masks.cpu().numpy().astype(np.uint8)
+        masks = results[0].masks.numpy().astype(np.uint8)
         encoded = coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0)))
         return [{'size': list(rle['size']), 'counts': rle['counts'].decode('ascii')} for rle in encoded]

@@ -103,7 +103,7 @@ def test_what_is_refused_is_refused_in_one_line(arguments: list[str], said: str,
 
 
 @pytest.mark.parametrize(('row', 'said'), [
-    ({**ROW, 'bbox': [0, 0, -1, 5]}, 'bbox'), ({**ROW, 'bbox': [0, 0, float('nan'), 5]}, 'bbox'),
+    ({**ROW, 'bbox': [0, 0, -1, 5]}, 'bbox'), ({**ROW, 'bbox': [0, 0, float('nan'), 5]}, 'NaN'),
     ({k: v for k, v in ROW.items() if k != 'sent'}, 'sent'), ({**ROW, 'height': 'tall'}, 'height'),
     ({**ROW, 'sent_id': 1}, 'sent_id'),
 ])

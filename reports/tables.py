@@ -55,13 +55,14 @@ def tables(results: Mapping[str, Any], metrics: Iterable[str] | None = None) -> 
 
 
 def _layout(records: Sequence[Record], digits: int) -> str:
-    """Rows by (grounder, rule), columns by (dataset, split), both in order of appearance."""
+    """Rows by (grounder, rule), columns by (dataset, split), in order of appearance, a dataset's splits together."""
     grounded = any(r['grounder'] != '-' for r in records)
     keys = ['grounder', 'proposals'] if grounded else ['proposals']
     frame = pd.DataFrame(records)
     frame['column'] = list(zip(frame['dataset'], frame['split'], strict=True))
     frame['row'] = list(zip(*(frame[k] for k in keys), strict=True))
-    columns = list(dict.fromkeys(frame['column']))
+    first = {d: i for i, d in enumerate(dict.fromkeys(frame['dataset']))}
+    columns = sorted(dict.fromkeys(frame['column']), key=lambda column: first[column[0]])
     cells = {(r, c): v for r, c, v in zip(frame['row'], frame['column'], frame['value'], strict=True)}
     counts = {c: n for c, n in zip(frame['column'], frame['n'], strict=True)}
     datasets = [d for d, _ in columns]

@@ -28,6 +28,13 @@ def test_a_column_a_split_and_a_row_a_rule() -> None:
     assert cells(counts) == ['expressions', '10', '10', '10']
 
 
+def test_a_dataset_s_splits_stand_together_however_the_run_came_across_them() -> None:
+    records = [record('referent_recall', 1.0, dataset, split) for split in ('val', 'testA') for dataset in ('b', 'a')]
+    (table,) = tables({'records': records})
+    assert cells(table.splitlines()[2]) == ['proposals', 'b', '', 'a', '']
+    assert cells(table.splitlines()[4]) == ['', '**val**', '**testA**', '**val**', '**testA**']
+
+
 def test_grounders_have_a_column_of_their_own() -> None:
     (table,) = tables({'records': [record('accuracy', 71.318, grounder='cmae')]})
     assert cells(table.splitlines()[2])[:2] == ['grounder', 'proposals']

@@ -90,7 +90,7 @@ def benchmark(args: argparse.Namespace, command: str) -> int:
     from harness.run import run
     from reports.tables import SHOWN, document, read_results, tables
 
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     start = time.perf_counter()
     if args.device != 'cpu' and not (args.device.startswith('cuda') and torch.cuda.is_available()):
         raise InputError(f'--device {args.device}: not available on this machine; use --device cpu')

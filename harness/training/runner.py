@@ -20,7 +20,7 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class SeedEachEpoch(Hook):
@@ -113,7 +113,7 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
         train_cfg=dict(by_epoch=True, max_epochs=epochs), optim_wrapper=optim_wrapper, param_scheduler=param_scheduler,
         default_hooks=dict(logger=dict(type='LoggerHook', interval=50),
                            checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)),
-        custom_hooks=hooks, resume=True, randomness=dict(seed=seed), log_level=logging.WARNING,
+        custom_hooks=hooks, resume=True, randomness=dict(seed=seed), log_level=logging.ERROR,
         experiment_name=name.replace(' ', '-'), default_scope='mmdet',
         visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')], name=name.replace(' ', '-')))
     runner.train()

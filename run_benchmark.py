@@ -16,6 +16,7 @@ warnings.filterwarnings('ignore', category=UserWarning)
 warnings.filterwarnings('ignore', category=FutureWarning)
 
 from harness.errors import InputError  # noqa: E402 (the filters above silence the libraries imported below)
+from harness.names import OneLineParser  # noqa: E402
 
 EXAMPLES = """examples:
   run_benchmark.py --grounder cmae                                    the main job: the whole embedded benchmark
@@ -27,7 +28,8 @@ EXAMPLES = """examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
+    p = OneLineParser(
+        allow_abbrev=False,
         prog='run_benchmark.py', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
         description='Measure two-stage referring expression grounding: recall of critical objects, REC accuracy, '
                     'RES overall IoU and Pr@X. Without options it runs on the embedded benchmark.')

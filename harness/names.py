@@ -1,8 +1,10 @@
 """Names that people type: found, or refused with the nearest known one."""
 from __future__ import annotations
 
+import argparse
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 from harness.errors import InputError
 
@@ -29,6 +31,15 @@ def pick(option: str, given: Sequence[str] | None, known: Iterable[str], default
         if name not in names:
             raise InputError(f'{option} {name}: unknown{nearest(name, names)}; known are {", ".join(names)}')
     return list(dict.fromkeys(wanted))
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong with the options in one line, without the usage, and with the nearest option."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = message.partition('unrecognized arguments: ')[2].split(' ')[0].split('=')[0]
+        options = [option for action in self._actions for option in action.option_strings]
+        raise InputError(f'{message}{nearest(wrong, options) if wrong else ""}; see --help')
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -82,6 +82,8 @@ def test_list_names_every_kind_of_plugin(capsys: pytest.CaptureFixture) -> None:
     (['--proposals', 'given'], 'add --candidates'),
     (['--task', 'rec'], 'needs a grounder'),
     (['--limit', '0'], '--limit 0'),
+    (['--limit', 'few'], '--limit'),
+    (['--grouder', 'cmae'], 'did you mean --grounder?'),
     (['--device', 'tpu'], '--device tpu'),
     (['--set', 'greedy'], '--set greedy: write NAME.OPTION=VALUE'),
     (['--set', 'greedy.treshold=1'], 'did you mean threshold?'),

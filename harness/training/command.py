@@ -5,7 +5,6 @@ stopped.
 """
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import time
@@ -19,7 +18,7 @@ import torch
 from harness.detection.detector import Detector
 from harness.embedded.build import IMAGES, SPLIT_BY, part_folder
 from harness.embedded.known import load_embedded
-from harness.names import pick
+from harness.names import OneLineParser, pick
 from harness.registry import GROUNDERS
 from harness.training.detector import train_detector
 from harness.training.features import AnnotatedFeatures, described_images
@@ -37,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     """Parse the options and train the parts asked for."""
     trainable = [name for name, plugin in GROUNDERS.module_dict.items() if hasattr(plugin, 'recipe')]
     parts = ['detector', 'ref-nms-b', *trainable]
-    parser = argparse.ArgumentParser(prog='run_benchmark.py train', description=__doc__.split('\n')[0])
+    parser = OneLineParser(prog='run_benchmark.py train', description=__doc__.split('\n')[0])
     parser.add_argument('part', nargs='+', help=f'all, or some of: {", ".join(parts)}')
     parser.add_argument('--dataset', action='append', metavar='NAME',
                         help='datasets of Ref-NMS and grounders (default: all)')

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.data.refer import load_refer
-from harness.embedded.build import SPLIT_BY, part_folder, read_manifest
+from harness.embedded.build import SPLIT_BY, part_folder
 from harness.registry import DATASETS
 from harness.types import Dataset
 
@@ -14,10 +14,7 @@ def load_embedded(name: str, part: str = 'eval', cache: Path | None = None) -> D
 
     ``cache`` is where it is built if it is missing, default ``build.cache_root()``.
     """
-    folder = part_folder(part, cache)
-    dataset = load_refer(folder, name, SPLIT_BY[name])
-    dataset.data_hash = str(read_manifest(folder)['sha256'])
-    return dataset
+    return load_refer(part_folder(part, cache), name, SPLIT_BY[name])
 
 
 @DATASETS.register_module(name='mini-refcoco')

@@ -120,6 +120,8 @@ def sentences_for(view: View, target: int, style: str, rng: np.random.Generator,
         if logic is None or view.determined(logic) != target:
             continue
         tokens = word(logic, style, rng)
+        if not tokens:  # a pose left unsaid of a thing left unnamed
+            continue
         sent = ' '.join(tokens)
         found.setdefault(sent, Sentence(sent, tokens, target, view.context(logic), logic))
         if len(found) == count:

@@ -10,7 +10,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from harness.embedded import build as building
-from harness.embedded.build import PARTS, SPLIT_BY, Split, build_part, cache_root, finished, part_folder, read_manifest
+from harness.embedded.build import PARTS, SPLIT_BY, Split, build_part, cache_root, finished, part_folder
 from harness.embedded.known import load_embedded
 from harness.embedded.language.expressions import holds
 from harness.embedded.world import make_scene

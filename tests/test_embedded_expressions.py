@@ -216,11 +216,18 @@ def test_every_sentence_is_true_of_one_object_and_its_context_is_determined(styl
         things, sentences = sentences_of(seed, style)
         for sentence in sentences:
             true_of = [i for i in range(len(things)) if holds(sentence.logic, things, i, WIDTH, HEIGHT)]
-            assert true_of == [sentence.target]
+            assert sentence.tokens and true_of == [sentence.target]
             assert [i for i in range(len(things)) if naively(sentence.logic, things, i)] == [sentence.target]
             assert len(sentence.context) == len(relations_of(sentence.logic))
             for relation, index in zip(relations_of(sentence.logic), sentence.context, strict=True):
                 assert [i for i in range(len(things)) if naively(relation['to'], things, i)] == [index]
+
+
+def test_a_claim_that_words_leave_unsaid_is_no_sentence(monkeypatch):
+    from harness.embedded.language import expressions
+    monkeypatch.setattr(expressions, 'word', lambda *_: [])
+    things, _ = sentences_of(0, 'refcoco')
+    assert describe(things, WIDTH, HEIGHT, 'refcoco', np.random.default_rng(0), 7) == []
 
 
 def relations_of(logic):

@@ -17,6 +17,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
+from harness.errors import InputError
 from harness.metrics.iou import best_iou, mask_overlap, plain_iou, rec_iou, xywh_to_xyxy
 from harness.metrics.recall import HIT_IOU
 from harness.types import Annotation, Expression
@@ -155,15 +156,30 @@ def _column(proposals: InstanceData, name: str) -> list[float] | None:
 
 
 class RowWriter:
-    """Appends JSON lines to a file, an image at a time, flushed so that a killed run keeps what was done."""
+    """Appends JSON lines to a file, an image at a time, unbuffered, so that a killed run keeps what was done."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open('w', encoding='utf-8')
+        self._file = path.open('wb', buffering=0)
+        self._whole = 0
 
     def write(self, rows: Iterable[dict[str, Any]]) -> None:
-        self._file.write(''.join(json.dumps(row, ensure_ascii=False, separators=(',', ':')) + '\n' for row in rows))
-        self._file.flush()
+        """Append all of ``rows``, or none.
+
+        Raises:
+            InputError: the file can't be written, for instance because the disk is full.
+        """
+        text = ''.join(json.dumps(row, ensure_ascii=False, separators=(',', ':')) + '\n' for row in rows)
+        left = memoryview(text.encode())
+        size = len(left)
+        try:
+            while left:
+                left = left[self._file.write(left):]
+        except OSError as error:
+            self._file.truncate(self._whole)
+            raise InputError(f'{self.path}: cannot be written ({error.strerror}); free some space or choose another '
+                             '--out; the rows before are kept') from None
+        self._whole += size
 
     def __enter__(self) -> RowWriter:
         return self

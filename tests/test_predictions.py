@@ -10,6 +10,7 @@ import torch
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
+from harness.errors import InputError
 from harness.predictions import Choice, RowWriter, Truth, prediction_rows, proposals_rows, to_xywh
 from harness.types import Annotation, Expression
 
@@ -87,3 +88,26 @@ def test_rows_written_so_far_survive_an_interruption(tmp_path: Path) -> None:
         writer.write([{'a': 1}, {'a': 'é'}])
         raise KeyboardInterrupt
     assert [json.loads(line) for line in (tmp_path / 'rows.jsonl').read_text().splitlines()] == [{'a': 1}, {'a': 'é'}]
+
+
+def test_a_full_disk_is_named_and_leaves_whole_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RowWriter(tmp_path / 'rows.jsonl') as writer:
+        writer.write([{'a': 1}])
+        whole = writer._file
+
+        class Full:
+            """Takes three bytes more, then the disk is full."""
+
+            room = 3
+
+            def write(self, data: memoryview) -> int:
+                if not self.room:
+                    raise OSError(28, 'No space left on device')
+                written, self.room = whole.write(data[:self.room]), 0
+                return written
+
+            truncate, close = whole.truncate, whole.close
+        monkeypatch.setattr(writer, '_file', Full())
+        with pytest.raises(InputError, match=r'rows\.jsonl: cannot be written \(No space left on device\)'):
+            writer.write([{'b': 2}])
+    assert (tmp_path / 'rows.jsonl').read_text() == '{"a":1}\n'

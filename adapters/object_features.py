@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from adapters.box_features import last_pixel_corners
+from harness.detection.crop import whole_map
 from harness.types import ImageFeatures
 
 
@@ -48,9 +49,7 @@ def whole_image(image: ImageFeatures) -> Tensor:
     Source: ``lib/mrcn/inference_no_imdb.py: img_to_spatial_fc7`` of ChopinSharp/CM-Erase-REG, a region 0, 0, 16(w − 1),
     16(h − 1) of the network's input for a map of w × h.
     """
-    height, width = image.feature_map.shape[-2:]
-    corners = image.feature_map.new_tensor([[0, 0, 16 * (width - 1), 16 * (height - 1)]])
-    return image.once('whole image', lambda: image.pool(corners / image.scale))
+    return image.once('whole image', lambda: image.pool(whole_map(image.feature_map) / image.scale))
 
 
 def _equal(boxes: Tensor, others: Tensor) -> Tensor:

@@ -108,7 +108,7 @@ def _prediction_row(truth: Truth, proposals: InstanceData, names: Sequence[str],
         'mask_intersection': overlap, 'mask_union': union,
         'best_candidate_iou': truth.best_candidate_iou,
         'best_proposal_iou': float(overlaps[best]) if best is not None else 0.0,
-        'best_proposal_label': _name(proposals, best, names) if best is not None else None,
+        'best_proposal_label': _name(proposals, best, names),
         'context_hits': hits, 'n_context': None if truth.context is None else len(truth.context),
         'gt_box': list(e.gt_xywh), 'gt_label': e.category, 'n_same_category': truth.n_same_category,
     }
@@ -123,9 +123,13 @@ def _mask_overlap(truth: Truth, choice: Choice | None) -> tuple[int | None, int 
     return mask_overlap(choice.rle, truth.mask) if choice.rle is not None else (None, None)
 
 
-def _name(proposals: InstanceData, index: int, names: Sequence[str]) -> str | None:
-    label = int(proposals.labels[index]) if 'labels' in proposals else -1
+def category_name(label: int, names: Sequence[str]) -> str | None:
+    """The name of a class index, ``None`` for one that the detector does not know (-1)."""
     return names[label] if 0 <= label < len(names) else None
+
+
+def _name(proposals: InstanceData, index: int | None, names: Sequence[str]) -> str | None:
+    return None if index is None or 'labels' not in proposals else category_name(int(proposals.labels[index]), names)
 
 
 def proposals_rows(expressions: Sequence[Expression], proposals: Sequence[InstanceData], names: Sequence[str],

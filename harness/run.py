@@ -21,7 +21,15 @@ from mmengine.structures import InstanceData
 from harness.data.masks import to_rle
 from harness.detection.detector import Detector, read_image
 from harness.errors import InputError
-from harness.predictions import NO_GROUNDER, Choice, RowWriter, Truth, prediction_rows, proposals_rows
+from harness.predictions import (
+    NO_GROUNDER,
+    Choice,
+    RowWriter,
+    Truth,
+    category_name,
+    prediction_rows,
+    proposals_rows,
+)
 from harness.registry import METRICS
 from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
 
@@ -162,10 +170,14 @@ def _for_group(image: ImageFeatures | None, group: Group, plan: Plan) -> ImageFe
     """The same features with this dataset's own annotations (and a memory of its own)."""
     if image is None:
         return None
-    annotations = plan.datasets[group.dataset].annotations
-    mine = None if annotations is None else annotations.get(group.info.image_id, [])
     return ImageFeatures(group.info, image.scale, image.feature_map, image.class_boxes, image.class_scores,
-                         image.classes, image.detector, mine)
+                         image.classes, image.detector, _annotated(plan, group))
+
+
+def _annotated(plan: Plan, group: Group) -> list[Annotation] | None:
+    """The image's annotated objects, ``None`` where the dataset has none."""
+    annotations = plan.datasets[group.dataset].annotations
+    return None if annotations is None else annotations.get(group.info.image_id, [])
 
 
 def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outcome, predictions: RowWriter,
@@ -202,8 +214,7 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
 def _truths(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outcome) -> list[Truth]:
     """What is known of the answers; masks are encoded once an annotation."""
     with outcome.stage('look up truth'):
-        annotations = plan.datasets[group.dataset].annotations
-        mine = None if annotations is None else annotations.get(group.info.image_id, [])
+        mine = _annotated(plan, group)
         masks = _masks(mine, group) if 'res' in plan.tasks else {}
         candidates = None if image is None else image.class_boxes.reshape(-1, 4).cpu().numpy()
         best: dict[tuple, Truth] = {}
@@ -237,7 +248,8 @@ def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, e
         with outcome.stage('masks'):
             rles = iter(_unique_masks(image, chosen))
     return [None if k is None else
-            Choice(np.asarray(p.bboxes[k], np.float64), float(s[k]), _label(image, int(p.labels[k])), next(rles))
+            Choice(np.asarray(p.bboxes[k], np.float64), float(s[k]), category_name(int(p.labels[k]), image.classes),
+                   next(rles))
             for p, s, k in zip(proposals, scores, picks, strict=True)]
 
 
@@ -257,7 +269,3 @@ def _unique_masks(image: ImageFeatures, chosen: Sequence[tuple[torch.Tensor, int
     unique, where = keys.unique(dim=0, return_inverse=True)
     rles = image.detector.masks(image, unique[:, :4].float(), unique[:, 4].long())
     return [rles[i] for i in where.tolist()]
-
-
-def _label(image: ImageFeatures, index: int) -> str | None:
-    return image.classes[index] if 0 <= index < len(image.classes) else None

@@ -41,6 +41,15 @@ def crop_and_resize(feature_map: Tensor, boxes: Tensor, stride: int = 16, size: 
     return crops.reshape(channels, n, size, size).transpose(0, 1)
 
 
+def whole_map(feature_map: Tensor, stride: int = 16) -> Tensor:
+    """``(1, 4)`` xyxy in network-input pixels: from the centre of the map's first cell to that of its last.
+
+    Source: ``lib/mrcn/inference_no_imdb.py: img_to_spatial_fc7`` of ChopinSharp/CM-Erase-REG.
+    """
+    height, width = feature_map.shape[-2:]
+    return feature_map.new_tensor([[0, 0, stride * (width - 1), stride * (height - 1)]])
+
+
 @MODELS.register_module()
 class CropRoIExtractor(BaseModule):
     """:func:`crop_and_resize` in the place of mmdet's RoI extractors, for one feature level.

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from rich.progress import track
 
+from harness.detection.crop import whole_map
 from harness.detection.detector import Detector, read_image
 from harness.errors import InputError
 from harness.training.runner import console
@@ -42,9 +43,7 @@ class AnnotatedFeatures:
         annotations = image.annotations or []
         boxes = torch.tensor([a.xywh for a in annotations], dtype=torch.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2] - 1
-        height, width = image.feature_map.shape[-2:]
-        whole = boxes.new_tensor([[0, 0, 16 * (width - 1), 16 * (height - 1)]]) / image.scale
-        pool5 = image.pool(torch.cat((boxes, whole)))
+        pool5 = image.pool(torch.cat((boxes, whole_map(image.feature_map).cpu() / image.scale)))
         self._parts['pool5'].append(pool5[:-1].half().cpu())
         self._parts['image_pool5'].append(pool5[-1:].half().cpu())
         self._parts['fc7'].append(image.head(pool5[:-1]).half().cpu())

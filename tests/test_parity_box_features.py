@@ -1,22 +1,17 @@
 """Location features and context slots are those of the originals' own code."""
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from adapters.box_features import box_features, gather_context
-
-FOLDER = Path(os.environ.get('REFERENCE_VECTORS', Path(__file__).parents[2] / 'shared' / 'reference'))
-pytestmark = pytest.mark.skipif(
-    not FOLDER.is_dir(), reason=f'no reference vectors: {FOLDER} does not exist (set REFERENCE_VECTORS)')
+from tests.reference import vector_file
 
 
 @pytest.fixture(scope='module')
 def cases():
     cases: dict[str, dict[str, torch.Tensor]] = {}
-    with np.load(FOLDER / 'box_features.npz') as file:
+    with np.load(vector_file('box_features.npz')) as file:
         for name in file.files:
             case, key = name.split('/')
             cases.setdefault(case, {})[key] = torch.from_numpy(file[name])

@@ -1,17 +1,12 @@
 """CM-A-E gives the numbers of ChopinSharp/CM-Erase-REG's own code, name for name and row for row."""
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from grounders.cmae import CMAE, Places, Rows
-
-FOLDER = Path(os.environ.get('REFERENCE_VECTORS', Path(__file__).parents[2] / 'shared' / 'reference'))
-pytestmark = pytest.mark.skipif(
-    not FOLDER.is_dir(), reason=f'no reference vectors: {FOLDER} does not exist (set REFERENCE_VECTORS)')
+from tests.reference import vector_file
 
 INPUTS = ('pool5', 'fc7', 'lfeats', 'dif_lfeats', 'cxt_fc7', 'cxt_lfeats', 'labels', 'img_pool5')
 OUTPUTS = ('scores', 'sub_grid_attn', 'sub_attn', 'loc_attn', 'rel_attn', 'weights', 'att_scores', 'sub_scores')
@@ -19,13 +14,13 @@ OUTPUTS = ('scores', 'sub_grid_attn', 'sub_attn', 'loc_attn', 'rel_attn', 'weigh
 
 @pytest.fixture(scope='module')
 def vectors():
-    with np.load(FOLDER / 'cmae.npz') as file:
+    with np.load(vector_file('cmae.npz')) as file:
         return {name: torch.from_numpy(file[name]) for name in file.files}
 
 
 @pytest.fixture(scope='module')
 def network(vectors):
-    network = CMAE(json.loads((FOLDER / 'cmae_opt.json').read_text()))
+    network = CMAE(json.loads(vector_file('cmae_opt.json').read_text()))
     state = {name.removeprefix('state/'): value for name, value in vectors.items() if name.startswith('state/')}
     network.load_state_dict(state, strict=True)
     return network.eval()

@@ -1,7 +1,5 @@
 """The original evaluation programs' own numbers on cases that mostly sit on a threshold (``metrics.json``)."""
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +8,8 @@ import harness.metrics  # noqa: F401  registers the metrics
 from harness.data.masks import to_rle
 from harness.metrics import iou
 from harness.registry import METRICS
+from tests.reference import vector_file
 
-REFERENCE = Path(os.environ.get('REFERENCE_VECTORS', Path(__file__).parents[1] / '../shared/reference'))
 SELECTIONS = {
     'all': {}, 'top1': {'top': 1}, 'top5': {'top': 5}, 'conf_0.3': {'threshold': 0.3}, 'conf_0.9': {'threshold': 0.9},
 }
@@ -19,9 +17,7 @@ SELECTIONS = {
 
 @pytest.fixture(scope='module')
 def vectors():
-    if not REFERENCE.exists():
-        pytest.skip(f'the reference vectors are not in {REFERENCE}; set REFERENCE_VECTORS')
-    return json.loads((REFERENCE / 'metrics.json').read_text())
+    return json.loads(vector_file('metrics.json').read_text())
 
 
 def value(name, rows):

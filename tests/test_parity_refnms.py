@@ -1,8 +1,6 @@
 """Ref-NMS against the released predictor, run on seeded weights (``refnms.npz``)."""
 import importlib.util
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,23 +10,21 @@ from mmengine.structures import InstanceData
 from harness.detection.crop import crop_and_resize
 from harness.proposals.nms import class_wise_nms
 from harness.proposals.ref_nms import RefNMS
-
-FOLDER = Path(os.environ.get('REFERENCE_VECTORS', Path(__file__).parents[1] / '../shared/reference'))
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=f'no reference vectors: {FOLDER} (REFERENCE_VECTORS)')
+from tests.reference import vector_file
 
 
 @pytest.fixture(scope='module')
 def reference():
-    with np.load(FOLDER / 'refnms.npz') as arrays:
+    with np.load(vector_file('refnms.npz')) as arrays:
         return dict(arrays)
 
 
 @pytest.fixture(scope='module')
 def network(reference):
-    spec = importlib.util.spec_from_file_location('recipe', FOLDER / 'recipe.py')
+    spec = importlib.util.spec_from_file_location('recipe', vector_file('recipe.py'))
     recipe = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(recipe)
-    shapes = json.loads((FOLDER / 'refnms_state_shapes.json').read_text())
+    shapes = json.loads(vector_file('refnms_state_shapes.json').read_text())
     state = recipe.fill(shapes, int(reference['seed']))
     state['rank_fc.weight'] = state['rank_fc.weight'] * reference['in/rank_fc_weight_factor']
     state['rank_fc.bias'] = np.broadcast_to(reference['in/rank_fc_bias'], state['rank_fc.bias'].shape).copy()

@@ -17,8 +17,9 @@ from torch.nn.utils.rnn import pad_sequence
 from adapters.attributes import referent
 from adapters.box_features import box_features
 from adapters.vocabulary import Vocabulary
-from grounders.cmae import Places, Rows
-from grounders.erasing import Pairs
+from grounders.modular import Rows
+from grounders.objectives import Pairs
+from grounders.visual import Places
 from harness.errors import InputError
 from harness.types import Dataset, Expression
 

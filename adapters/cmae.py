@@ -11,7 +11,9 @@ from torch import Tensor
 from adapters.box_features import box_features, xyxy_to_xywh
 from adapters.object_features import ObjectFeatures, whole_image
 from adapters.vocabulary import Vocabulary
-from grounders.cmae import CMAE, Places, Rows
+from grounders.cmae import CMAE
+from grounders.modular import Rows
+from grounders.visual import Places
 from harness.errors import InputError
 from harness.registry import GROUNDERS
 from harness.types import Expression, ImageFeatures

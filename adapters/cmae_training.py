@@ -15,8 +15,8 @@ from adapters.annotated_split import AnnotatedSplit, RightAndWrong, choices
 from adapters.attributes import Attributes, said_of_referents
 from adapters.vocabulary import Vocabulary
 from grounders.cmae import CMAE
-from grounders.erasing import Pairs, Rule, rank, rank_erased
-from grounders.objectives import attribute_loss, attribute_weights, max_margin, max_margin_erase
+from grounders.erasing import Rule, rank, rank_erased
+from grounders.objectives import Pairs, attribute_loss, attribute_weights, max_margin, max_margin_erase
 from harness.training.grounder import Material, Recipe, Stage
 
 StageName = Literal['attention', 'erase']

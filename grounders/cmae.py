@@ -1,8 +1,7 @@
 """CM-A-E: the network of "Improving Referring Expression Grounding with Cross-modal Attention-guided Erasing".
 
-Liu, Wang, Shao, Wang and Li, CVPR 2019; ChopinSharp/CM-Erase-REG, ``lib/layers``. It is MAttNet (three modules,
-subject, location and relation, each matching what it sees with the phrase that it listens to, weighted by the
-sentence) with three differences, which are the three encoders of this file:
+Liu, Wang, Shao, Wang and Li, CVPR 2019; ChopinSharp/CM-Erase-REG, ``lib/layers``. It is MAttNet
+(:mod:`grounders.mattnet`) with three differences, which are the three encoders of this file:
 
 1. :class:`ImageFirstEncoder`: the sentence is read with the whole image before its first word, and words have a
    pretrained vector beside the learned one;
@@ -12,9 +11,6 @@ sentence) with three differences, which are the three encoders of this file:
    and takes the best.
 
 The fourth difference, erasing, is in training only: :mod:`grounders.erasing`.
-
-The work is split by what it depends on: a sentence (:meth:`CMAE.read`), a box (:meth:`CMAE.look`), a box among its
-neighbours (:meth:`CMAE.survey`), and a (sentence, proposal) row (:meth:`CMAE.attend`, :meth:`CMAE.match`).
 """
 from __future__ import annotations
 
@@ -23,49 +19,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from grounders.language import PAD, PhraseAttention, run_recurrent, with_a_word
-from grounders.matching import Matching
-from grounders.visual import AdditiveAttention, NormalizeScale, SubjectCells, SubjectEncoder
-
-
-class Places(NamedTuple):
-    """A box among its neighbours, for p boxes.
-
-    Attributes:
-        lfeats: ``(p, 5)`` the box in the image.
-        dif_lfeats: ``(p, 25)`` its 5 nearest of the same category, relative to it.
-        cxt_index: ``(p, 5)`` its context slots, rows of ``neighbours``; -1 is an empty slot.
-        cxt_lfeats: ``(p, 5, 5)`` those, relative to it.
-        neighbours: ``(m, F)`` the mean fc7 of the boxes that the slots point to.
-    """
-
-    lfeats: Tensor
-    dif_lfeats: Tensor
-    cxt_index: Tensor
-    cxt_lfeats: Tensor
-    neighbours: Tensor
-
-
-class Rows(NamedTuple):
-    """n (sentence, proposal) pairs: indices ``(n,)`` of the sentence, of the box, and of the box's place."""
-
-    sentence: Tensor
-    box: Tensor
-    place: Tensor
-
-
-class Sentences(NamedTuple):
-    """s sentences as read: ``phrases`` 3 × (s, word) and ``attention`` 3 × (s, L), module by module, and the module
-    ``weights`` (s, 3)."""
-
-    phrases: tuple[Tensor, ...]
-    attention: tuple[Tensor, ...]
-    weights: Tensor
-
-    @property
-    def word_attention(self) -> Tensor:
-        """``(s, L)`` what each word weighs over all modules (``get_token_weights`` of the original)."""
-        return torch.einsum('sm,msl->sl', self.weights, torch.stack(self.attention))
+from grounders.language import PAD, recurrent, run_recurrent
+from grounders.modular import Grounding, ModularNetwork, Rows, Sentences, weighted
+from grounders.visual import AdditiveAttention, ContextEncoder, NormalizeScale, Places, SubjectCells
 
 
 class Slots(NamedTuple):
@@ -82,25 +38,6 @@ class Attended(NamedTuple):
     attention: tuple[Tensor, ...]
 
 
-class Grounding(NamedTuple):
-    """n rows matched, names as in the original.
-
-    ``scores`` (n,), ``sub_grid_attn`` (n, 49), ``sub_attn``, ``loc_attn``, ``rel_attn`` (n, L) word attention,
-    ``rel_ixs`` (n,) the strongest context slot, ``weights`` (n, 3), ``att_scores`` (n, attributes) logits,
-    ``sub_scores`` (n,) the subject's match before its weight.
-    """
-
-    scores: Tensor
-    sub_grid_attn: Tensor
-    sub_attn: Tensor
-    loc_attn: Tensor
-    rel_attn: Tensor
-    rel_ixs: Tensor
-    weights: Tensor
-    att_scores: Tensor
-    sub_scores: Tensor
-
-
 class ImageFirstEncoder(nn.Module):
     """Difference 1: the image is step 0 of the recurrent network, and a word is [learned; pretrained].
 
@@ -115,10 +52,7 @@ class ImageFirstEncoder(nn.Module):
         self.embedding2 = nn.Embedding(opt['vocab_size'], pretrained)
         self.input_dropout = nn.Dropout(opt['word_drop_out'])
         self.mlp = nn.Sequential(nn.Linear(opt['word_embedding_size'], opt['word_vec_size']), nn.ReLU())
-        layers = opt['rnn_num_layers']
-        self.rnn = getattr(nn, opt['rnn_type'].upper())(
-            opt['word_vec_size'], opt['rnn_hidden_size'], layers, batch_first=True,
-            bidirectional=opt['bidirectional'] > 0, dropout=opt['rnn_drop_out'] if layers > 1 else 0.0)
+        self.rnn = recurrent(opt)
 
     def forward(self, labels: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``labels`` (s, L) with at least one word each and ``image`` (s, word) to the words' outputs (s, L, hidden),
@@ -163,30 +97,21 @@ class LocationAttention(nn.Module):
         return torch.bmm(attention[:, None], slots.features.index_select(0, row_place)).squeeze(1), attention
 
 
-class RelationAttention(nn.Module):
+class RelationAttention(ContextEncoder):
     """Difference 3: attention over the five context slots, empty ones included.
 
     Source: ``lib/layers/visual_encoder.py: RelationEncoderAtt``.
     """
 
     def __init__(self, opt: dict) -> None:
-        super().__init__()
-        joint, norm = opt['jemb_dim'], opt['visual_init_norm']
-        self.fc7_dim = opt['fc7_dim']
-        self.vis_feat_normalizer = NormalizeScale(self.fc7_dim, norm)
-        self.lfeat_normalizer = NormalizeScale(5, norm)
-        self.phrase_normalizer = NormalizeScale(joint, norm)
-        self.fc = nn.Linear(self.fc7_dim + 5, joint)
+        super().__init__(opt)
+        joint = opt['jemb_dim']
+        self.phrase_normalizer = NormalizeScale(joint, opt['visual_init_norm'])
         self.attn_fuse = AdditiveAttention(joint, joint, joint)
 
     def encode(self, places: Places) -> Slots:
-        """Once a place, and the fc7 half of the linear once a neighbour, however many slots it fills."""
-        weight = self.fc.weight
-        seen = nn.functional.linear(self.vis_feat_normalizer(places.neighbours), weight[:, :self.fc7_dim])
-        seen = torch.cat([seen, seen.new_zeros(1, seen.shape[1])])  # an empty slot is -1: the last row
-        where = nn.functional.linear(
-            self.lfeat_normalizer(places.cxt_lfeats), weight[:, self.fc7_dim:], self.fc.bias)
-        features = seen[places.cxt_index] + where
+        """Once a place: its context slots."""
+        features = self(places)
         return Slots(features, self.attn_fuse.visual_half(features))
 
     def attend(self, slots: Slots, phrases: Tensor, row_place: Tensor, row_sentence: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,42 +121,24 @@ class RelationAttention(nn.Module):
         return torch.bmm(attention[:, None], slots.features.index_select(0, row_place)).squeeze(1), attention
 
 
-class CMAE(nn.Module):
-    """The whole network; parameters are named as in the original (``lib/layers/joint_match.py: JointMatching``).
+class CMAE(ModularNetwork):
+    """The whole network.
 
-    ``opt`` holds the original's options (``vocab_size``, ``word_embedding_size`` with the pretrained part counted,
-    ``word_vec_size`` = ``jemb_dim``, ``rnn_*``, ``bidirectional``, ``pool5_dim``, ``fc7_dim``, ``num_atts``,
-    ``visual_init_norm``, ``word_drop_out``, ``visual_drop_out``, ``jemb_drop_out``, ``unk_token``) and two of our own
-    with the original's constants as defaults: ``glove_size`` (300), the pretrained part of a word, and ``img_hidden``
-    (256), the width between ``process_pool5``'s convolutions.
-
-    Batch norm in training: statistics are over unique boxes (``att_fuse``), unique images (``process_pool5``), unique
-    sentences and rows (matching), while the original repeats a box or sentence for each row that it is in.
+    Options as :class:`grounders.modular.ModularNetwork` lists them, where ``word_embedding_size`` counts the pretrained
+    part and ``word_vec_size`` is ``jemb_dim``; and two of our own with the original's constants as defaults:
+    ``glove_size`` (300), the pretrained part of a word, and ``img_hidden`` (256), the width between
+    ``process_pool5``'s convolutions.
     """
 
+    loc_encoder: LocationAttention
+    rel_encoder: RelationAttention
+
     def __init__(self, opt: dict) -> None:
-        super().__init__()
         pool5, joint, word = opt['pool5_dim'], opt['jemb_dim'], opt['word_vec_size']
         if joint != word:
             raise ValueError(f'jemb_dim ({joint}) and word_vec_size ({word}) must be equal: the image is the LSTM\'s '
                              'first step, and location and relation normalise the phrase at jemb_dim')
-        self.unk_token = opt['unk_token']
-        directions = 2 if opt['bidirectional'] > 0 else 1
-        context = opt['rnn_hidden_size'] * directions
-
-        self.rnn_encoder = ImageFirstEncoder(opt)
-        self.weight_fc = nn.Linear(opt['rnn_num_layers'] * context, 3)
-        self.sub_attn = PhraseAttention(context)
-        self.loc_attn = PhraseAttention(context)
-        self.rel_attn = PhraseAttention(context)
-
-        self.sub_encoder = SubjectEncoder(opt)
-        self.sub_matching = Matching(opt['fc7_dim'] + joint, word, joint, opt['jemb_drop_out'])
-        self.loc_encoder = LocationAttention(opt)
-        self.loc_matching = Matching(joint, word, joint, opt['jemb_drop_out'])
-        self.rel_encoder = RelationAttention(opt)
-        self.rel_matching = Matching(joint, word, joint, opt['jemb_drop_out'])
-
+        super().__init__(opt, ImageFirstEncoder, LocationAttention, RelationAttention)
         width = opt.get('img_hidden', 256)
         self.process_pool5 = nn.Sequential(
             nn.Conv2d(pool5, width, 1), nn.BatchNorm2d(width), nn.ReLU(),
@@ -248,15 +155,7 @@ class CMAE(nn.Module):
 
         A sentence without words is read as one unknown word.
         """
-        labels = with_a_word(labels, self.unk_token)
-        context, last, words = self.rnn_encoder(labels, image)
-        listened = [module(context, words, labels) for module in (self.sub_attn, self.loc_attn, self.rel_attn)]
-        attention, phrases = zip(*listened, strict=True)
-        return Sentences(phrases, attention, self.weight_fc(last).softmax(1))
-
-    def look(self, pool5: Tensor, fc7: Tensor) -> SubjectCells:
-        """Once a box: ``pool5`` (b, C, 7, 7), ``fc7`` (b, F, 7, 7)."""
-        return self.sub_encoder.encode(pool5, fc7)
+        return self.listen(labels, image)
 
     def survey(self, places: Places) -> tuple[Slots, Slots]:
         """Once a place: location slots (p, 6, joint) and relation slots (p, 5, joint)."""
@@ -277,7 +176,16 @@ class CMAE(nn.Module):
         modules = (self.sub_matching, self.loc_matching, self.rel_matching)
         matches = torch.stack([module(seen, phrases, row_sentence) for module, seen, phrases
                                in zip(modules, features, sentences.phrases, strict=True)], 1)
-        return (sentences.weights[row_sentence] * matches).sum(1), matches
+        return weighted(matches, sentences, row_sentence), matches
+
+    def compare(self, sentences: Sentences, cells: SubjectCells, places: Places, rows: Rows) -> Grounding:
+        """Once a row: attend, then match."""
+        attended = self.attend(sentences, cells, self.survey(places), rows)
+        scores, matches = self.match(sentences, attended.features, rows.sentence)
+        words = (attention[rows.sentence] for attention in sentences.attention)
+        return Grounding(scores, attended.attention[0], *words, attended.attention[2].argmax(1),
+                         sentences.weights[rows.sentence], cells.att_scores[rows.box], matches[:, 0],
+                         *attended.features[:2])
 
     def ground(self, pool5: Tensor, fc7: Tensor, places: Places, labels: Tensor, image_pool5: Tensor,
                sentence_image: Tensor, rows: Rows) -> Grounding:
@@ -293,12 +201,7 @@ class CMAE(nn.Module):
             rows: the n pairs.
         """
         sentences = self.read(labels, self.view(image_pool5)[sentence_image])
-        cells = self.look(pool5, fc7)
-        attended = self.attend(sentences, cells, self.survey(places), rows)
-        scores, matches = self.match(sentences, attended.features, rows.sentence)
-        sub_attn, loc_attn, rel_attn = (words[rows.sentence] for words in sentences.attention)
-        return Grounding(scores, attended.attention[0], sub_attn, loc_attn, rel_attn, attended.attention[2].argmax(1),
-                         sentences.weights[rows.sentence], cells.att_scores[rows.box], matches[:, 0])
+        return self.compare(sentences, self.look(pool5, fc7), places, rows)
 
     def forward(self, pool5: Tensor, fc7: Tensor, lfeats: Tensor, dif_lfeats: Tensor, cxt_fc7: Tensor,
                 cxt_lfeats: Tensor, labels: Tensor, img_pool5: Tensor) -> Grounding:
@@ -307,7 +210,6 @@ class CMAE(nn.Module):
         ``pool5`` (n, C, 7, 7), ``fc7`` (n, F, 7, 7), ``lfeats`` (n, 5), ``dif_lfeats`` (n, 25), ``cxt_fc7`` (n, 5, F),
         ``cxt_lfeats`` (n, 5, 5), ``labels`` (n, L), ``img_pool5`` (n, C, 7, 7).
         """
-        each = torch.arange(len(labels), device=labels.device)
-        slots = torch.arange(cxt_fc7.shape[0] * cxt_fc7.shape[1], device=labels.device).view(cxt_fc7.shape[:2])
-        places = Places(lfeats, dif_lfeats, slots, cxt_lfeats, cxt_fc7.flatten(0, 1))
-        return self.ground(pool5, fc7, places, labels, img_pool5, each, Rows(each, each, each))
+        places = Places.apart(lfeats, dif_lfeats, cxt_fc7, cxt_lfeats)
+        rows = Rows.each_alone(len(labels), labels.device)
+        return self.ground(pool5, fc7, places, labels, img_pool5, rows.sentence, rows)

@@ -23,48 +23,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from grounders.cmae import CMAE, Places, Rows, Sentences
+from grounders import objectives
+from grounders.cmae import CMAE
 from grounders.language import PAD
+from grounders.modular import Rows, Sentences
+from grounders.objectives import Pairs, Ranked, compared
+from grounders.visual import Places
 
 Rule = Literal['sample', 'most attended']
 SIDE = 7
-
-
-class Pairs(NamedTuple):
-    """N right pairs and what takes their place, over b unique boxes, s unique (sentence, image) and i images.
-
-    Attributes:
-        pool5: ``(b, C, 7, 7)``.
-        fc7: ``(b, F, 7, 7)``.
-        places: the b boxes among their neighbours.
-        labels: ``(s, L)`` word ids, zeros at the end.
-        image_pool5: ``(i, C, 7, 7)``.
-        sentence_image: ``(s,)``.
-        sentence: ``(N,)`` the sentence of each pair.
-        box: ``(N,)`` its box.
-        other_sentence: ``(N,)`` a sentence that is wrong for the box.
-        other_box: ``(N,)`` a box that is wrong for the sentence.
-    """
-
-    pool5: Tensor
-    fc7: Tensor
-    places: Places
-    labels: Tensor
-    image_pool5: Tensor
-    sentence_image: Tensor
-    sentence: Tensor
-    box: Tensor
-    other_sentence: Tensor
-    other_box: Tensor
-
-
-class Ranked(NamedTuple):
-    """Scores ``(N,)`` of the right pairs, with the other box, with the other sentence, and ``att_scores`` (b, A)."""
-
-    right: Tensor
-    other_box: Tensor
-    other_sentence: Tensor
-    att_scores: Tensor
 
 
 class ErasedRanked(NamedTuple):
@@ -82,12 +49,7 @@ class ErasedRanked(NamedTuple):
 def rank(network: CMAE, pairs: Pairs) -> Ranked:
     """Stage one: the scores that ``max_margin`` compares."""
     sentences = network.read(pairs.labels, network.view(pairs.image_pool5)[pairs.sentence_image])
-    cells = network.look(pairs.pool5, pairs.fc7)
-    rows = _compared(pairs)
-    attended = network.attend(sentences, cells, network.survey(pairs.places), rows)
-    scores, _ = network.match(sentences, attended.features, rows.sentence)
-    right, other_box, other_sentence = scores.chunk(3)
-    return Ranked(right, other_box, other_sentence, cells.att_scores)
+    return objectives.rank(network, sentences, pairs)
 
 
 def rank_erased(network: CMAE, pairs: Pairs, rule: Rule = 'sample', erase_size: int = 2) -> ErasedRanked:
@@ -101,7 +63,7 @@ def rank_erased(network: CMAE, pairs: Pairs, rule: Rule = 'sample', erase_size: 
     sentences = network.read(pairs.labels, image)
     cells = network.look(_with_zeros(pairs.pool5), _with_zeros(pairs.fc7))
     slots = network.survey(pairs.places)
-    rows = _compared(pairs)
+    rows = compared(pairs)
     attended = network.attend(sentences, cells, slots, rows)
 
     n, each = len(pairs.sentence), torch.arange(len(pairs.sentence), device=pairs.sentence.device)
@@ -183,12 +145,6 @@ def square(attention: Tensor, size: int, rule: Rule) -> Tensor:
     rows = (line >= corner // width) & (line < corner // width + size)
     columns = (line >= corner % width) & (line < corner % width + size)
     return (rows[:, :, None] & columns[:, None, :]).flatten(1)
-
-
-def _compared(pairs: Pairs) -> Rows:
-    """The N pairs, then the same sentences with other boxes, then the same boxes with other sentences."""
-    box = torch.cat([pairs.box, pairs.other_box, pairs.box])
-    return Rows(torch.cat([pairs.sentence, pairs.sentence, pairs.other_sentence]), box, box)
 
 
 def _with_zeros(crops: Tensor) -> Tensor:

@@ -23,6 +23,14 @@ def with_a_word(labels: Tensor, unk_token: int) -> Tensor:
     return torch.cat([first[:, None], labels[:, 1:]], 1)
 
 
+def recurrent(opt: dict) -> nn.RNNBase:
+    """The recurrent layer of the originals' ``rnn_*`` options, over words of ``word_vec_size``."""
+    layers = opt['rnn_num_layers']
+    return getattr(nn, opt['rnn_type'].upper())(
+        opt['word_vec_size'], opt['rnn_hidden_size'], layers, batch_first=True,
+        bidirectional=opt['bidirectional'] > 0, dropout=opt['rnn_drop_out'] if layers > 1 else 0.0)
+
+
 def run_recurrent(rnn: nn.RNNBase, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Run a recurrent layer over the real steps only.
 

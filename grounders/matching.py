@@ -14,8 +14,9 @@ def embedding_mlp(in_dim: int, out_dim: int, drop_out: float) -> nn.Sequential:
 class Matching(nn.Module):
     """Cosine of two learned embeddings.
 
-    Source: MAttNet, Section 3.2.1; ``lib/layers/joint_match.py: Matching``. The phrase is embedded once a sentence,
-    the visual side once a (sentence, proposal) row; in training, batch statistics are taken over the same.
+    Source: MAttNet, Section 3.2.1; ``lib/layers/joint_match.py: Matching``. Each side is embedded once for what it
+    depends on: a phrase once a sentence, a view once a row or, where no phrase decides it, once a place. In training,
+    batch statistics are taken over the same.
     """
 
     def __init__(self, visual_dim: int, phrase_dim: int, joint_dim: int, drop_out: float) -> None:
@@ -23,8 +24,15 @@ class Matching(nn.Module):
         self.vis_emb_fc = embedding_mlp(visual_dim, joint_dim, drop_out)
         self.lang_emb_fc = embedding_mlp(phrase_dim, joint_dim, drop_out)
 
+    def see(self, visual: Tensor) -> Tensor:
+        """``(..., visual_dim)`` to unit vectors ``(..., joint_dim)``."""
+        flat = visual.flatten(0, -2)
+        return F.normalize(self.vis_emb_fc(flat), dim=1).view(*visual.shape[:-1], -1)
+
+    def hear(self, phrases: Tensor) -> Tensor:
+        """``(s, phrase_dim)`` to unit vectors ``(s, joint_dim)``."""
+        return F.normalize(self.lang_emb_fc(phrases), dim=1)
+
     def forward(self, visual: Tensor, phrases: Tensor, row_sentence: Tensor) -> Tensor:
         """``visual`` (n, visual_dim), ``phrases`` (s, phrase_dim), ``row_sentence`` (n,) index into them: (n,)."""
-        seen = F.normalize(self.vis_emb_fc(visual), dim=1)
-        said = F.normalize(self.lang_emb_fc(phrases), dim=1)
-        return (seen * said[row_sentence]).sum(1)
+        return (self.see(visual) * self.hear(phrases)[row_sentence]).sum(1)

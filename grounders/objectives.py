@@ -4,9 +4,64 @@ Scores of N right pairs are compared with the scores of what was put in their pl
 """
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from grounders.modular import ModularNetwork, Rows, Sentences
+from grounders.visual import Places
+
+
+class Pairs(NamedTuple):
+    """N right pairs and what takes their place, over b unique boxes, s unique (sentence, image) and i images.
+
+    Attributes:
+        pool5: ``(b, C, 7, 7)``.
+        fc7: ``(b, F, 7, 7)``.
+        places: the b boxes among their neighbours.
+        labels: ``(s, L)`` word ids, zeros at the end.
+        image_pool5: ``(i, C, 7, 7)``, for those who read a sentence with its image.
+        sentence_image: ``(s,)`` the image of each sentence.
+        sentence: ``(N,)`` the sentence of each pair.
+        box: ``(N,)`` its box.
+        other_sentence: ``(N,)`` a sentence that is wrong for the box.
+        other_box: ``(N,)`` a box that is wrong for the sentence.
+    """
+
+    pool5: Tensor
+    fc7: Tensor
+    places: Places
+    labels: Tensor
+    image_pool5: Tensor
+    sentence_image: Tensor
+    sentence: Tensor
+    box: Tensor
+    other_sentence: Tensor
+    other_box: Tensor
+
+
+class Ranked(NamedTuple):
+    """Scores ``(N,)`` of the right pairs, with the other box, with the other sentence, and ``att_scores`` (b, A)."""
+
+    right: Tensor
+    other_box: Tensor
+    other_sentence: Tensor
+    att_scores: Tensor
+
+
+def compared(pairs: Pairs) -> Rows:
+    """The N pairs, then the same sentences with other boxes, then the same boxes with other sentences."""
+    box = torch.cat([pairs.box, pairs.other_box, pairs.box])
+    return Rows(torch.cat([pairs.sentence, pairs.sentence, pairs.other_sentence]), box, box)
+
+
+def rank(network: ModularNetwork, sentences: Sentences, pairs: Pairs) -> Ranked:
+    """The scores that :func:`max_margin` compares; ``sentences`` are the pairs', read."""
+    cells = network.look(pairs.pool5, pairs.fc7)
+    scores = network.compare(sentences, cells, pairs.places, compared(pairs)).scores
+    return Ranked(*scores.chunk(3), cells.att_scores)
 
 
 def hinge(right: Tensor, wrong: Tensor, margin: float) -> Tensor:

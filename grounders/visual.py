@@ -12,6 +12,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class Places(NamedTuple):
+    """A box among its neighbours, for p boxes.
+
+    Attributes:
+        lfeats: ``(p, 5)`` the box in the image.
+        dif_lfeats: ``(p, 25)`` its 5 nearest of the same category, relative to it.
+        cxt_index: ``(p, slots)`` its context slots, rows of ``neighbours``; -1 is an empty slot.
+        cxt_lfeats: ``(p, slots, 5)`` those, relative to it.
+        neighbours: ``(m, F)`` the mean fc7 of the boxes that the slots point to.
+    """
+
+    lfeats: Tensor
+    dif_lfeats: Tensor
+    cxt_index: Tensor
+    cxt_lfeats: Tensor
+    neighbours: Tensor
+
+    @classmethod
+    def apart(cls, lfeats: Tensor, dif_lfeats: Tensor, cxt_fc7: Tensor, cxt_lfeats: Tensor) -> Places:
+        """From the originals' arrays, where each slot of each box has features ``(p, slots, F)`` of its own."""
+        slots = torch.arange(cxt_fc7.shape[0] * cxt_fc7.shape[1], device=cxt_fc7.device).view(cxt_fc7.shape[:2])
+        return cls(lfeats, dif_lfeats, slots, cxt_lfeats, cxt_fc7.flatten(0, 1))
+
+
 class NormalizeScale(nn.Module):
     """L2 norm over the last dimension, times learned weights; a zero vector stays zero.
 
@@ -110,6 +134,30 @@ class SubjectEncoder(nn.Module):
             return weighted_sum(attention, cells.features, row_box), attention
         seen = weighted_sum(attention.masked_fill(blank, 0), cells.features, row_box)
         return seen + attention.masked_fill(~blank, 0) @ cells.features[-1], attention
+
+
+class ContextEncoder(nn.Module):
+    """What stands in a box's context slots, and where.
+
+    Source: MAttNet, Section 3.2.3; ``lib/layers/visual_encoder.py: RelationEncoder``.
+    """
+
+    def __init__(self, opt: dict) -> None:
+        super().__init__()
+        joint, norm = opt['jemb_dim'], opt['visual_init_norm']
+        self.fc7_dim = opt['fc7_dim']
+        self.vis_feat_normalizer = NormalizeScale(self.fc7_dim, norm)
+        self.lfeat_normalizer = NormalizeScale(5, norm)
+        self.fc = nn.Linear(self.fc7_dim + 5, joint)
+
+    def forward(self, places: Places) -> Tensor:
+        """Once a place: ``(p, slots, joint)``; the fc7 half of the linear once a neighbour, however many slots it
+        fills."""
+        weight = self.fc.weight
+        seen = F.linear(self.vis_feat_normalizer(places.neighbours), weight[:, :self.fc7_dim])
+        seen = torch.cat([seen, seen.new_zeros(1, seen.shape[1])])  # an empty slot is -1: the last row
+        where = F.linear(self.lfeat_normalizer(places.cxt_lfeats), weight[:, self.fc7_dim:], self.fc.bias)
+        return seen[places.cxt_index] + where
 
 
 def weighted_sum(weights: Tensor, features: Tensor, row_box: Tensor) -> Tensor:

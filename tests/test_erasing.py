@@ -2,9 +2,10 @@
 import pytest
 import torch
 
-from grounders.cmae import CMAE, Places
-from grounders.erasing import Pairs, draw, erase_sight, erase_word, rank, rank_erased, square
-from grounders.objectives import attribute_loss, attribute_weights, max_margin, max_margin_erase
+from grounders.cmae import CMAE
+from grounders.erasing import draw, erase_sight, erase_word, rank, rank_erased, square
+from grounders.objectives import Pairs, attribute_loss, attribute_weights, max_margin, max_margin_erase
+from grounders.visual import Places
 
 OPT = dict(vocab_size=9, word_embedding_size=7, glove_size=4, word_vec_size=8, jemb_dim=8, rnn_hidden_size=5,
            bidirectional=1, rnn_num_layers=1, rnn_type='lstm', word_drop_out=0., rnn_drop_out=0., jemb_drop_out=0.,

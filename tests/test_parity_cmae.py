@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from grounders.cmae import CMAE, Places, Rows
+from grounders.cmae import CMAE
+from grounders.modular import Rows
+from grounders.visual import Places
 from tests.reference import vector_file
 
 INPUTS = ('pool5', 'fc7', 'lfeats', 'dif_lfeats', 'cxt_fc7', 'cxt_lfeats', 'labels', 'img_pool5')

@@ -1,0 +1,136 @@
+"""MAttNet: the network of "MAttNet: Modular Attention Network for Referring Expression Comprehension".
+
+Yu, Lin, Shen, Yang, Lu, Bansal and Berg, CVPR 2018; lichengunc/MAttNet, ``lib/layers``. A sentence is read once and
+heard three times (Section 3.1): each module attends to its own words, and the sentence weighs the modules. What they
+match their phrases with (Section 3.2):
+
+1. subject: the cells of the box, attended given the phrase, with attributes;
+2. location (:class:`LocationEncoder`): the box in the image and its neighbours of the same category, one vector;
+3. relation: each of the context slots (:class:`grounders.visual.ContextEncoder`), of which the best match counts.
+
+Only the subject depends on the sentence: places are encoded, and embedded for matching, without it.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from grounders.language import PAD, recurrent, run_recurrent
+from grounders.modular import Grounding, ModularNetwork, Rows, Sentences, weighted
+from grounders.visual import ContextEncoder, NormalizeScale, Places, SubjectCells
+
+
+class WordEncoder(nn.Module):
+    """Section 3.1: words to vectors, read in both directions. Source: ``lib/layers/lang_encoder.py: RNNEncoder``."""
+
+    def __init__(self, opt: dict) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(opt['vocab_size'], opt['word_embedding_size'])
+        self.input_dropout = nn.Dropout(opt['word_drop_out'])
+        self.mlp = nn.Sequential(nn.Linear(opt['word_embedding_size'], opt['word_vec_size']), nn.ReLU())
+        self.rnn = recurrent(opt)
+
+    def forward(self, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``labels`` (s, L) with at least one word each to the words' outputs (s, L, hidden), the last states
+        (s, layers · hidden) and the words' embeddings (s, L, word)."""
+        words = self.mlp(self.input_dropout(self.embedding(labels)))
+        output, last = run_recurrent(self.rnn, words, (labels != PAD).sum(1))
+        return output, last, words
+
+
+class LocationEncoder(nn.Module):
+    """Section 3.2.2: where the box is, in the image and among five of its category, as one vector.
+
+    Source: ``lib/layers/visual_encoder.py: LocationEncoder``.
+    """
+
+    def __init__(self, opt: dict) -> None:
+        super().__init__()
+        norm = opt.get('visual_init_norm', 20)
+        self.lfeat_normalizer = NormalizeScale(5, norm)
+        self.dif_lfeat_normalizer = NormalizeScale(25, norm)
+        self.fc = nn.Linear(5 + 25, opt['jemb_dim'])
+
+    def forward(self, places: Places) -> Tensor:
+        """Once a place: ``(p, joint)``."""
+        own, others = self.lfeat_normalizer(places.lfeats), self.dif_lfeat_normalizer(places.dif_lfeats)
+        return self.fc(torch.cat([own, others], 1))
+
+
+class Surveyed(NamedTuple):
+    """p places, whatever is said of them.
+
+    ``location`` (p, joint) feature and ``location_embedded`` (p, joint), ``context_embedded`` (p, slots, joint): unit
+    vectors to match with phrases; ``filled`` (p, slots) bool.
+    """
+
+    location: Tensor
+    location_embedded: Tensor
+    context_embedded: Tensor
+    filled: Tensor
+
+
+class MAttNet(ModularNetwork):
+    """The whole network; options as :class:`grounders.modular.ModularNetwork` lists them."""
+
+    def __init__(self, opt: dict) -> None:
+        super().__init__(opt, WordEncoder, LocationEncoder, ContextEncoder)
+
+    def read(self, labels: Tensor) -> Sentences:
+        """Once a sentence: ``labels`` (s, L), zeros at the end; one without words is read as one unknown word."""
+        return self.listen(labels)
+
+    def survey(self, places: Places) -> Surveyed:
+        """Once a place. A context slot is empty where its numbers sum to 0, as in the original."""
+        location = self.loc_encoder(places)
+        return Surveyed(location, self.loc_matching.see(location), self.rel_matching.see(self.rel_encoder(places)),
+                        places.cxt_lfeats.sum(2) != 0)
+
+    def compare(self, sentences: Sentences, cells: SubjectCells, places: Places, rows: Rows) -> Grounding:
+        """Once a row: the subject attends and is matched; location and relation are matched as surveyed."""
+        surveyed, (subject, location, relation) = self.survey(places), sentences.phrases
+        seen, grid = self.sub_encoder.attend(cells, subject, rows.box, rows.sentence)
+        sub = self.sub_matching(seen, subject, rows.sentence)
+        heard = self.loc_matching.hear(location)[rows.sentence]
+        loc = (surveyed.location_embedded.index_select(0, rows.place) * heard).sum(1)
+        rel, rel_ixs = self.best_context(surveyed, relation, rows)
+
+        scores = weighted(torch.stack([sub, loc, rel], 1), sentences, rows.sentence)
+        words = (attention[rows.sentence] for attention in sentences.attention)
+        return Grounding(scores, grid, *words, rel_ixs, sentences.weights[rows.sentence], cells.att_scores[rows.box],
+                         sub, seen, surveyed.location[rows.place])
+
+    def best_context(self, surveyed: Surveyed, phrases: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Section 3.2.3: the best match ``(n,)`` of ``phrases`` (s, word) among a row's context slots, and its slot.
+
+        An empty slot matches with 0 and takes part: it beats those that match worse. Source:
+        ``lib/layers/joint_match.py: RelationMatching``.
+        """
+        heard = self.rel_matching.hear(phrases)[rows.sentence]
+        matches = torch.einsum('nkj,nj->nk', surveyed.context_embedded.index_select(0, rows.place), heard)
+        best = (matches * surveyed.filled[rows.place]).max(1)
+        return best.values, best.indices
+
+    def ground(self, pool5: Tensor, fc7: Tensor, places: Places, labels: Tensor, rows: Rows) -> Grounding:
+        """Match any pairs of s sentences and b boxes, each encoded once.
+
+        Args:
+            pool5: ``(b, C, 7, 7)`` crops of the boxes.
+            fc7: ``(b, F, 7, 7)`` their last-stage features.
+            places: the boxes among their neighbours, p of them; one box can have several.
+            labels: ``(s, L)`` word ids, zeros at the end.
+            rows: the n pairs.
+        """
+        return self.compare(self.read(labels), self.look(pool5, fc7), places, rows)
+
+    def forward(self, pool5: Tensor, fc7: Tensor, lfeats: Tensor, dif_lfeats: Tensor, cxt_fc7: Tensor,
+                cxt_lfeats: Tensor, labels: Tensor) -> Grounding:
+        """The original's call: row i is box i with sentence i, nothing shared.
+
+        ``pool5`` (n, C, 7, 7), ``fc7`` (n, F, 7, 7), ``lfeats`` (n, 5), ``dif_lfeats`` (n, 25), ``cxt_fc7``
+        (n, slots, F), ``cxt_lfeats`` (n, slots, 5), ``labels`` (n, L).
+        """
+        places = Places.apart(lfeats, dif_lfeats, cxt_fc7, cxt_lfeats)
+        return self.ground(pool5, fc7, places, labels, Rows.each_alone(len(labels), labels.device))

@@ -1,0 +1,133 @@
+"""Modular attention: what MAttNet and CM-A-E share.
+
+Three modules, subject, location and relation, each listen to a phrase of the sentence, match it with what they see,
+and are weighted by the sentence. The work is split by what it depends on: a sentence (:meth:`ModularNetwork.listen`), a
+box (:meth:`ModularNetwork.look`), a box among its neighbours (``survey``), and a (sentence, proposal) row
+(``compare``); the last two are each network's own.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from grounders.language import PhraseAttention, with_a_word
+from grounders.matching import Matching
+from grounders.visual import Places, SubjectCells, SubjectEncoder
+
+
+class Rows(NamedTuple):
+    """n (sentence, proposal) pairs: indices ``(n,)`` of the sentence, of the box, and of the box's place."""
+
+    sentence: Tensor
+    box: Tensor
+    place: Tensor
+
+    @classmethod
+    def each_alone(cls, n: int, device: torch.device) -> Rows:
+        """Row i is sentence i with box i at place i, nothing shared."""
+        each = torch.arange(n, device=device)
+        return cls(each, each, each)
+
+
+class Sentences(NamedTuple):
+    """s sentences as read: ``phrases`` 3 × (s, word) and ``attention`` 3 × (s, L), module by module, and the module
+    ``weights`` (s, 3)."""
+
+    phrases: tuple[Tensor, ...]
+    attention: tuple[Tensor, ...]
+    weights: Tensor
+
+    @property
+    def word_attention(self) -> Tensor:
+        """``(s, L)`` what each word weighs over all modules (``get_token_weights`` of CM-Erase-REG)."""
+        return torch.einsum('sm,msl->sl', self.weights, torch.stack(self.attention))
+
+
+class Grounding(NamedTuple):
+    """n rows matched, names as in the originals.
+
+    ``scores`` (n,), ``sub_grid_attn`` (n, 49), ``sub_attn``, ``loc_attn``, ``rel_attn`` (n, L) word attention,
+    ``rel_ixs`` (n,) the strongest context slot, ``weights`` (n, 3), ``att_scores`` (n, attributes) logits,
+    ``sub_scores`` (n,) the subject's match before its weight, ``sub_feats`` (n, fc7 + joint) and ``loc_feats``
+    (n, joint) what subject and location saw.
+    """
+
+    scores: Tensor
+    sub_grid_attn: Tensor
+    sub_attn: Tensor
+    loc_attn: Tensor
+    rel_attn: Tensor
+    rel_ixs: Tensor
+    weights: Tensor
+    att_scores: Tensor
+    sub_scores: Tensor
+    sub_feats: Tensor
+    loc_feats: Tensor
+
+    @property
+    def nmtree_visual(self) -> Tensor:
+        """``(n, fc7 + 2 · joint)`` of MAttNet: the visual feature that NMTree is trained on."""
+        return torch.cat([self.sub_feats, self.loc_feats], 1)
+
+
+class ModularNetwork(nn.Module):
+    """The layers that both networks have, named as in the originals (``lib/layers/joint_match.py: JointMatching``).
+
+    Args:
+        opt: the originals' options: ``vocab_size``, ``word_embedding_size``, ``word_vec_size``, ``jemb_dim``,
+            ``rnn_*``, ``bidirectional``, ``pool5_dim``, ``fc7_dim``, ``num_atts``, ``visual_init_norm``,
+            ``word_drop_out``, ``visual_drop_out``, ``jemb_drop_out``; and ``unk_token``, the id of ``<UNK>``.
+        words: makes the encoder of sentences.
+        location: makes the encoder of the box's place.
+        relation: makes the encoder of its context.
+
+    Batch norm in training: statistics are over unique boxes, places, sentences or rows, whatever a layer is applied
+    once to, while the originals repeat a box or sentence for each row that it is in.
+    """
+
+    def __init__(self, opt: dict, words: Callable[[dict], nn.Module], location: Callable[[dict], nn.Module],
+                 relation: Callable[[dict], nn.Module]) -> None:
+        super().__init__()
+        joint, word, drop_out = opt['jemb_dim'], opt['word_vec_size'], opt['jemb_drop_out']
+        context = opt['rnn_hidden_size'] * (2 if opt['bidirectional'] > 0 else 1)
+        self.unk_token = opt['unk_token']
+
+        self.rnn_encoder = words(opt)
+        self.weight_fc = nn.Linear(opt['rnn_num_layers'] * context, 3)
+        self.sub_attn = PhraseAttention(context)
+        self.loc_attn = PhraseAttention(context)
+        self.rel_attn = PhraseAttention(context)
+
+        self.sub_encoder = SubjectEncoder(opt)
+        self.sub_matching = Matching(opt['fc7_dim'] + joint, word, joint, drop_out)
+        self.loc_encoder = location(opt)
+        self.loc_matching = Matching(joint, word, joint, drop_out)
+        self.rel_encoder = relation(opt)
+        self.rel_matching = Matching(joint, word, joint, drop_out)
+
+    def listen(self, labels: Tensor, *image: Tensor) -> Sentences:
+        """Once a sentence: ``labels`` (s, L), zeros at the end, and what else the encoder of sentences reads.
+
+        A sentence without words is read as one unknown word.
+        """
+        labels = with_a_word(labels, self.unk_token)
+        context, last, words = self.rnn_encoder(labels, *image)
+        listened = [module(context, words, labels) for module in (self.sub_attn, self.loc_attn, self.rel_attn)]
+        attention, phrases = zip(*listened, strict=True)
+        return Sentences(phrases, attention, self.weight_fc(last).softmax(1))
+
+    def look(self, pool5: Tensor, fc7: Tensor) -> SubjectCells:
+        """Once a box: ``pool5`` (b, C, 7, 7), ``fc7`` (b, F, 7, 7)."""
+        return self.sub_encoder.encode(pool5, fc7)
+
+    def compare(self, sentences: Sentences, cells: SubjectCells, places: Places, rows: Rows) -> Grounding:
+        """Once a row: what each module sees, matched with its phrase."""
+        raise NotImplementedError
+
+
+def weighted(matches: Tensor, sentences: Sentences, row_sentence: Tensor) -> Tensor:
+    """The modules' matches ``(n, 3)`` to scores ``(n,)``, by the weights of each row's sentence."""
+    return (sentences.weights[row_sentence] * matches).sum(1)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib
+import importlib.util
 import pkgutil
 import shlex
 import sys
 import time
+import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 warnings.filterwarnings('ignore', category=UserWarning)
@@ -50,6 +53,8 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
                       help='weights of detector, ref-nms-b, cmae, … instead of the shipped ones')
     data.add_argument('--vectors', type=Path, metavar='FILE', help='word vectors, for instance glove.840B.300d.txt')
+    data.add_argument('--import', action='append', type=Path, default=[], metavar='FILE.py', dest='imports',
+                      help='your own file that registers a grounder, rule or metric')
     how = p.add_argument_group('how')
     how.add_argument('--out', type=Path, metavar='DIR', help='where results go (default: results/<time>)')
     how.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
@@ -59,20 +64,41 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def import_plugins() -> None:
-    """Let the adapters register their grounders."""
+#: Subcommands, each a module with ``main(argv)``.
+COMMANDS = {'train': 'harness.training.command', 'convert': 'adapters.convert', 'export': 'adapters.originals.export',
+            'check-data': 'adapters.originals.check_data'}
+
+
+def import_plugins(files: Sequence[Path] = ()) -> None:
+    """Let the adapters, and a user's own files, register their grounders, rules and metrics."""
     import adapters
     for module in pkgutil.iter_modules(adapters.__path__):
         importlib.import_module(f'adapters.{module.name}')
+    for file in files:
+        import_file(file)
+
+
+def import_file(file: Path) -> None:
+    """Run a user's own Python file, for what it registers."""
+    spec = importlib.util.spec_from_file_location(f'imported_{file.stem}', file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise InputError(f'--import {file}: there is no such Python file')
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        where = f'{file}:{lines[-1]}' if lines else str(file)
+        what = ' '.join(str(error).split())
+        raise InputError(f'--import {where}: {type(error).__name__}: {what}; mend the file') from error
 
 
 def main(argv: list[str]) -> int:
-    if argv[:1] == ['train']:
+    if argv and argv[0] in COMMANDS:
         import_plugins()
-        from harness.training.command import main as train
-        return train(argv[1:])
+        return importlib.import_module(COMMANDS[argv[0]]).main(argv[1:])
     args = parser().parse_args(argv)
-    import_plugins()
+    import_plugins(args.imports)
     if args.list:
         from harness.listing import listing
         print(listing())
@@ -101,7 +127,7 @@ def benchmark(args: argparse.Namespace, command: str) -> int:
     for name, key, value in map(parse_setting, args.settings):
         settings.setdefault(name, {})[key] = value
     request = Request(args.grounder, args.dataset, args.split, args.task, args.proposals, args.limit, args.device,
-                      args.data_root, args.expressions, args.candidates, args.images, args.vectors,
+                      args.seed, args.data_root, args.expressions, args.candidates, args.images, args.vectors,
                       dict(map(parse_weight, args.weights)), settings)
     console.print('reading data and weights …')
     prepared = prepare(request)
@@ -111,7 +137,7 @@ def benchmark(args: argparse.Namespace, command: str) -> int:
     loaded = time.perf_counter() - start
     out = make_folder(args.out, console)
     outcome = run(prepared.plan, out, lambda work: track(work, description='images', console=console))
-    outcome.seconds['read data and weights'] = loaded
+    outcome.stages['read data and weights'].seconds = loaded
     options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
     record = run_record(outcome, command=command, options=options, seed=args.seed, data=prepared.data,
                         weights=prepared.weights, notes=prepared.notes, wall=time.perf_counter() - start)

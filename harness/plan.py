@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.controls import Chance, WordsShuffled
 from harness.data.candidates import load_candidates
 from harness.data.plain import load_expressions
 from harness.detection.detector import Detector
@@ -42,6 +43,7 @@ class Request:
     rules: list[str] | None = None
     limit: int | None = None
     device: str = 'cpu'
+    seed: int = 0
     data_root: Path | None = None
     expressions: Path | None = None
     candidates: Path | None = None
@@ -71,7 +73,7 @@ def prepare(request: Request) -> Prepared:
         raise InputError(f'--limit {request.limit}: must be at least 1')
     tasks = pick('--task', request.tasks, TASKS, TASKS)
     rules = _rules(request)
-    grounders = pick('--grounder', request.grounders, names(GROUNDERS), ())
+    grounders = _grounders(request)
     if tasks == ['recall']:
         grounders = []
     if not grounders:
@@ -93,8 +95,9 @@ def prepare(request: Request) -> Prepared:
     else:
         detector = Detector(store.get('detector', None), request.device)
         for name in datasets:
-            plugins[name] = Plugins({r: _build(PROPOSAL_RULES.get(r), r, name, store, request) for r in rules},
-                                    {g: _build(GROUNDERS.get(g), g, name, store, request) for g in grounders})
+            built = {g: _build(GROUNDERS.get(g), g, name, store, request) for g in grounders}
+            plugins[name] = Plugins({r: _build(PROPOSAL_RULES.get(r), r, name, store, request) for r in rules}, built,
+                                    _controls(built, request.seed))
     context = _context(request, datasets, expressions, notes) if 'recall' in tasks else {}
     for dataset in datasets.values():
         notes.extend(dataset.notes)
@@ -111,6 +114,22 @@ def names(registry: Any) -> list[str]:
     """Registered names, in order of registration."""
     registry.import_from_location()
     return list(registry.module_dict)
+
+
+def _grounders(request: Request) -> list[str]:
+    """The grounders asked for; ``all`` leaves out what is there for comparison alone."""
+    known = names(GROUNDERS)
+    every = [name for name in known if not getattr(GROUNDERS.get(name), 'control', False)]
+    asked = pick('--grounder', request.grounders, [*known, 'all'], ())
+    return every if 'all' in asked else asked
+
+
+def _controls(grounders: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Chance, and each grounder with the words of its sentences shuffled."""
+    if not grounders:
+        return {}
+    return {'chance': Chance(seed), **{f'{name}-shuffled': WordsShuffled(grounder, seed)
+                                       for name, grounder in grounders.items() if not hasattr(grounder, 'control')}}
 
 
 def _rules(request: Request) -> list[str]:
@@ -234,6 +253,8 @@ def _build(plugin: Any, name: str, dataset: str, store: _WeightStore, request: R
     options = dict(request.settings.get(name, {}))
     if (weights := getattr(plugin, 'weights', None)) is not None:
         options['weights'] = store.get(weights, dataset)
+    for other in getattr(plugin, 'needs', ()):
+        options[other] = store.get(other, dataset)
     return plugin(**options)
 
 
@@ -243,8 +264,8 @@ def _check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
     for name, options in settings.items():
         if name not in known:
             raise InputError(f'--set {name}.…: there is no rule or grounder of that name{nearest(name, known)}')
-        accepted = [k for k in inspect.signature(known[name]).parameters
-                    if k not in ('weights', 'vectors', 'candidates')]
+        inputs = ('weights', 'vectors', 'candidates', *getattr(known[name], 'needs', ()))
+        accepted = [k for k in inspect.signature(known[name]).parameters if k not in inputs]
         for key in options:
             if key not in accepted:
                 raise InputError(f'--set {name}.{key}: unknown option{nearest(key, accepted)}; '

@@ -23,11 +23,12 @@ What each registry holds:
 ``METRICS``         classes with ``reset()``, ``process(rows)``, ``merge(other)`` and ``compute()``
 
 A rule or grounder that needs trained weights sets the class attribute ``weights = 'its-weights-name'``; the run then
-passes the loaded file as the keyword ``weights``. Options of ``--set NAME.KEY=VALUE`` arrive as further keywords.
+passes the loaded file as the keyword ``weights``; weights of other plug-ins that it ``needs = ('their-name',)`` come as
+keywords of those names. Options of ``--set NAME.KEY=VALUE`` arrive as further keywords.
 """
 from mmengine.registry import Registry
 
 DATASETS = Registry('dataset', locations=['harness.data.known', 'harness.embedded.known'])
 PROPOSAL_RULES = Registry('proposal rule', locations=['harness.proposals'])
-GROUNDERS = Registry('grounder')
+GROUNDERS = Registry('grounder', locations=['harness.controls'])
 METRICS = Registry('metric', locations=['harness.metrics'])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
-from harness.run import Outcome
+from harness.run import Outcome, Stage
 from harness.weights import git_commit
 
 CONVENTIONS = {
@@ -35,10 +35,17 @@ def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], se
         'versions': {'python': platform.python_version(), **{name: version(name) for name in PACKAGES}},
         'machine': f'{platform.machine()}, {os.cpu_count()} processors',
         'data': dict(data), 'weights': {k: dict(v) for k, v in weights.items()}, 'conventions': CONVENTIONS,
-        'seconds': {k: round(v, 3) for k, v in outcome.seconds.items()}, 'wall_seconds': round(wall, 3),
+        'seconds': {k: round(v.seconds, 3) for k, v in outcome.stages.items()},
+        'throughput': {k: throughput(v) for k, v in outcome.stages.items() if v.images}, 'wall_seconds': round(wall, 3),
         'images': outcome.images, 'expressions': outcome.expressions,
         'counts': {k: v for k, v in outcome.counts.items() if v}, 'notes': notes,
     }
+
+
+def throughput(stage: Stage) -> dict[str, Any]:
+    """How many images and expressions went through a stage, a second."""
+    done = {'images': stage.images, 'expressions': stage.expressions}
+    return {**done, **{f'{what}_per_second': round(n / stage.seconds, 1) for what, n in done.items() if n}}
 
 
 def write_results(out: Path, outcome: Outcome, run: Mapping[str, Any]) -> Path:

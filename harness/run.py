@@ -38,10 +38,14 @@ TASKS = ('recall', 'rec', 'res')
 
 @dataclass
 class Plugins:
-    """What one dataset's expressions go through: its rules and grounders by name, weights loaded."""
+    """What one dataset's expressions go through: its rules and grounders by name, weights loaded.
+
+    ``controls`` are further grounders, for the rules that have the class attribute ``with_controls``.
+    """
 
     rules: dict[str, Any]
     grounders: dict[str, Any]
+    controls: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -68,23 +72,35 @@ class Plan:
 
 
 @dataclass
+class Stage:
+    """The time that a stage took, and for how many images and expressions; both 0 where they do not apply."""
+
+    seconds: float = 0.0
+    images: int = 0
+    expressions: int = 0
+
+
+@dataclass
 class Outcome:
-    """What a run measured: metric state by (dataset, split, rule, grounder), seconds by stage, counted oddities."""
+    """What a run measured: metric state by (dataset, split, rule, grounder), time by stage, counted oddities."""
 
     metrics: dict[tuple[str, str, str, str], list[Any]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    stages: dict[str, Stage] = field(default_factory=lambda: defaultdict(Stage))
     counts: Counter[str] = field(default_factory=Counter)
     images: int = 0
     expressions: int = 0
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time inside to a stage's seconds."""
+    def stage(self, name: str, expressions: int = 0) -> Iterator[None]:
+        """Add the time inside to a stage, as spent on one image and on so many expressions."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] += time.perf_counter() - start
+            stage = self.stages[name]
+            stage.seconds += time.perf_counter() - start
+            stage.images += 1
+            stage.expressions += expressions
 
     def count(self, rows: Sequence[dict[str, Any]], tasks: Sequence[str]) -> None:
         """Let the metrics of ``tasks`` see one rule's and grounder's rows of one dataset and split."""
@@ -192,14 +208,16 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
             cut = sum(len(e.tokens) > longest for e in group.expressions)
             outcome.counts[f'expressions longer than the {longest} words that {name} reads'] += cut
     for rule_name, rule in plugins.rules.items():
-        with outcome.stage(f'propose: {rule_name}'):
+        with outcome.stage(f'propose: {rule_name}', len(group.expressions)):
             proposals = [p.cpu() for p in rule(image if image is not None else group.info, group.expressions)]
         grounders = plugins.grounders
+        if getattr(rule, 'with_controls', False):
+            grounders = plugins.grounders | plugins.controls
         if getattr(rule, 'recall_only', False) and not plan.ground_recall_only:
             grounders = {}
         choices = {name: _ground(plan, name, grounder, image, group.expressions, proposals, outcome)
                    for name, grounder in grounders.items()} or {NO_GROUNDER: [None] * len(truths)}
-        with outcome.stage('write and count'):
+        with outcome.stage('write and count', len(group.expressions)):
             for index, (grounder_name, chosen) in enumerate(choices.items()):
                 rows = prediction_rows(truths, proposals, names, rule_name, grounder_name, chosen)
                 predictions.write(rows)
@@ -213,7 +231,7 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
 
 def _truths(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outcome) -> list[Truth]:
     """What is known of the answers; masks are encoded once an annotation."""
-    with outcome.stage('look up truth'):
+    with outcome.stage('look up truth', len(group.expressions)):
         mine = _annotated(plan, group)
         masks = _masks(mine, group) if 'res' in plan.tasks else {}
         candidates = None if image is None else image.class_boxes.reshape(-1, 4).cpu().numpy()
@@ -238,14 +256,14 @@ def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, e
             proposals: Sequence[InstanceData], outcome: Outcome) -> list[Choice | None]:
     """The best proposal of each expression, the earlier one among equals, with its mask where RES is asked for."""
     assert image is not None, 'prepare() pairs grounders with a detector'
-    with outcome.stage(f'ground: {name}'):
+    with outcome.stage(f'ground: {name}', len(expressions)):
         scores = [torch.as_tensor(s).flatten().cpu() for s in grounder(image, expressions, proposals)]
         _check_scores(name, scores, proposals)
         picks = [int(s.argmax()) if len(s) else None for s in scores]
     chosen = [(p.bboxes[k], int(p.labels[k])) for p, k in zip(proposals, picks, strict=True) if k is not None]
     rles: Iterator[dict | None] = itertools.repeat(None)
     if 'res' in plan.tasks and chosen:
-        with outcome.stage('masks'):
+        with outcome.stage('masks', len(chosen)):
             rles = iter(_unique_masks(image, chosen))
     return [None if k is None else
             Choice(np.asarray(p.bboxes[k], np.float64), float(s[k]), category_name(int(p.labels[k]), image.classes),

@@ -16,6 +16,7 @@ class GroundTruth:
     """All annotated boxes of the image, in file order, each with score 1."""
 
     needs_annotations = True
+    with_controls = True
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ``InstanceData`` for each expression; label -1 for a category the detector doesn't know.

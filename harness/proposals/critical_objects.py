@@ -88,12 +88,12 @@ class CriticalObjects:
 def nouns(sentences: Iterable[str]) -> list[tuple[str, ...]]:
     """The words of each sentence that spaCy tags as nouns, numerals, pronouns or proper nouns, as written."""
     return [tuple(token.text for token in document if token.pos_ in NOUNS)
-            for document in _tagger().pipe(sentences, batch_size=512)]
+            for document in english().pipe(sentences, batch_size=512)]
 
 
 def words_to_look_up(expressions: Iterable[Expression], categories: Iterable[str]) -> set[str]:
     """Every word of which a vector may be asked, for reading large vector files in part."""
-    tokenizer = _tagger().tokenizer
+    tokenizer = english().tokenizer
     words = {token.text for sentence in {e.sent for e in expressions} for token in tokenizer(sentence)}
     return words | {word for name in categories for word in name.split(' ')}
 
@@ -184,8 +184,8 @@ def _plain_iou(a: XYWH, b: XYWH) -> float:
 
 
 @cache
-def _tagger() -> Any:
-    """spaCy's small English model without what tags don't depend on.
+def english() -> Any:
+    """spaCy's small English model without what tags and trees don't depend on; loaded once a process.
 
     The parser stays: the tag rules read its dependency labels, and without it one sentence in a hundred has other
     nouns.

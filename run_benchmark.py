@@ -12,14 +12,22 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 warnings.filterwarnings('ignore', category=UserWarning)
 warnings.filterwarnings('ignore', category=FutureWarning)
 
 from harness.errors import InputError  # noqa: E402 (the filters above silence the libraries imported below)
 from harness.names import OneLineParser  # noqa: E402
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.plan import Request
+    from harness.run import Outcome
 
 EXAMPLES = """examples:
   run_benchmark.py --grounder cmae                                    the main job: the whole embedded benchmark
@@ -55,6 +63,14 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument('--vectors', type=Path, metavar='FILE', help='word vectors, for instance glove.840B.300d.txt')
     data.add_argument('--import', action='append', type=Path, default=[], metavar='FILE.py', dest='imports',
                       help='your own file that registers a grounder, rule or metric')
+    data.add_argument('--detections', type=Path, metavar='FILE',
+                      help='the originals\' detections (dets.json, matt_dets_….json) as the proposals')
+    data.add_argument('--features', type=Path, metavar='DIR',
+                      help='the originals\' head features (<image_id>.h5) in the place of images')
+    data.add_argument('--predictions', type=Path, metavar='FILE', help='judge answers from outside: predictions.jsonl, '
+                      'COCO results with sent_id, or the originals\' result files')
+    data.add_argument('--allow-missing', action='store_true',
+                      help='leave out expressions that --predictions answers not once, instead of counting them wrong')
     how = p.add_argument_group('how')
     how.add_argument('--out', type=Path, metavar='DIR', help='where results go (default: results/<time>)')
     how.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
@@ -107,30 +123,45 @@ def main(argv: list[str]) -> int:
 
 
 def benchmark(args: argparse.Namespace, command: str) -> int:
-    """Run, write and print."""
+    """Run or judge, write and print."""
     import torch
     from mmengine.runner import set_random_seed
     from rich.console import Console
-    from rich.progress import track
-
-    from harness.plan import Request, parse_setting, parse_weight, prepare
-    from harness.results import run_record, write_results, write_text
-    from harness.run import run
-    from reports.tables import SHOWN, document, read_results, tables
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     start = time.perf_counter()
     if args.device != 'cpu' and not (args.device.startswith('cuda') and torch.cuda.is_available()):
         raise InputError(f'--device {args.device}: not available on this machine; use --device cpu')
+    if args.allow_missing and args.predictions is None:
+        raise InputError('--allow-missing: goes with --predictions FILE')
     set_random_seed(args.seed)
-    settings: dict[str, dict] = {}
-    for name, key, value in map(parse_setting, args.settings):
-        settings.setdefault(name, {})[key] = value
-    request = Request(args.grounder, args.dataset, args.split, args.task, args.proposals, args.limit, args.device,
-                      args.seed, args.data_root, args.expressions, args.candidates, args.images, args.vectors,
-                      dict(map(parse_weight, args.weights)), settings)
     console.print('reading data and weights …')
-    prepared = prepare(request)
+    measured = (measure if args.predictions is None else judge_file)(args, console)
+    options = {k: v if isinstance(v, str | int | bool | None) else str(v) for k, v in vars(args).items()}
+    finish(measured, command, options, time.perf_counter() - start)
+    return 0
+
+
+@dataclass
+class Measured:
+    """What a run or a judgement leaves: its folder, its outcome, and where that comes from."""
+
+    out: Path
+    outcome: Outcome
+    data: dict[str, str]
+    notes: list[str]
+    weights: dict[str, Any] = field(default_factory=dict)
+
+
+def measure(args: argparse.Namespace, console: Console) -> Measured:
+    """Run what the options ask for."""
+    from rich.progress import track
+
+    from harness.plan import prepare
+    from harness.run import run
+
+    start = time.perf_counter()
+    prepared = prepare(request_of(args))
     total = sum(map(len, prepared.plan.expressions.values()))
     console.print(f'{total} expressions, rules {", ".join(next(iter(prepared.plan.plugins.values())).rules)}, '
                   f'tasks {", ".join(prepared.plan.tasks)}')
@@ -138,23 +169,69 @@ def benchmark(args: argparse.Namespace, command: str) -> int:
     out = make_folder(args.out, console)
     outcome = run(prepared.plan, out, lambda work: track(work, description='images', console=console))
     outcome.stages['read data and weights'].seconds = loaded
-    options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
-    record = run_record(outcome, command=command, options=options, seed=args.seed, data=prepared.data,
-                        weights=prepared.weights, notes=prepared.notes, wall=time.perf_counter() - start)
+    return Measured(out, outcome, prepared.data, prepared.notes, prepared.weights)
+
+
+def judge_file(args: argparse.Namespace, console: Console) -> Measured:
+    """Judge the answers of ``--predictions``."""
+    from adapters.outside import read_predictions
+    from harness.judge import faults, judge
+    from harness.plan import prepare_judgement
+
+    for option in ('grounder', 'proposals', 'candidates', 'detections', 'features'):
+        if getattr(args, option):
+            raise InputError(f'--{option}: has no part in judging --predictions; leave it out')
+    sets = read_predictions(args.predictions)
+    datasets, expressions, tasks = prepare_judgement(request_of(args), sets)
+    notes = [line for answers in sets for line in faults(answers, expressions, args.allow_missing)]
+    notes += [note for dataset in datasets.values() for note in dataset.notes]
+    out = make_folder(args.out, console)
+    outcome = judge(sets, datasets, expressions, out, tasks, args.allow_missing)
+    return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes)
+
+
+def request_of(args: argparse.Namespace) -> Request:
+    """The options as a request; files in the originals' layouts are read here, by their adapters."""
+    from harness.plan import Request, parse_setting, parse_weight
+
+    settings: dict[str, dict] = {}
+    for name, key, value in map(parse_setting, args.settings):
+        settings.setdefault(name, {})[key] = value
+    request = Request(
+        grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
+        limit=args.limit, device=args.device, seed=args.seed, data_root=args.data_root, expressions=args.expressions,
+        candidates=args.candidates, images=args.images, vectors=args.vectors,
+        weights=dict(map(parse_weight, args.weights)), settings=settings)
+    if args.detections is not None:
+        from adapters.originals.detections import read_detections
+        request.detections = read_detections(args.detections)
+    if args.features is not None:
+        from adapters.originals.features import read_head_features
+        request.features = read_head_features(args.features)
+    return request
+
+
+def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: float) -> None:
+    """Write ``results.json`` and ``tables.md``, and print."""
+    from harness.results import run_record, write_results, write_text
+    from reports.tables import SHOWN, document, read_results, tables
+
+    out, outcome = measured.out, measured.outcome
+    record = run_record(outcome, command=command, options=options, seed=options['seed'], data=measured.data,
+                        weights=measured.weights, notes=measured.notes, wall=wall)
     results = read_results(write_results(out, outcome, record))
     write_text(out / 'tables.md', document(results, 'Results'))
     print('\n\n'.join(tables(results, SHOWN)))
     print()
-    for note in prepared.notes:
+    for note in measured.notes:
         print(f'note: {note}')
     for what, n in record['counts'].items():
         print(f'counted: {n} {what}')
     print(f'{outcome.expressions} expressions on {outcome.images} images in {record["wall_seconds"]:.0f} s; '
           f'all tables: {out / "tables.md"}')
-    return 0
 
 
-def make_folder(wanted: Path | None, console) -> Path:
+def make_folder(wanted: Path | None, console: Console) -> Path:
     """The run's folder; one that holds an earlier run is moved aside, not lost."""
     out = wanted or Path('results') / datetime.datetime.now().strftime('%Y-%m-%d-%H%M%S')
     try:

@@ -6,19 +6,21 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.controls import Chance, WordsShuffled
+from harness.data.answers import Answers
 from harness.data.candidates import load_candidates
 from harness.data.plain import load_expressions
 from harness.detection.detector import Detector
+from harness.detection.source import FromMaps, FromPictures
 from harness.errors import InputError
 from harness.names import nearest, pick
 from harness.proposals.critical_objects import CriticalObjects, words_to_look_up
-from harness.proposals.given import Given
+from harness.proposals.given import Given, OutsideBoxes
 from harness.registry import DATASETS, GROUNDERS, PROPOSAL_RULES
 from harness.run import TASKS, Plan, Plugins
 from harness.types import Annotation, Dataset, Expression
@@ -47,6 +49,8 @@ class Request:
     data_root: Path | None = None
     expressions: Path | None = None
     candidates: Path | None = None
+    detections: OutsideBoxes | None = None
+    features: Callable[[int], Any] | None = None
     images: Path | None = None
     vectors: Path | None = None
     weights: dict[str, Path] = field(default_factory=dict)
@@ -86,28 +90,47 @@ def prepare(request: Request) -> Prepared:
     store = _WeightStore(request)
     notes: list[str] = []
     plugins: dict[str, Plugins] = {}
-    detector = None
-    if request.candidates is not None:
-        if rules != ['given'] or grounders:
-            raise InputError('--candidates: outside boxes are for recall alone; '
-                             'add --task recall and leave --proposals out')
-        expressions, plugins = _given(request.candidates, datasets, expressions, notes)
-    else:
-        detector = Detector(store.get('detector', None), request.device)
-        for name in datasets:
-            built = {g: _build(GROUNDERS.get(g), g, name, store, request) for g in grounders}
-            plugins[name] = Plugins({r: _build(PROPOSAL_RULES.get(r), r, name, store, request) for r in rules}, built,
-                                    _controls(built, request.seed))
+    outside = _outside_boxes(request, grounders)
+    if outside is not None:
+        expressions = _covered(outside, datasets, expressions, notes)
+    source = None if outside is not None and not grounders else _source(request, store)
+    for name in datasets:
+        built = {g: _build(GROUNDERS.get(g), g, name, store, request) for g in grounders}
+        plugins[name] = Plugins({r: Given(outside) if outside is not None else
+                                 _build(PROPOSAL_RULES.get(r), r, name, store, request) for r in rules}, built,
+                                _controls(built, request.seed))
     context = _context(request, datasets, expressions, notes) if 'recall' in tasks else {}
     for dataset in datasets.values():
         notes.extend(dataset.notes)
-        if detector is not None and dataset.name not in EMBEDDED and store.uses_shipped():
+        if source is not None and dataset.name not in EMBEDDED and store.uses_shipped():
             notes.append(f'{dataset.name}: the embedded benchmark\'s weights on other images: meaningless as accuracy')
         if dataset.annotations is None:
             notes.append(f'{dataset.name}: the file has neither masks nor categories nor other objects: context recall '
                          'and RES are not available')
-    plan = Plan(datasets, expressions, plugins, detector, tuple(tasks), context, request.rules is not None)
+    plan = Plan(datasets, expressions, plugins, source, tuple(tasks), context,
+                ground_recall_only=request.rules is not None or outside is not None)
     return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes)
+
+
+def prepare_judgement(request: Request, sets: Sequence[Answers]) -> tuple[
+        dict[str, Dataset], dict[tuple[str, str], list[Expression]], list[str]]:
+    """Datasets, expressions and tasks for answers from outside; by default the splits that they answer.
+
+    Raises:
+        InputError: nobody says which dataset the answers are of, or whatever else is wrong with the request.
+    """
+    tasks = pick('--task', request.tasks, ('rec', 'res'), ('rec', 'res'))
+    if request.datasets is None and request.expressions is None:
+        request.datasets = sorted({name for answers in sets for name in answers.datasets})
+        if not request.datasets:
+            raise InputError('--predictions: the file does not say of which dataset its sent_ids are; add --dataset')
+    datasets = _datasets(request)
+    expressions = _expressions(request, datasets)
+    if request.splits is None:
+        answered = {key: es for key, es in expressions.items()
+                    if any(answers.of(e.dataset, e.sent_id) for answers in sets for e in es)}
+        expressions = answered or expressions
+    return datasets, expressions, tasks
 
 
 def names(registry: Any) -> list[str]:
@@ -133,12 +156,16 @@ def _controls(grounders: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
 
 def _rules(request: Request) -> list[str]:
-    """The rules asked for; ``given`` goes with ``--candidates`` and with nothing else."""
-    if request.candidates is not None:
-        return pick('--proposals', request.rules, names(PROPOSAL_RULES), ('given',))
+    """The rules asked for; ``given`` goes with boxes from outside and with nothing else."""
+    if request.candidates is not None or request.detections is not None:
+        rules = pick('--proposals', request.rules, names(PROPOSAL_RULES), ('given',))
+        if rules != ['given']:
+            raise InputError('--proposals: boxes from outside (--candidates, --detections) are the proposals; '
+                             'leave --proposals out')
+        return rules
     known = [n for n in names(PROPOSAL_RULES) if not getattr(PROPOSAL_RULES.get(n), 'needs_candidates', False)]
     if request.rules is not None and 'given' in request.rules:
-        raise InputError('--proposals given: needs boxes from outside; add --candidates FILE')
+        raise InputError('--proposals given: needs boxes from outside; add --candidates FILE or --detections FILE')
     return pick('--proposals', request.rules, known, TABLE_1)
 
 
@@ -176,22 +203,41 @@ def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> dict[tupl
     return chosen
 
 
-def _given(file: Path, datasets: Mapping[str, Dataset], expressions: dict[tuple[str, str], list[Expression]],
-           notes: list[str]) -> tuple[dict[tuple[str, str], list[Expression]], dict[str, Plugins]]:
-    """Outside candidates: expressions whose image the file lacks are left out and counted."""
-    candidates = load_candidates(file)
-    covered = {k: [e for e in es if candidates.for_expression(e) is not None] for k, es in expressions.items()}
+def _outside_boxes(request: Request, grounders: Sequence[str]) -> OutsideBoxes | None:
+    """Whatever boxes another program found."""
+    if request.candidates is None:
+        return request.detections
+    if request.detections is not None:
+        raise InputError('--detections: boxes from outside are given by --candidates already; leave one out')
+    if grounders:
+        raise InputError('--candidates: boxes without categories are for recall alone; add --task recall, or give '
+                         'detections with categories by --detections FILE')
+    return load_candidates(request.candidates)
+
+
+def _source(request: Request, store: _WeightStore) -> FromPictures | FromMaps:
+    """Where image features come from."""
+    detector = Detector(store.get('detector', None), request.device)
+    return FromPictures(detector) if request.features is None else FromMaps(detector, request.features)
+
+
+def _covered(outside: OutsideBoxes, datasets: Mapping[str, Dataset],
+             expressions: dict[tuple[str, str], list[Expression]],
+             notes: list[str]) -> dict[tuple[str, str], list[Expression]]:
+    """The expressions that have outside boxes; the others are counted."""
+    covered = {k: [e for e in es if outside.for_expression(e) is not None] for k, es in expressions.items()}
     covered = {k: es for k, es in covered.items() if es}
     everything = sum(map(len, expressions.values()))
     missing = everything - sum(map(len, covered.values()))
     if not covered:
-        raise InputError(f'--candidates {file}: has none of the images of the expressions')
+        raise InputError('boxes from outside: the file has none of the images or sentences of the expressions; check '
+                         '--dataset and --split')
     if missing:
-        notes.append(f'{missing} of {everything} expressions are left out: the candidates\' file lacks their images')
+        notes.append(f'{missing} of {everything} expressions are left out: the file of boxes lacks their images')
     sizes = {k: info for d in datasets.values() for k, info in d.images.items()}
-    if outside := candidates.count_outside(sizes):
-        notes.append(f'{outside} candidates reach outside their image; they count as they are')
-    return covered, {name: Plugins({'given': Given(candidates)}, {}) for name in datasets}
+    if reaching := outside.count_outside(sizes):
+        notes.append(f'{reaching} candidates reach outside their image; they count as they are')
+    return covered
 
 
 def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Mapping[tuple[str, str], list[Expression]],

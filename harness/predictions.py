@@ -27,7 +27,11 @@ NO_GROUNDER = '-'
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of an expression's answer, whatever the rule and grounder."""
+    """What is known of an expression's answer, whatever the rule and grounder.
+
+    ``objects`` are the image's annotated objects, the referent first, with their boxes ``(n, 4)`` xyxy; empty where
+    there are none.
+    """
 
     expression: Expression
     gt_xyxy: np.ndarray
@@ -35,6 +39,7 @@ class Truth:
     mask: dict | None
     n_same_category: int | None
     best_candidate_iou: float | None
+    objects: tuple[Sequence[Annotation], np.ndarray]
 
     @classmethod
     def of(cls, expression: Expression, annotations: Sequence[Annotation] | None, context: Sequence[Annotation] | None,
@@ -53,7 +58,9 @@ class Truth:
         best = None
         if candidates is not None:
             best = float(best_iou(gt, candidates)[0])
-        return cls(expression, gt, None, mask, same, best).said_of(expression, context)
+        objects = sorted(annotations or (), key=lambda a: a.ann_id != expression.ann_id)
+        boxes = xywh_to_xyxy(np.reshape([a.xywh for a in objects], (-1, 4)))
+        return cls(expression, gt, None, mask, same, best, (objects, boxes)).said_of(expression, context)
 
     def said_of(self, expression: Expression, context: Sequence[Annotation] | None) -> Truth:
         """The same referent, spoken of by another expression with contextual objects of its own."""
@@ -63,10 +70,10 @@ class Truth:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a grounder chose: a box (xyxy), its score and label, and its mask where one was asked for."""
+    """What a grounder chose: a box ``(4,)`` xywh, its score and label, and its mask where one was asked for."""
 
-    box: np.ndarray
-    score: float
+    xywh: np.ndarray | None
+    score: float | None
     label: str | None
     rle: dict | None
 
@@ -93,9 +100,10 @@ def _prediction_row(truth: Truth, proposals: InstanceData, names: Sequence[str],
     if truth.context is not None:
         hits = int((best_iou(truth.context, boxes) > HIT_IOU).sum())
     grounded = grounder != NO_GROUNDER
-    box = to_xywh(choice.box)[0] if choice is not None else None
+    box = choice.xywh if choice is not None else None
     rle = choice.rle if choice is not None else None
     overlap, union = _mask_overlap(truth, choice) if grounded else (None, None)
+    chosen, chosen_iou = _chosen_object(truth, box)
     return {
         'dataset': e.dataset, 'split': e.split, 'image_id': e.image_id, 'ref_id': e.ref_id, 'ann_id': e.ann_id,
         'sent_id': e.sent_id, 'sent': e.sent, 'proposals': rule, 'grounder': grounder,
@@ -106,12 +114,25 @@ def _prediction_row(truth: Truth, proposals: InstanceData, names: Sequence[str],
         'n_proposals': len(boxes),
         'iou': None if not grounded else 0.0 if box is None else float(rec_iou(box[None], np.asarray([e.gt_xywh]))[0]),
         'mask_intersection': overlap, 'mask_union': union,
+        'chosen_ann_id': chosen and chosen.ann_id, 'chosen_gt_label': chosen and chosen.category,
+        'chosen_gt_iou': chosen_iou,
         'best_candidate_iou': truth.best_candidate_iou,
         'best_proposal_iou': float(overlaps[best]) if best is not None else 0.0,
         'best_proposal_label': _name(proposals, best, names),
         'context_hits': hits, 'n_context': None if truth.context is None else len(truth.context),
         'gt_box': list(e.gt_xywh), 'gt_label': e.category, 'n_same_category': truth.n_same_category,
     }
+
+
+def _chosen_object(truth: Truth, box: np.ndarray | None) -> tuple[Annotation | None, float | None]:
+    """The annotated object that a chosen box xywh overlaps most, by plain IoU; among equals the referent, then the
+    first. ``None`` where it overlaps none, or none are known."""
+    objects, boxes = truth.objects
+    if box is None or not len(objects):
+        return None, None
+    overlaps = plain_iou(xywh_to_xyxy(box[None]), boxes)[0]
+    best = int(overlaps.argmax())
+    return (objects[best], float(overlaps[best])) if overlaps[best] > 0 else (None, None)
 
 
 def _mask_overlap(truth: Truth, choice: Choice | None) -> tuple[int | None, int | None]:

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.structures import InstanceData
 
 from harness.data.masks import to_rle
-from harness.detection.detector import Detector, read_image
+from harness.detection.source import FromMaps, FromPictures
 from harness.errors import InputError
 from harness.predictions import (
     NO_GROUNDER,
@@ -29,6 +28,7 @@ from harness.predictions import (
     category_name,
     prediction_rows,
     proposals_rows,
+    to_xywh,
 )
 from harness.registry import METRICS
 from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
@@ -56,7 +56,7 @@ class Plan:
         datasets: what is evaluated, by name.
         expressions: the chosen expressions of each (dataset, split).
         plugins: by dataset name.
-        detector: ``None`` where proposals come from outside.
+        source: of the images' features; ``None`` where proposals from outside need none.
         tasks: among :data:`TASKS`.
         context: contextual objects by (dataset, sent_id); lacks datasets for which they are not available.
         ground_recall_only: also ground the rules that are meant for recall alone.
@@ -65,7 +65,7 @@ class Plan:
     datasets: dict[str, Dataset]
     expressions: dict[tuple[str, str], list[Expression]]
     plugins: dict[str, Plugins]
-    detector: Detector | None
+    source: FromPictures | FromMaps | None
     tasks: tuple[str, ...] = TASKS
     context: dict[tuple[str, int], list[Annotation]] = field(default_factory=dict)
     ground_recall_only: bool = False
@@ -155,31 +155,29 @@ def run(plan: Plan, out: Path, progress: Any = iter) -> Outcome:
     with RowWriter(out / 'predictions.jsonl') as predictions, RowWriter(out / 'proposals.jsonl') as proposals:
         for groups in progress(images(plan)):
             image = _describe(plan, groups[0], outcome)
-            if plan.detector is not None and image is None:
+            if plan.source is not None and image is None:
                 continue
             outcome.images += 1
             for group in groups:
                 _evaluate(plan, group, _for_group(image, group, plan), outcome, predictions, proposals)
-    if plan.detector is not None and outcome.images == 0:
-        raise InputError('none of the images could be read; check the image folder (--images or --data-root)')
+    if plan.source is not None and outcome.images == 0:
+        raise InputError('none of the images could be read; check the image folder (--images, --data-root, --features)')
     return outcome
 
 
 def _describe(plan: Plan, group: Group, outcome: Outcome) -> ImageFeatures | None:
-    """Read and detect one image; ``None`` where there is no detector or the image can't be read (counted)."""
-    if plan.detector is None:
+    """Read and detect one image; ``None`` where none is needed or the image can't be read (counted)."""
+    if plan.source is None:
         return None
     try:
-        if group.info.path is None:
-            raise InputError('no image folder is known')
         with outcome.stage('read images'):
-            pixels = read_image(group.info.path)
+            read: Any = plan.source.read(group.info)
     except InputError:
         outcome.counts['images that are not there or cannot be decoded'] += 1
         outcome.counts['expressions left out with them'] += len(group.expressions)
         return None
     with outcome.stage('detect'):
-        return plan.detector.features(pixels, group.info)
+        return plan.source.features(read, group.info)
 
 
 def _for_group(image: ImageFeatures | None, group: Group, plan: Plan) -> ImageFeatures | None:
@@ -233,8 +231,9 @@ def _truths(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outc
     """What is known of the answers; masks are encoded once an annotation."""
     with outcome.stage('look up truth', len(group.expressions)):
         mine = _annotated(plan, group)
-        masks = _masks(mine, group) if 'res' in plan.tasks else {}
-        candidates = None if image is None else image.class_boxes.reshape(-1, 4).cpu().numpy()
+        masks = annotated_masks(mine, group.info, group.expressions) if 'res' in plan.tasks else {}
+        candidates = None if image is None or not len(image.class_boxes) else (
+            image.class_boxes.reshape(-1, 4).cpu().numpy())
         best: dict[tuple, Truth] = {}
         truths = []
         for e in group.expressions:
@@ -246,16 +245,18 @@ def _truths(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outc
         return truths
 
 
-def _masks(annotations: Sequence[Annotation] | None, group: Group) -> dict[int | None, dict]:
-    wanted = {e.ann_id for e in group.expressions}
-    return {a.ann_id: to_rle(a.segmentation, group.info.height, group.info.width)
+def annotated_masks(annotations: Sequence[Annotation] | None, info: ImageInfo,
+                    expressions: Sequence[Expression]) -> dict[int | None, dict]:
+    """Run lengths of the masks of an image's referents, by ``ann_id``."""
+    wanted = {e.ann_id for e in expressions}
+    return {a.ann_id: to_rle(a.segmentation, info.height, info.width)
             for a in annotations or () if a.ann_id in wanted and a.segmentation is not None}
 
 
 def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, expressions: Sequence[Expression],
             proposals: Sequence[InstanceData], outcome: Outcome) -> list[Choice | None]:
     """The best proposal of each expression, the earlier one among equals, with its mask where RES is asked for."""
-    assert image is not None, 'prepare() pairs grounders with a detector'
+    assert image is not None, 'prepare() pairs grounders with a source of features'
     with outcome.stage(f'ground: {name}', len(expressions)):
         scores = [torch.as_tensor(s).flatten().cpu() for s in grounder(image, expressions, proposals)]
         _check_scores(name, scores, proposals)
@@ -266,7 +267,7 @@ def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, e
         with outcome.stage('masks', len(chosen)):
             rles = iter(_unique_masks(image, chosen))
     return [None if k is None else
-            Choice(np.asarray(p.bboxes[k], np.float64), float(s[k]), category_name(int(p.labels[k]), image.classes),
+            Choice(to_xywh(p.bboxes[k])[0], float(s[k]), category_name(int(p.labels[k]), image.classes),
                    next(rles))
             for p, s, k in zip(proposals, scores, picks, strict=True)]
 

@@ -50,11 +50,24 @@ def test_what_recall_needs() -> None:
 
 def test_a_chosen_box_and_mask() -> None:
     truth = Truth.of(EXPRESSION, ANNOTATIONS, [], rle(10, 10, 20, 20), None)
-    choice = Choice(np.array([10., 10., 30., 20.]), 0.9, 'cup', rle(10, 10, 20, 10))
+    choice = Choice(np.array([10., 10., 20., 10.]), 0.9, 'cup', rle(10, 10, 20, 10))
     found = row(truth, proposals((10, 10, 30, 20)), choice, 'cmae')
     assert found['box'] == [10, 10, 20, 10] and found['score'] == 0.9 and found['label'] == 'cup'
     assert found['iou'] == 0.5, '20 x 10 of 20 x 20 pixels, both end pixels counted'
     assert (found['mask_intersection'], found['mask_union']) == (200, 400)
+
+
+def test_the_object_that_a_chosen_box_is_on() -> None:
+    truth = Truth.of(EXPRESSION, ANNOTATIONS, [], None, None)
+
+    def chosen(*xywh: float) -> tuple:
+        found = row(truth, proposals((0, 0, 9, 9)), Choice(np.array(xywh), 0.9, 'cup', None), 'cmae')
+        return found['chosen_ann_id'], found['chosen_gt_label'], found['chosen_gt_iou']
+
+    for annotation in ANNOTATIONS:
+        assert chosen(*annotation.xywh) == (annotation.ann_id, annotation.category, 1.0)
+    assert chosen(10, 10, 20, 10) == (EXPRESSION.ann_id, 'cup', 0.5)
+    assert chosen(500, 500, 5, 5) == (None, None, None), 'on nothing annotated'
 
 
 def test_nothing_to_choose_from_is_wrong_and_an_empty_mask() -> None:

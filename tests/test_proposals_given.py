@@ -34,5 +34,5 @@ def test_an_empty_list_is_a_result():
 
 
 def test_an_image_that_the_file_lacks_is_refused():
-    with pytest.raises(InputError, match='nothing for image 7'):
+    with pytest.raises(InputError, match='none for image 7'):
         Given(CANDIDATES)(None, [expression(7)])

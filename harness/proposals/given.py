@@ -1,42 +1,55 @@
-"""Proposals that another program found (``--candidates FILE``)."""
+"""Proposals that another program found (``--candidates FILE`` or ``--detections FILE``)."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 from mmengine.structures import InstanceData
 
-from harness.data.candidates import Candidates
 from harness.errors import InputError
 from harness.registry import PROPOSAL_RULES
-from harness.types import Expression, ImageFeatures
+from harness.types import Expression, ImageFeatures, ImageInfo
+
+
+class OutsideBoxes(Protocol):
+    """What a reader of boxes has to give (:class:`harness.data.candidates.Candidates` is one)."""
+
+    def for_expression(self, expression: Expression) -> InstanceData | None:
+        """An expression's boxes, ``None`` where the file lacks its image."""
+
+    def count_outside(self, images: Mapping[int, ImageInfo]) -> int:
+        """How many boxes reach outside their image, of the images whose size is known."""
 
 
 @PROPOSAL_RULES.register_module(name='given')
 class Given:
-    """Outside candidates as they are, best first: needs no detector, for recall only.
+    """Outside boxes as they are, best first; recall of them needs no detector.
 
     Args:
-        candidates: the file that was read.
+        candidates: the file that was read: ``for_expression(expression)`` gives ``bboxes``, ``scores`` and, where the
+            file has them, category ``names``.
     """
 
     recall_only = True
     needs_candidates = True
 
-    def __init__(self, candidates: Candidates) -> None:
+    def __init__(self, candidates: OutsideBoxes) -> None:
         self.candidates = candidates
 
     def __call__(self, image: ImageFeatures | None, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """One ``InstanceData`` an expression: ``bboxes`` float64 and never clipped, ``labels`` all -1 (unknown).
+        """One ``InstanceData`` an expression: ``bboxes`` float64 and never clipped, ``labels`` -1 where unknown.
 
         Raises:
             InputError: the file lacks the image of an expression; such expressions are to be left out beforehand.
         """
-        return [self._of(expression) for expression in expressions]
+        index = {name: i for i, name in enumerate(getattr(image, 'classes', ()))}
+        return [self._of(expression, index) for expression in expressions]
 
-    def _of(self, expression: Expression) -> InstanceData:
+    def _of(self, expression: Expression, index: Mapping[str, int]) -> InstanceData:
         found = self.candidates.for_expression(expression)
         if found is None:
-            raise InputError(f'--candidates: nothing for image {expression.image_id}; leave its expressions out')
+            raise InputError(f'outside boxes: none for image {expression.image_id}; leave its expressions out')
+        names = found.get('names', [None] * len(found.scores))
         return InstanceData(bboxes=found.bboxes, scores=found.scores, det_scores=found.scores,
-                            labels=torch.full((len(found.scores),), -1, dtype=torch.int64))
+                            labels=torch.tensor([index.get(name, -1) for name in names], dtype=torch.int64))

@@ -1,0 +1,118 @@
+"""Answers that another program gave: a box, a mask or both for each expression.
+
+Two layouts are read here, told apart by their first sign:
+
+- ``predictions.jsonl`` of a run (:mod:`harness.predictions`), every rule and grounder in it;
+- COCO's results as one JSON list, with ``sent_id`` in the place of ``image_id``: ``{"sent_id": 7, "bbox": [x, y, w, h],
+  "score": 0.9, "segmentation": {…}}``, of which ``bbox`` or ``segmentation`` may be left out.
+
+Boxes are xywh in image pixels, kept to the file's digits.
+"""
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.data import fields
+from harness.data.files import parse_json, read_bytes
+from harness.errors import InputError
+from harness.types import XYWH
+
+#: The name of a rule that a file does not tell.
+OUTSIDE = 'outside'
+Key = tuple[str | None, int]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One expression's: ``segmentation`` is any of COCO's, not yet checked against the image."""
+
+    xywh: XYWH | None = None
+    score: float | None = None
+    label: str | None = None
+    segmentation: Any = None
+
+
+@dataclass
+class Answers:
+    """One grounder's on one rule's proposals.
+
+    ``given`` holds a list for each ``(dataset, sent_id)``, ``None`` for the dataset where the file does not name it; an
+    honest file has one answer in each.
+    """
+
+    proposals: str
+    grounder: str
+    given: dict[Key, list[Answer]] = field(default_factory=lambda: defaultdict(list))
+
+    def of(self, dataset: str, sent_id: int) -> list[Answer]:
+        """The answers to one expression."""
+        return self.given.get((dataset, sent_id)) or self.given.get((None, sent_id)) or []
+
+    @property
+    def datasets(self) -> set[str]:
+        """The datasets that the file names."""
+        return {dataset for dataset, _ in self.given if dataset is not None}
+
+
+def read_answers(path: Path) -> list[Answers]:
+    """The answers in a file, a set for each rule and grounder.
+
+    Raises:
+        InputError: the file is of neither layout, or a record in it has a wrong field.
+    """
+    data = read_bytes(path)
+    if data.lstrip(b'\xef\xbb\xbf \t\r\n').startswith(b'['):
+        sets = [_from_list(parse_json(data, str(path)), path)]
+    else:
+        sets = _from_lines(data, path)
+    if not any(answers.given for answers in sets):
+        raise InputError(f'{path}: holds no answers; a record an expression is needed, with sent_id')
+    return sets
+
+
+def _from_list(records: Any, path: Path) -> Answers:
+    answers = Answers(OUTSIDE, path.name.split('.')[0])
+    for number, record in enumerate(records, start=1):
+        where = f'{path}: record {number}'
+        dataset = fields.name(record, 'dataset', where) if 'dataset' in record else None
+        key = (dataset, fields.integer(record, 'sent_id', where))
+        if record.get('bbox') is None and record.get('segmentation') is None:
+            raise InputError(f"{where}: has neither 'bbox' nor 'segmentation'")
+        answers.given[key].append(Answer(_box(record, 'bbox', where), _score(record, where), None,
+                                         record.get('segmentation')))
+    return answers
+
+
+def _from_lines(data: bytes, path: Path) -> list[Answers]:
+    sets: dict[tuple[str, str], Answers] = {}
+    for number, line in enumerate(data.split(b'\n'), start=1):
+        if not line.strip():
+            continue
+        where = f'{path}: line {number}'
+        row = parse_json(line, where)
+        names = fields.name(row, 'proposals', where), fields.name(row, 'grounder', where)
+        key = fields.name(row, 'dataset', where), fields.integer(row, 'sent_id', where)
+        answers = sets.setdefault(names, Answers(*names))
+        answers.given[key].append(Answer(_box(row, 'box', where), _score(row, where), row.get('label'), row.get('rle')))
+    return list(sets.values())
+
+
+def _box(record: Mapping[str, Any], key: str, where: str) -> XYWH | None:
+    return None if record.get(key) is None else fields.box(record, key, where, may_be_empty=True)
+
+
+def _score(record: Mapping[str, Any], where: str) -> float | None:
+    score = record.get('score')
+    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
+        raise InputError(f"{where}: 'score' must be a number, not {fields.kind(score)}")
+    return None if score is None else float(score)
+
+
+def named(keys: Iterable[Any], most: int = 5) -> str:
+    """A few of many, for a message."""
+    listed = list(keys)
+    return ', '.join(map(str, listed[:most])) + (f' and {len(listed) - most} more' if len(listed) > most else '')

@@ -1,0 +1,51 @@
+"""Where an image's features come from: its picture, or the C4 map that another program stored.
+
+A source has ``read(info)``, which can fail, and ``features(what was read, info)``; a run times the two apart.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from harness.detection.detector import Detector, read_image
+from harness.errors import InputError
+from harness.types import ImageFeatures, ImageInfo
+
+
+@dataclass
+class FromPictures:
+    """Detects on the image files."""
+
+    detector: Detector
+
+    def read(self, info: ImageInfo) -> np.ndarray:
+        """``(H, W, 3)`` uint8 BGR."""
+        if info.path is None:
+            raise InputError('no image folder is known')
+        return read_image(info.path)
+
+    def features(self, pixels: np.ndarray, info: ImageInfo) -> ImageFeatures:
+        return self.detector.features(pixels, info)
+
+
+@dataclass
+class FromMaps:
+    """Goes on from stored C4 maps; no images are needed.
+
+    Attributes:
+        detector: with the weights that made the maps.
+        stored: from an image id to its map ``(1, C, h, w)`` and to network-input pixels per image pixel.
+    """
+
+    detector: Detector
+    stored: Callable[[int], tuple[Tensor, Any]]
+
+    def read(self, info: ImageInfo) -> tuple[Tensor, Any]:
+        return self.stored(info.image_id)
+
+    def features(self, stored: tuple[Tensor, Any], info: ImageInfo) -> ImageFeatures:
+        return self.detector.from_map(*stored, info)

@@ -1,0 +1,104 @@
+"""Answers from outside: the same metrics as a run's own, and what is missing, double or strange is said."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.embedded.known import load_embedded
+from run_benchmark import command_line
+
+
+@pytest.fixture
+def truth(small_benchmark: Path) -> list[dict]:
+    """COCO results for mini-refcoco's testB that are right about everything."""
+    dataset = load_embedded('mini-refcoco', 'eval')
+    found = {a.ann_id: a for annotations in dataset.annotations.values() for a in annotations}
+    return [{'sent_id': e.sent_id, 'bbox': list(e.gt_xywh), 'score': 0.5,
+             'segmentation': found[e.ann_id].segmentation} for e in dataset.split('testB')]
+
+
+def judge(path: Path, answers: object, *options: str) -> tuple[int, dict[str, float]]:
+    """The exit code, and the values by metric."""
+    file, out = path / 'mine.json', path / 'out'
+    file.write_text(answers if isinstance(answers, str) else json.dumps(answers))
+    code = command_line(['--predictions', str(file), '--out', str(out), *options])
+    records = json.loads((out / 'results.json').read_text())['records'] if code == 0 else []
+    return code, {r['metric']: r['value'] for r in records}
+
+
+MINI = ('--dataset', 'mini-refcoco')
+
+
+def test_right_answers_are_right(truth: list[dict], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    code, values = judge(tmp_path, truth, *MINI)
+    assert code == 0
+    assert values['accuracy'] == values['overall_iou'] == values['pr@0.9'] == 100
+    records = json.loads((tmp_path / 'out/results.json').read_text())['records']
+    assert {(r['split'], r['grounder'], r['proposals'], r['n']) for r in records} == {
+        ('testB', 'mine', 'outside', len(truth))}, 'only the split that is answered, under the file\'s name'
+    assert '| mine' in capsys.readouterr().out
+
+
+def test_boxes_alone_have_no_masks_to_judge(truth: list[dict], tmp_path: Path) -> None:
+    boxes = [{'sent_id': one['sent_id'], 'bbox': one['bbox']} for one in truth]
+    assert set(judge(tmp_path, boxes, *MINI)[1]) == {'accuracy', 'accuracy_strict'}
+
+
+def test_masks_alone_have_no_boxes_to_judge(truth: list[dict], tmp_path: Path) -> None:
+    masks = [{'sent_id': one['sent_id'], 'segmentation': one['segmentation']} for one in truth]
+    assert 'accuracy' not in judge(tmp_path, masks, *MINI)[1]
+
+
+def test_missing_and_double_answers_are_named_and_wrong(truth: list[dict], tmp_path: Path,
+                                                        capsys: pytest.CaptureFixture) -> None:
+    first, second, *rest = truth
+    code, values = judge(tmp_path, [*rest, second, second, {'sent_id': 10**9, 'bbox': [0, 0, 5, 5]}], *MINI)
+    printed = capsys.readouterr().out
+    assert code == 0 and values['accuracy'] == pytest.approx(100 * len(rest) / len(truth))
+    assert values['pr@0.5'] == values['accuracy'] and values['overall_iou'] < 100
+    assert f'1 of {len(truth)} expressions have no answer, counted as wrong: sent_id {first["sent_id"]}' in printed
+    assert f'have more than one answer, counted as wrong: sent_id {second["sent_id"]}' in printed
+    assert '1 answers are for other expressions, ignored: sent_id 1000000000' in printed
+
+
+def test_allow_missing_leaves_them_out(truth: list[dict], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    _, values = judge(tmp_path, truth[2:], *MINI, '--allow-missing')
+    assert values['accuracy'] == values['overall_iou'] == 100
+    assert f'2 of {len(truth)} expressions have no answer, left out' in capsys.readouterr().out
+    records = json.loads((tmp_path / 'out/results.json').read_text())['records']
+    assert {r['n'] for r in records} == {len(truth) - 2}
+
+
+def test_a_run_s_own_predictions_give_its_own_figures(small_benchmark: Path, tmp_path: Path) -> None:
+    run = ['--grounder', 'chance', '--dataset', 'mini-refcoco', '--proposals', 'greedy,ground-truth',
+           '--task', 'rec,res', '--out', str(tmp_path / 'run')]
+    assert command_line(run) == 0
+    code, _ = judge(tmp_path, (tmp_path / 'run/predictions.jsonl').read_text())
+    assert code == 0
+    first, second = (json.loads((tmp_path / name / 'results.json').read_text())['records'] for name in ('run', 'out'))
+
+    def by_cell(records: list[dict]) -> dict[tuple, float]:
+        return {(r['dataset'], r['split'], r['proposals'], r['grounder'], r['metric'], r['n']): r['value']
+                for r in records}
+    assert by_cell(first) == by_cell(second), 'to the last digit'
+
+
+@pytest.mark.parametrize(('answers', 'options', 'line'), [
+    ('[]', MINI, 'holds no answers'),
+    ('{"a": 1}\n', MINI, "line 1: has no 'proposals'"),
+    ('[{"bbox": [0, 0, 1, 1]}]', MINI, "record 1: has no 'sent_id'"),
+    ('[{"sent_id": 1}]', MINI, "record 1: has neither 'bbox' nor 'segmentation'"),
+    ('[{"sent_id": 1, "bbox": [0, 0, NaN, 1]}]', MINI, 'not valid JSON'),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1]}]', MINI, "'bbox' must be four numbers"),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1]}]', (), 'does not say of which dataset'),
+    ('[{"sent_id": 1000000000, "bbox": [0, 0, 1, 1]}]', MINI, 'answers none of the'),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1]}]', (*MINI, '--grounder', 'cmae'), '--grounder: has no part'),
+])
+def test_what_is_refused_is_refused_in_one_line(answers: str, options: tuple, line: str, small_benchmark: Path,
+                                                tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert judge(tmp_path, answers, *options)[0] == 2
+    printed = capsys.readouterr().err.splitlines()
+    assert line in printed[-1] and printed[-1].startswith('error: ')
+    assert not (tmp_path / 'out').exists() or not any((tmp_path / 'out').iterdir())

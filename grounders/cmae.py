@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from grounders.language import PAD, recurrent, run_recurrent
-from grounders.modular import Grounding, ModularNetwork, Rows, Sentences, weighted
+from grounders.modular import Grounding, ModularNetwork, Rows, Sentences, grounding_of, weighted
 from grounders.visual import AdditiveAttention, ContextEncoder, NormalizeScale, Places, SubjectCells
 
 
@@ -130,6 +130,7 @@ class CMAE(ModularNetwork):
     ``process_pool5``'s convolutions.
     """
 
+    rnn_encoder: ImageFirstEncoder
     loc_encoder: LocationAttention
     rel_encoder: RelationAttention
 
@@ -182,10 +183,10 @@ class CMAE(ModularNetwork):
         """Once a row: attend, then match."""
         attended = self.attend(sentences, cells, self.survey(places), rows)
         scores, matches = self.match(sentences, attended.features, rows.sentence)
-        words = (attention[rows.sentence] for attention in sentences.attention)
-        return Grounding(scores, attended.attention[0], *words, attended.attention[2].argmax(1),
-                         sentences.weights[rows.sentence], cells.att_scores[rows.box], matches[:, 0],
-                         *attended.features[:2])
+        grid, _, slots = attended.attention
+        sub_feats, loc_feats, _ = attended.features
+        return grounding_of(sentences, cells, rows, scores=scores, sub_grid_attn=grid, rel_ixs=slots.argmax(1),
+                            sub_scores=matches[:, 0], sub_feats=sub_feats, loc_feats=loc_feats)
 
     def ground(self, pool5: Tensor, fc7: Tensor, places: Places, labels: Tensor, image_pool5: Tensor,
                sentence_image: Tensor, rows: Rows) -> Grounding:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from grounders.language import PAD, recurrent, run_recurrent
-from grounders.modular import Grounding, ModularNetwork, Rows, Sentences, weighted
+from grounders.modular import Grounding, ModularNetwork, Rows, Sentences, grounding_of, weighted
 from grounders.visual import ContextEncoder, NormalizeScale, Places, SubjectCells
 
 
@@ -98,9 +98,8 @@ class MAttNet(ModularNetwork):
         rel, rel_ixs = self.best_context(surveyed, relation, rows)
 
         scores = weighted(torch.stack([sub, loc, rel], 1), sentences, rows.sentence)
-        words = (attention[rows.sentence] for attention in sentences.attention)
-        return Grounding(scores, grid, *words, rel_ixs, sentences.weights[rows.sentence], cells.att_scores[rows.box],
-                         sub, seen, surveyed.location[rows.place])
+        return grounding_of(sentences, cells, rows, scores=scores, sub_grid_attn=grid, rel_ixs=rel_ixs, sub_scores=sub,
+                            sub_feats=seen, loc_feats=surveyed.location[rows.place])
 
     def best_context(self, surveyed: Surveyed, phrases: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         """Section 3.2.3: the best match ``(n,)`` of ``phrases`` (s, word) among a row's context slots, and its slot.

@@ -131,3 +131,11 @@ class ModularNetwork(nn.Module):
 def weighted(matches: Tensor, sentences: Sentences, row_sentence: Tensor) -> Tensor:
     """The modules' matches ``(n, 3)`` to scores ``(n,)``, by the weights of each row's sentence."""
     return (sentences.weights[row_sentence] * matches).sum(1)
+
+
+def grounding_of(sentences: Sentences, cells: SubjectCells, rows: Rows, *, scores: Tensor, sub_grid_attn: Tensor,
+                 rel_ixs: Tensor, sub_scores: Tensor, sub_feats: Tensor, loc_feats: Tensor) -> Grounding:
+    """What each row has of its own, with what its sentence and its box say whatever the other is."""
+    sub_attn, loc_attn, rel_attn = (attention[rows.sentence] for attention in sentences.attention)
+    return Grounding(scores, sub_grid_attn, sub_attn, loc_attn, rel_attn, rel_ixs, sentences.weights[rows.sentence],
+                     cells.att_scores[rows.box], sub_scores, sub_feats, loc_feats)

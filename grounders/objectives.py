@@ -61,7 +61,8 @@ def rank(network: ModularNetwork, sentences: Sentences, pairs: Pairs) -> Ranked:
     """The scores that :func:`max_margin` compares; ``sentences`` are the pairs', read."""
     cells = network.look(pairs.pool5, pairs.fc7)
     scores = network.compare(sentences, cells, pairs.places, compared(pairs)).scores
-    return Ranked(*scores.chunk(3), cells.att_scores)
+    right, other_box, other_sentence = scores.chunk(3)
+    return Ranked(right, other_box, other_sentence, cells.att_scores)
 
 
 def hinge(right: Tensor, wrong: Tensor, margin: float) -> Tensor:

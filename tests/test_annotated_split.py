@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from adapters.annotated_split import AnnotatedSplit, RightAndWrong, choices
 from adapters.attributes import Attributes, said_of_referents
 from adapters.box_features import box_features
-from adapters.cmae_training import CMAEForTraining, choice_accuracy, metadata, network_options, new_network
+from adapters.cmae_training import OWN_OPTIONS, CMAEForTraining, new_network
+from adapters.mattnet_training import MAttNetForTraining
+from adapters.modular_training import choice_accuracy, metadata, network_options
 from adapters.vocabulary import Vocabulary
+from grounders.mattnet import MAttNet
 from harness.errors import InputError
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 from harness.vectors import WordVectors
@@ -164,17 +167,27 @@ def test_choices_are_every_sentence_with_every_box_of_its_image(split, images_a_
     assert sorted(seen) == sorted(wanted)
 
 
-WIDTHS = dict(glove_size=2, word_embedding_size=5, word_vec_size=8, jemb_dim=8, rnn_hidden_size=4, img_hidden=4)
+WIDTHS = dict(word_embedding_size=5, word_vec_size=8, jemb_dim=8, rnn_hidden_size=4)
+STILL = dict(word_drop_out=0., visual_drop_out=0., jemb_drop_out=0.)
 
 
-@pytest.mark.parametrize('stage', ['attention', 'erase'])
-def test_training_learns_these_few_pairs(split, stage):
+def cmae(attributes, said, stage):
+    opt = network_options(VOCABULARY, attributes, C, F, OWN_OPTIONS, glove_size=2, img_hidden=4, **WIDTHS, **STILL)
+    return CMAEForTraining(new_network(opt), attributes, said, stage)
+
+
+def mattnet(attributes, said):
+    return MAttNetForTraining(MAttNet(network_options(VOCABULARY, attributes, C, F, {}, **WIDTHS, **STILL)),
+                              attributes, said)
+
+
+@pytest.mark.parametrize('model_of', [
+    mattnet, lambda *said: cmae(*said, 'attention'), lambda *said: cmae(*said, 'erase')],
+    ids=['mattnet', 'attention', 'erase'])
+def test_training_learns_these_few_pairs(split, model_of):
     torch.manual_seed(0)
     attributes = Attributes.choose([('grey', 'small'), ('big', 'brown'), ('red',), ('red',)])
-    said = attributes.labels([('grey', 'small'), (), ('big', 'brown'), ('red',)])
-    still = dict(word_drop_out=0., visual_drop_out=0., jemb_drop_out=0.)
-    network = new_network(network_options(VOCABULARY, attributes, C, F, **WIDTHS, **still))
-    model = CMAEForTraining(network, attributes, said, stage).train()
+    model = model_of(attributes, attributes.labels([('grey', 'small'), (), ('big', 'brown'), ('red',)])).train()
     optimiser = torch.optim.Adam(model.parameters(), 4e-3)
     pairs, losses = RightAndWrong(split, seed=0), []
     for epoch in range(60):
@@ -187,14 +200,15 @@ def test_training_learns_these_few_pairs(split, stage):
     before, after = np.mean(losses[:5], 0), np.mean(losses[-5:], 0)
     assert after[0] < .5 * before[0] and after[1] < before[1]
     assert model(**pairs.collate([pairs[0]]), mode='predict').shape == (2, 6)
+    assert 0 <= choice_accuracy(model, split) <= 100
 
 
 def test_accuracy_counts_sentences_whose_referent_scores_best(split):
     class Knows(torch.nn.Module):
         """Scores by the first location feature: the leftmost box wins."""
 
-        def ground(self, pool5, fc7, places, labels, image_pool5, sentence_image, rows):
-            return type('Scores', (), {'scores': -places.lfeats[rows.place, 0]})
+        def score(self, batch):
+            return -batch.places.lfeats[batch.rows.place, 0]
 
     # Right for the 4 sentences of cat 70, for both of dog 50 and for cup 90; wrong for dog 72.
     assert choice_accuracy(Knows(), split) == pytest.approx(100 * 7 / 8)
@@ -203,13 +217,13 @@ def test_accuracy_counts_sentences_whose_referent_scores_best(split):
 
 def test_options_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match='hiden'):
-        network_options(VOCABULARY, Attributes((), ()), C, F, hiden=3)
+        network_options(VOCABULARY, Attributes((), ()), C, F, {}, hiden=3)
 
 
 def test_metadata_builds_the_network_and_vocabulary_again():
     attributes = Attributes(('red',), (2,))
-    opt = network_options(VOCABULARY, attributes, C, F, **WIDTHS)
-    meta = metadata(opt, VOCABULARY, attributes)
+    opt = network_options(VOCABULARY, attributes, C, F, OWN_OPTIONS, glove_size=2, **WIDTHS)
+    meta = metadata('cmae', opt, VOCABULARY, attributes)
     again = new_network(meta['opt'], torch.ones(len(VOCABULARY), 2))
     assert (again.rnn_encoder.embedding2.weight == 1).all()
     assert Vocabulary.from_json(meta['vocabulary']) == VOCABULARY

@@ -85,6 +85,10 @@ COMMANDS = {'train': 'harness.training.command', 'convert': 'adapters.convert', 
             'check-data': 'adapters.originals.check_data'}
 
 
+#: What the modules of a user's own files are called by.
+IMPORTED = 'imported_'
+
+
 def import_plugins(files: Sequence[Path] = ()) -> None:
     """Let the adapters, and a user's own files, register their grounders, rules and metrics."""
     import adapters
@@ -96,17 +100,26 @@ def import_plugins(files: Sequence[Path] = ()) -> None:
 
 def import_file(file: Path) -> None:
     """Run a user's own Python file, for what it registers."""
-    spec = importlib.util.spec_from_file_location(f'imported_{file.stem}', file)
+    spec = importlib.util.spec_from_file_location(f'{IMPORTED}{file.stem}', file)
     if spec is None or spec.loader is None or not file.is_file():
         raise InputError(f'--import {file}: there is no such Python file')
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-        where = f'{file}:{lines[-1]}' if lines else str(file)
-        what = ' '.join(str(error).split())
-        raise InputError(f'--import {where}: {type(error).__name__}: {what}; mend the file') from error
+        raise InputError(own_fault(error) or f'--import {file}: {said(error)}; mend the file') from error
+
+
+def own_fault(error: Exception) -> str | None:
+    """Where in a user's own file an exception came up, and what it says; ``None`` where none of them took part."""
+    lines = [f'{frame.f_code.co_filename}:{number}' for frame, number in traceback.walk_tb(error.__traceback__)
+             if str(frame.f_globals.get('__name__')).startswith(IMPORTED)]
+    return f'{lines[-1]}: {said(error)}; mend the file' if lines else None
+
+
+def said(error: Exception) -> str:
+    """An exception on one line."""
+    return f'{type(error).__name__}: {" ".join(str(error).split())}'
 
 
 def main(argv: list[str]) -> int:
@@ -260,6 +273,11 @@ def command_line(argv: list[str]) -> int:
     except OSError as error:
         print(f'error: {error.filename or "disk"}: {error.strerror}; free some space or check permissions',
               file=sys.stderr)
+        return 2
+    except Exception as error:
+        if (fault := own_fault(error)) is None:
+            raise
+        print(f'error: {fault}', file=sys.stderr)
         return 2
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from harness.errors import InputError
 from harness.plan import parse_setting, parse_weight
-from harness.registry import GROUNDERS
 from run_benchmark import command_line
 
 ROW = {'dataset': 'refcoco', 'split': 'val', 'image_id': 7, 'height': 100, 'width': 200, 'bbox': [10, 10, 40, 40],
@@ -165,20 +164,6 @@ def test_the_whole_way_on_a_small_benchmark(small_benchmark: Path, tmp_path: Pat
     grounded = [r for r in rows if r['grounder'] == 'cmae']
     assert all(r['n_proposals'] > 0 and r['box'] and r['mask_union'] > 0 and 0 <= r['iou'] <= 1 for r in grounded)
     assert len(read_rows(tmp_path / 'out/proposals.jsonl')) == len({k[:3] for k in keys})
-
-
-def test_the_readme_s_own_grounder(small_benchmark: Path, tmp_path: Path) -> None:
-    """The example is run as it stands, and chooses what the detector is surest of."""
-    readme = (Path(__file__).parents[1] / 'README.md').read_text()
-    exec(readme.split('```python')[1].split('```')[0], {})
-    try:
-        assert command_line(['--grounder', 'most-confident', '--proposals', 'greedy', '--dataset', 'mini-refcoco',
-                             '--task', 'rec', '--out', str(tmp_path / 'out')]) == 0
-    finally:
-        GROUNDERS.module_dict.pop('most-confident')
-    rows = {(r['sent_id']): r for r in read_rows(tmp_path / 'out/predictions.jsonl')}
-    for kept in read_rows(tmp_path / 'out/proposals.jsonl'):
-        assert rows[kept['sent_id']]['score'] == pytest.approx(max(kept['confidence']), abs=1e-5)
 
 
 def test_the_ground_truth_is_the_ceiling(small_benchmark: Path, tmp_path: Path) -> None:

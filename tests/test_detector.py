@@ -126,3 +126,27 @@ def test_grey_and_transparent_images_become_three_channels(tmp_path: Path) -> No
 def test_an_unknown_config_is_refused() -> None:
     with pytest.raises(InputError, match='known are'):
         detector_config('../../../etc/passwd')
+
+
+def test_a_stored_map_serves_for_all_but_class_boxes(detector: Detector, picture: tuple[np.ndarray, ImageInfo]) -> None:
+    image, info = picture
+    seen = detector.features(image, info)
+    stored = detector.from_map(seen.feature_map.clone(), seen.scale, info, [])
+    assert stored.class_boxes.shape == (0, 18, 4) and stored.class_scores.shape == (0, 18)
+    assert stored.classes == seen.classes and stored.annotations == []
+    boxes, labels = torch.tensor([[10., 20., 90., 100.], [0., 0., 50., 60.]]), torch.tensor([0, 3])
+    assert torch.equal(stored.head(stored.pool(boxes)), seen.head(seen.pool(boxes)))
+    assert detector.masks(stored, boxes, labels) == detector.masks(seen, boxes, labels)
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    ({'kind': 'cmae'}, "holds 'cmae', not a detector"),
+    ({'config': None}, 'known are'),
+    ({'classes': ['cup']}, 'the 18 classes'),
+    ({'classes': None}, 'the 18 classes'),
+])
+def test_a_file_that_names_another_detector_is_refused(change: dict, message: str) -> None:
+    weights = load_weights(shipped_path('detector'))
+    weights.meta.update(change)
+    with pytest.raises(InputError, match=message):
+        Detector(weights)

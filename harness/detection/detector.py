@@ -7,15 +7,15 @@ hold: for every region one box and one confidence a class.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmdet.structures.bbox import bbox2roi
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
@@ -27,6 +27,7 @@ from harness.types import Annotation, ImageFeatures, ImageInfo
 from harness.weights import Weights, fill
 
 CONFIGS = Path(__file__).parent / 'configs'
+_CROPS_AT_ONCE = 256  # bounds the memory of the last stage
 
 
 def detector_config(name: str) -> Config:
@@ -44,6 +45,12 @@ def build_network(config: Config) -> nn.Module:
         return MODELS.build(config.model)
 
 
+def input_pipeline(config: Config) -> Compose:
+    """From an image to what the network reads: the ``test_pipeline`` of a config."""
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        return Compose(config.test_pipeline)
+
+
 def read_image(path: Path) -> np.ndarray:
     """``(H, W, 3)`` uint8 BGR.
 
@@ -58,28 +65,50 @@ def read_image(path: Path) -> np.ndarray:
     return image
 
 
+def _described(weights: Weights) -> tuple[Config, tuple[str, ...]]:
+    """The config and the classes that a detector's file names."""
+    if weights.meta.get('kind') != 'detector':
+        raise InputError(f'{weights.path}: holds {weights.meta.get("kind")!r}, not a detector; '
+                         'give a detector\'s file')
+    config = detector_config(str(weights.meta.get('config')))
+    classes = weights.meta.get('classes')
+    if not isinstance(classes, list) or len(classes) != config.num_classes:
+        raise InputError(f'{weights.path}: must name the {config.num_classes} classes of its network; '
+                         'use a file that "train" or "convert" wrote')
+    return config, tuple(map(str, classes))
+
+
+class Seen(NamedTuple):
+    """An image as the network has seen it: its C4 map ``(1, C, h, w)``, network-input pixels per image pixel, and both
+    sizes (height, width)."""
+
+    feature_map: Tensor
+    scale: float
+    input_size: tuple[int, int]
+    image_size: tuple[int, int]
+
+
 class Detector:
     """A trained detector.
 
     Args:
         weights: a detector's weight file; ``meta`` names its config and classes.
         device: where it runs.
+
+    Raises:
+        InputError: the file holds no detector, or one of another network.
     """
 
     def __init__(self, weights: Weights, device: str = 'cpu') -> None:
-        if weights.meta.get('kind') != 'detector':
-            raise InputError(f'{weights.path}: holds {weights.meta.get("kind")!r}, not a detector; '
-                             'give a detector\'s file')
-        config = detector_config(weights.meta['config'])
-        self.classes: tuple[str, ...] = tuple(weights.meta['classes'])
-        self.scale = float(config.input_scale)
+        config, self.classes = _described(weights)
         self.stride = 16
+        self.decodes_in_image_pixels = config.boxes_decoded_in == 'image'
         self.device = torch.device(device)
+        self.prepare = input_pipeline(config)
         self.network: Any = build_network(config)  # mmdet's modules are looked up by name
         fill(self.network, weights.tensors, weights.path)
         self.network.to(self.device).eval()
 
-    @torch.inference_mode()
     def features(self, image: np.ndarray, info: ImageInfo,
                  annotations: list[Annotation] | None = None) -> ImageFeatures:
         """Everything that an image's expressions share.
@@ -89,25 +118,50 @@ class Detector:
             info: its record; sizes are the image's own.
             annotations: its annotated objects, where available.
         """
-        resized = cv2.resize(image, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_LINEAR)
-        sample = DetDataSample(metainfo=dict(
-            img_shape=resized.shape[:2], ori_shape=image.shape[:2], pad_shape=resized.shape[:2],
-            scale_factor=(self.scale, self.scale)))
-        data = self.network.data_preprocessor(
-            dict(inputs=[torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))], data_samples=[sample]))
-        maps = self.network.extract_feat(data['inputs'])
-        regions = self.network.rpn_head.predict(maps, data['data_samples'], rescale=False)[0].bboxes
-        boxes, scores = self._classify(maps, regions, resized.shape[:2])
-        return ImageFeatures(info=info, scale=self.scale, feature_map=maps[0], class_boxes=boxes / self.scale,
+        seen = self.see(image)
+        boxes, scores = self.classify(seen, self.regions(seen))
+        return ImageFeatures(info=info, scale=seen.scale, feature_map=seen.feature_map, class_boxes=boxes,
                              class_scores=scores, classes=self.classes, detector=self, annotations=annotations)
 
-    def _classify(self, maps: tuple[Tensor, ...], regions: Tensor, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """``(R, 4)`` regions to ``(R, K, 4)`` class boxes and ``(R, K)`` confidences, network-input pixels."""
+    def from_map(self, feature_map: Tensor, scale: float, info: ImageInfo,
+                 annotations: list[Annotation] | None = None) -> ImageFeatures:
+        """The same from a stored C4 map, without class boxes: what pooling, head and masks need.
+
+        Args:
+            feature_map: ``(1, C, h, w)``, for instance ``head`` of MAttNet's ``head_feats/*.h5``.
+            scale: network-input pixels per image pixel, there ``im_info[0, 2]``.
+            info: the image's record.
+            annotations: its annotated objects, where available.
+        """
+        stored = feature_map.to(self.device, torch.float32)
+        return ImageFeatures(info=info, scale=float(scale), feature_map=stored, classes=self.classes, detector=self,
+                             class_boxes=stored.new_zeros((0, len(self.classes), 4)),
+                             class_scores=stored.new_zeros((0, len(self.classes))), annotations=annotations)
+
+    @torch.inference_mode()
+    def see(self, image: np.ndarray) -> Seen:
+        """``(H, W, 3)`` uint8 BGR, prepared as the config says, through the backbone."""
+        ready = self.prepare(dict(img=image))
+        pixels = torch.from_numpy(np.ascontiguousarray(ready['img'].transpose(2, 0, 1)))
+        data = self.network.data_preprocessor(dict(inputs=[pixels], data_samples=[DetDataSample()]))
+        feature_map, = self.network.extract_feat(data['inputs'])
+        return Seen(feature_map, ready['scale_factor'][0], ready['img_shape'], image.shape[:2])
+
+    @torch.inference_mode()
+    def regions(self, seen: Seen) -> Tensor:
+        """``(R, 4)`` xyxy of the region proposal network, network-input pixels, best first."""
+        sample = DetDataSample(metainfo=dict(img_shape=seen.input_size))
+        return self.network.rpn_head.predict((seen.feature_map, ), [sample], rescale=False)[0].bboxes
+
+    @torch.inference_mode()
+    def classify(self, seen: Seen, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """``(R, 4)`` regions in network-input pixels to ``(R, K, 4)`` class boxes, image pixels, and ``(R, K)``
+        confidences."""
         head = self.network.roi_head.bbox_head
-        features = self.head(crop_and_resize(maps[0], regions, self.stride))
-        logits, deltas = head(features)
-        rois = bbox2roi([regions])[:, 1:].repeat_interleave(head.num_classes, dim=0)
-        boxes = head.bbox_coder.decode(rois, deltas.reshape(-1, 4), max_shape=shape)
+        logits, deltas = head(self.head(crop_and_resize(seen.feature_map, regions, self.stride)))
+        scale, size = (seen.scale, seen.image_size) if self.decodes_in_image_pixels else (1., seen.input_size)
+        rois = (regions / scale).repeat_interleave(head.num_classes, dim=0)
+        boxes = head.bbox_coder.decode(rois, deltas.reshape(-1, 4), max_shape=size) / (seen.scale / scale)
         return boxes.reshape(len(regions), head.num_classes, 4), logits.softmax(-1)[:, :-1]
 
     @torch.inference_mode()
@@ -118,11 +172,13 @@ class Detector:
     @torch.inference_mode()
     def head(self, crops: Tensor) -> Tensor:
         """``(n, C, 7, 7)`` crops to ``(n, F, 7, 7)`` features of the last stage."""
-        return self.network.roi_head.shared_head(crops)
+        parts = crops.chunk(max(1, -(-len(crops) // _CROPS_AT_ONCE)))
+        return torch.cat([self.network.roi_head.shared_head(part) for part in parts])
 
     @torch.inference_mode()
     def masks(self, image: ImageFeatures, boxes: Tensor, labels: Tensor) -> list[dict]:
-        """Masks of chosen boxes, pasted at image size.
+        """Masks of chosen boxes, pasted at image size by the conventions of the config's mask head: mmdet's, or
+        :func:`harness.detection.painted_masks.paint_masks`.
 
         Args:
             boxes: ``(n, 4)`` xyxy image pixels.

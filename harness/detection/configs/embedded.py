@@ -3,10 +3,14 @@
 Differences from ``_base_/models/mask-rcnn_r50-caffe-c4.py`` of mmdet: widths, crop-and-resize pooling as in
 lichengunc/mask-faster-rcnn, batch norm trained from scratch, 64 regions an image.
 """
-custom_imports = dict(imports=['harness.detection.crop', 'harness.detection.c4_head'], allow_failed_imports=False)
+custom_imports = dict(
+    imports=['harness.detection.c4_head', 'harness.detection.crop', 'harness.detection.resizing'],
+    allow_failed_imports=False)
 
 num_classes = 18
 input_scale = 1.5  # network-input pixels per image pixel
+boxes_decoded_in = 'input'  # pixels
+test_pipeline = [dict(type='ScaleBy', scale=input_scale)]
 c4_channels = 96
 head_planes = 56  # layer4 has 4 × 56 = 224 channels
 fc7_channels = 4 * head_planes

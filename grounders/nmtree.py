@@ -1,0 +1,185 @@
+"""NMTree: the network of "Learning to Assemble Neural Module Tree Networks for Visual Grounding".
+
+Liu, Zhang, Wu and Zha, ICCV 2019; daqingliu/NMTree, ``models/NMTreeModel.py``. A sentence is its dependency tree. Every
+node is a small module that gives each proposal a score, and the root's score decides:
+
+1. :class:`~grounders.tree_lstm.UpTreeLSTM` and :class:`~grounders.tree_lstm.DownTreeLSTM` tell each node what is below
+   and above it, and with that what to listen to in its subtree (:meth:`NMTree.listen`);
+2. a leaf *scores singly*: proposal against word (:class:`SingleScore`);
+3. an inner language node *sums* its children's scores;
+4. an inner visual node *composes*: its children's scores and what it hears of an object say which proposals are the
+   object, and each proposal is scored in a pair with it (:class:`PairScore`).
+
+All sentences of an image are one :class:`~grounders.tree_lstm.Forest`, worked level by level.
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from grounders.tree_lstm import LANGUAGE, VISUAL, DownTreeLSTM, Forest, UpTreeLSTM
+
+
+class Grounding(NamedTuple):
+    """``log_scores`` (s, p), the log softmax over each sentence's proposals; ``visual`` (n,) bool, which nodes were
+    taken as visual; ``root_visual`` (s,), the same of the roots."""
+
+    log_scores: Tensor
+    visual: Tensor
+    root_visual: Tensor
+
+
+class Heard(NamedTuple):
+    """What each of n nodes hears in its subtree as subject, relation and object, ``(n, word)`` each."""
+
+    subject: Tensor
+    relation: Tensor
+    object: Tensor
+
+
+class SingleScore(nn.Module):
+    """How well a proposal fits what is heard.
+
+    Source: NMTree, Section 3.3, Single module; ``models/NMTreeModel.py: SingleScore``.
+    """
+
+    def __init__(self, vis_dim: int, word_dim: int) -> None:
+        super().__init__()
+        self.W = nn.Linear(vis_dim, word_dim)
+        self.fc = nn.Linear(word_dim, 1)
+
+    def look(self, visual: Tensor) -> Tensor:
+        """Once a proposal: ``(s, p, vis_dim)`` to ``(s, p, word)``."""
+        return self.W(visual)
+
+    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:
+        """``(k, p, word)`` and ``(k, word)`` to ``(k, p)``."""
+        return self.fc(F.normalize(seen * heard[:, None], dim=2)).squeeze(2)
+
+
+class PairScore(nn.Module):
+    """How well a proposal and the object that it is said to be related to fit the relation.
+
+    Source: NMTree, Section 3.3, Comp module; ``models/NMTreeModel.py: PairScore``. The linear over [proposal; object]
+    is applied in its two halves: a node has many proposals but one object.
+    """
+
+    def __init__(self, vis_dim: int, word_dim: int) -> None:
+        super().__init__()
+        self.vis_dim = vis_dim
+        self.W = nn.Linear(2 * vis_dim, word_dim)
+        self.fc = nn.Linear(word_dim, 1)
+
+    def look(self, visual: Tensor) -> Tensor:
+        """Once a proposal: ``(s, p, vis_dim)`` to ``(s, p, word)``."""
+        return F.linear(visual, self.W.weight[:, :self.vis_dim], self.W.bias)
+
+    def forward(self, seen: Tensor, objects: Tensor, heard: Tensor) -> Tensor:
+        """``seen`` (k, p, word), the ``objects`` that they are paired with (k, vis_dim), ``heard`` (k, word) to
+        ``(k, p)``."""
+        pairs = seen + F.linear(objects, self.W.weight[:, self.vis_dim:])[:, None]
+        return self.fc(F.normalize(pairs * heard[:, None], dim=2)).squeeze(2)
+
+
+class NMTree(nn.Module):
+    """The whole network; parameters are named as in the original.
+
+    ``opt`` holds the original's options (``word_vocab_size``, ``tag_vocab_size``, ``dep_vocab_size``, ``word_size``,
+    ``tag_size``, ``dep_size``, ``vis_dim``, ``rnn_size``, ``drop_prob``).
+    """
+
+    def __init__(self, opt: dict) -> None:
+        super().__init__()
+        self.word_embedding = nn.Embedding(opt['word_vocab_size'], opt['word_size'])
+        self.tag_embedding = nn.Embedding(opt['tag_vocab_size'], opt['tag_size'])
+        self.dep_embedding = nn.Embedding(opt['dep_vocab_size'], opt['dep_size'])
+        self.dropout = nn.Dropout(opt['drop_prob'])
+        word, memory = opt['word_size'] + opt['tag_size'] + opt['dep_size'], opt['rnn_size']
+        self.single_score = SingleScore(opt['vis_dim'], word)
+        self.pair_score = PairScore(opt['vis_dim'], word)
+        self.up_tree_lstm = UpTreeLSTM(word, memory)
+        self.down_tree_lstm = DownTreeLSTM(word, memory)
+        self.sbj_attn_logit = nn.Linear(2 * memory, 1)
+        self.rlt_attn_logit = nn.Linear(2 * memory, 1)
+        self.obj_attn_logit = nn.Linear(2 * memory, 1)
+
+    def forward(self, visual: Tensor, forest: Forest, present: Tensor | None = None) -> Grounding:
+        """Ground s sentences at once.
+
+        Args:
+            visual: ``(s, p, vis_dim)`` each sentence's proposals; the feature depends on the sentence, as MAttNet's
+                attended subject does.
+            forest: the s trees.
+            present: ``(s, p)`` bool, which proposals are there where sentences have different numbers, at least one
+                each; the others' log score is minus infinity.
+        """
+        embedded = self.embed(forest)
+        types = self.up_tree_lstm.choose(embedded)
+        heard = self.listen(embedded, types, forest)
+        scores = self.assemble(visual, forest, types, heard, present)
+        if present is not None:
+            scores = scores.masked_fill(~present, float('-inf'))
+        is_visual = types[:, VISUAL] > 0.5
+        return Grounding(scores.log_softmax(1), is_visual, is_visual[:len(visual)])
+
+    def embed(self, forest: Forest) -> Tensor:
+        """``(n, word)``: a node is its word, tag and dependency label."""
+        parts = (self.word_embedding(forest.word), self.tag_embedding(forest.tag), self.dep_embedding(forest.dep))
+        return self.dropout(torch.cat(parts, 1))
+
+    def listen(self, embedded: Tensor, types: Tensor, forest: Forest) -> Heard:
+        """What each node hears: attention over the words of its subtree, once for each part that it can play.
+
+        The logits are a word's own, whichever node asks. Source: NMTree, Section 3.2; ``node_to_logit`` and
+        ``attn_embedding``.
+        """
+        hidden = torch.cat([self.up_tree_lstm(embedded, types, forest),
+                            self.down_tree_lstm(embedded, types, forest)], 1)
+        logits = torch.cat([attention(hidden) for attention
+                            in (self.sbj_attn_logit, self.rlt_attn_logit, self.obj_attn_logit)], 1)
+        node, word = forest.subtrees()
+        weights = softmax_by(logits[word], node, len(embedded))
+        return Heard(*(torch.zeros_like(embedded).index_add(0, node, part[:, None] * embedded[word])
+                       for part in weights.unbind(1)))
+
+    def assemble(self, visual: Tensor, forest: Forest, types: Tensor, heard: Heard,
+                 present: Tensor | None = None) -> Tensor:
+        """The roots' scores ``(s, p)`` before the softmax.
+
+        A leaf scores singly whatever its type. A language root, of one word too, adds the single score of what the
+        whole sentence says of the subject; a visual root adds nothing.
+        """
+        inner = forest.inner
+        single, paired = self.single_score.look(visual), self.pair_score.look(visual)
+        leaf = (~inner).nonzero()[:, 0]
+        scores = visual.new_zeros(len(forest.word), visual.shape[1])
+        scores = scores.index_copy(0, leaf, self.single_score(single[forest.sentence[leaf]], heard.subject[leaf]))
+        composing = inner if self.training else inner & (types[:, VISUAL] > 0)
+        below, owner = scores[:0], forest.parent[:0]
+        for level in reversed(forest.levels()):
+            summed = torch.zeros_like(scores[level.rows]).index_add(0, owner, below)
+            below = scores[level.rows] + types[level.rows, LANGUAGE, None] * summed
+            at = composing[level.rows].nonzero()[:, 0]
+            node = at + level.rows.start
+            sentence = forest.sentence[node]
+            which = self.single_score(single[sentence], heard.object[node]) + summed[at]
+            if present is not None:
+                which = which.masked_fill(~present[sentence], float('-inf'))
+            objects = torch.bmm(which.softmax(1)[:, None], visual[sentence]).squeeze(1)
+            pairs = self.pair_score(paired[sentence], objects, heard.relation[node])
+            below = below.index_add(0, at, types[node, VISUAL, None] * pairs)
+            owner = level.parent
+        language = types[:len(visual), LANGUAGE, None] > 0.5
+        return below + language * self.single_score(single, heard.subject[:len(visual)])
+
+
+def softmax_by(logits: Tensor, group: Tensor, groups: int) -> Tensor:
+    """The softmax of ``(m, k)`` over the rows of each group; ``group`` (m,)."""
+    index = group[:, None].expand_as(logits)
+    highest = logits.new_full((groups, logits.shape[1]), float('-inf')).scatter_reduce(
+        0, index, logits.detach(), 'amax')
+    weights = (logits - highest[group]).exp()
+    return weights / torch.zeros_like(highest).index_add(0, group, weights)[group]

@@ -1,0 +1,67 @@
+"""``python -m reports COMMAND …``: what can be made of result files."""
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from harness.errors import InputError
+from harness.names import nearest
+
+#: Each a module of this package with ``main(argv) -> int``, imported only when it is asked for.
+COMMANDS = {
+    'published': 'the paper\'s numbers and the originals\'',
+    'tables': 'tables of measured results, --like paper beside the published numbers',
+    'compare': 'is one run or rule better than another? paired, with intervals',
+    'failures': 'where each wrong expression was lost',
+    'check': 'have results moved from a baseline? for CI',
+    'html': 'one page to look at, with everything in it',
+}
+
+
+def usage() -> str:
+    """What ``--help`` prints."""
+    width = max(map(len, COMMANDS))
+    return '\n'.join(['usage: python -m reports COMMAND …', '',
+                      *(f'  {name:<{width}}  {what}' for name, what in COMMANDS.items()), '',
+                      'python -m reports COMMAND --help says more.'])
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command.
+
+    Raises:
+        InputError: there is no such command, or what the command refuses.
+    """
+    if not argv or argv[0] in ('-h', '--help'):
+        print(usage())
+        return 0 if argv else 2
+    if argv[0] not in COMMANDS:
+        raise InputError(f'{argv[0]}: no such report{nearest(argv[0], COMMANDS)}; known are {", ".join(COMMANDS)}')
+    return importlib.import_module(f'reports.{argv[0]}').main(argv[1:])
+
+
+def command_line(argv: Sequence[str]) -> int:
+    """Run, and turn what goes wrong into one line and an exit code: 2 for bad input, 130 for Ctrl-C."""
+    try:
+        code = main(argv)
+        sys.stdout.flush()
+        return code
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more at exit
+        return 0
+    except OSError as error:
+        print(f'error: {error.filename or "disk"}: {error.strerror}; check the path, its permissions and free space',
+              file=sys.stderr)
+        return 2
+
+
+if __name__ == '__main__':
+    sys.exit(command_line(sys.argv[1:]))

@@ -16,11 +16,6 @@ from grounders.modular import ModularNetwork
 from grounders.objectives import Pairs, Ranked, attribute_loss, attribute_weights, max_margin
 from harness.training.grounder import Material, Stage
 
-# Adam and the cut of every gradient at 0.1 are ``tools/opt.py``'s and ``tools/train.py``'s. They learn for 15 and 30
-# epochs at 4e-4, ten times slower in 6 epochs after the 6th; with fewer, 1e-3 falls to a tenth of it within each stage.
-EMBEDDED_OPTIM_WRAPPER = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, betas=(0.8, 0.999), eps=1e-8),
-                              clip_grad=dict(type='value', clip_value=0.1))
-
 
 @dataclass
 class Lessons:
@@ -49,12 +44,18 @@ class Lessons:
         return network_options(self.vocabulary, self.attributes, self.split.pool5.shape[1], self.split.fc7.shape[1],
                                own, **widths)
 
-    def stage(self, name: str, model: RankingModel, seed: int, epochs: int) -> Stage:
-        """Training of ``model`` on pairs of the training split; the learning rate falls to a tenth over ``epochs``."""
+    def stage(self, name: str, model: RankingModel, seed: int, epochs: int, learning_rate: float) -> Stage:
+        """Training of ``model`` on pairs of the training split; the learning rate falls to a tenth over ``epochs``.
+
+        Adam and the cut of every gradient at 0.1 are ``tools/opt.py``'s and ``tools/train.py``'s of both originals,
+        which learn for more epochs at 4e-4 and fall later.
+        """
         pairs = RightAndWrong(self.split, seed)
         schedule = [dict(type='ExponentialLR', gamma=0.1 ** (1 / epochs), by_epoch=True)]
         return Stage(name, model, pairs, pairs.collate, batch_size=16, epochs=epochs,
-                     optim_wrapper=EMBEDDED_OPTIM_WRAPPER, param_scheduler=schedule,
+                     optim_wrapper=dict(type='OptimWrapper', clip_grad=dict(type='value', clip_value=0.1),
+                                        optimizer=dict(type='Adam', lr=learning_rate, betas=(0.8, 0.999), eps=1e-8)),
+                     param_scheduler=schedule,
                      evaluate=lambda: {'accuracy on annotated boxes': choice_accuracy(model, self.unseen)})
 
     def metadata(self, kind: str, opt: dict[str, Any]) -> dict[str, Any]:

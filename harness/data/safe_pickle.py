@@ -3,7 +3,7 @@
 A pickle is a program for a small stack machine. This is that machine without its dangerous half, written out because
 Python's own one, even where it may import nothing, allocates what a file's lengths and memo numbers claim, and hashes
 keys that take for ever. Here nothing is imported or called by name: a name is looked up in :data:`BUILDERS` and refused
-if it is not there. Time and memory are bounded by the file's size.
+if it is not there. Time and memory are bounded by the file's size. :mod:`harness.data.torch_file` knows more names.
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import math
 import struct
 from collections.abc import Callable, Iterable
 from itertools import chain
+from mmap import mmap
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -85,11 +86,16 @@ class Machine:
     """The stack machine; one instance reads one pickle.
 
     Attributes:
-        data: the whole pickle.
+        data: the bytes that the pickle is in.
         position: of the next byte to read; behind the pickle when :meth:`run` is done.
+        values: the types that may be in the result.
+        containers: those of them that hold others.
     """
 
-    def __init__(self, data: bytes, where: str, position: int = 0) -> None:
+    values: frozenset[type] = frozenset(_PLAIN)
+    containers: tuple[type, ...] = _CONTAINERS
+
+    def __init__(self, data: bytes | mmap, where: str, position: int = 0) -> None:
         self.data, self.where, self.position = data, where, position
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
@@ -108,7 +114,7 @@ class Machine:
                 operations[code](self)
             self.position += 1
             result = self.stack.pop()
-            _check_plain(result)
+            self.check_result(result)
             return result
         except Refused as reason:
             raise InputError(f'{self.where}: {reason}') from None
@@ -137,7 +143,9 @@ class Machine:
     def line(self) -> bytes:
         """The bytes up to the next line feed."""
         start = self.position
-        end = self.data.index(b'\n', start)
+        end = self.data.find(b'\n', start)
+        if end < 0:
+            raise ValueError('beyond the end')
         self.position = end + 1
         return self.data[start:end]
 
@@ -205,30 +213,30 @@ class Machine:
 
     def append(self) -> None:
         value = self.stack.pop()
-        _as(list, self.stack[-1]).append(value)
+        as_exactly(list, self.stack[-1]).append(value)
 
     def appends(self) -> None:
         items = self.items()
-        _as(list, self.stack[-1]).extend(items)
+        as_exactly(list, self.stack[-1]).extend(items)
 
     def set_item(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
         if type(key) is not str:
-            _check_keys((key,))
-        _as(dict, self.stack[-1])[key] = value
+            check_keys((key,))
+        as_exactly(dict, self.stack[-1])[key] = value
 
     def set_items(self) -> None:
         items = self.items()
-        _as(dict, self.stack[-1]).update(_pairs(items))
+        as_exactly(dict, self.stack[-1]).update(_pairs(items))
 
     def add_items(self) -> None:
         items = self.items()
-        _check_keys(items)
-        _as(set, self.stack[-1]).update(items)
+        check_keys(items)
+        as_exactly(set, self.stack[-1]).update(items)
 
     def make_frozenset(self) -> None:
         items = self.items()
-        _check_keys(items)
+        check_keys(items)
         self.made(frozenset(items), cost=4)
 
     def make_tuple(self, size: int) -> None:
@@ -239,11 +247,8 @@ class Machine:
         self.made(items)
 
     def find(self, module: Any, name: Any) -> None:
-        """Push a name that is known, refuse every other one."""
-        asked = f'{_as(str, module)}.{_as(str, name)}'
-        if asked not in BUILDERS:
-            refuse(asked)
-        self.stack.append(Global(asked))
+        """Push a name, inert."""
+        self.stack.append(self.named(f'{as_exactly(str, module)}.{as_exactly(str, name)}'))
 
     def stack_global(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
@@ -258,26 +263,76 @@ class Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if type(function) is not Global:
             refuse(f'a call of type {type(function).__name__}')
-        self.stack.append(BUILDERS[function.name](self, *_as(tuple, arguments)))
+        self.stack.append(self.builder(function.name)(self, *as_exactly(tuple, arguments)))
 
     def build(self) -> None:
-        """Where Python sets an object's state: only arrays and their number types have one."""
         state, target = self.stack.pop(), self.stack[-1]
+        self.set_state(target, state)
+
+    def new_object(self) -> None:
+        arguments, kind = self.stack.pop(), self.stack.pop()
+        self.stack.append(self.new(kind, arguments))
+
+    # What a kind of file that knows more has its own way with.
+
+    def named(self, name: str) -> Global:
+        """A name that is known; every other one is refused."""
+        if name not in BUILDERS:
+            refuse(name)
+        return Global(name)
+
+    def builder(self, name: str) -> Callable[..., Any]:
+        """What stands for the function of that name."""
+        return BUILDERS[name]
+
+    def new(self, kind: Any, arguments: Any) -> Any:
+        """Where Python makes an object of a class."""
+        refuse('an object of a class')
+
+    def persistent(self, identifier: Any) -> Any:
+        """Where Python asks the program for an object outside the pickle."""
+        refuse('a persistent object')
+
+    def set_state(self, target: Any, state: Any) -> None:
+        """Where Python sets an object's state: only arrays and their number types have one."""
         if type(target) is DType:
-            target.dtype = _ordered_dtype(target.dtype, _as(tuple, state))
+            target.dtype = _ordered_dtype(target.dtype, as_exactly(tuple, state))
         elif type(target) is Array:
-            array = _filled_array(self, *_as(tuple, state)[-4:])
+            array = _filled_array(self, *as_exactly(tuple, state)[-4:])
             self.stack[-1] = array
             for key in target.memo_keys:
                 self.memo[key] = array
         else:
             refuse(f'a state for type {type(target).__name__}')
 
+    def contents(self, container: Any) -> Iterable[Any]:
+        """What a container holds, its keys aside."""
+        return container.values() if type(container) is dict else container
+
+    def check_result(self, result: Any) -> None:
+        """Walk what was built, level by level: nothing unfinished in it, and no deeper than data is."""
+        level = [result]
+        seen: set[int] = set()
+        for _ in range(MAX_DEPTH):
+            for kind in set(map(type, level)) - self.values:
+                refuse(f'a value of type {kind.__name__}')
+            containers = {id(value): value for value in level if isinstance(value, self.containers)}
+            new = [value for key, value in containers.items() if key not in seen]
+            if not new:
+                return
+            seen.update(containers)
+            level = list(chain.from_iterable(map(self.contents, new)))
+        raise Refused('is nested too deeply to be data')
+
 
 def refuse(asked: str) -> NoReturn:
     """Refuse by name, on one line whatever the name holds."""
-    shown = asked if asked.isprintable() else ascii(asked)
-    raise Refused(f'asks for {shown[:120]}, which is no plain data; nothing of it was run, get it from its publisher')
+    raise Refused(f'asks for {shown(asked)}, which is no plain data; nothing of it was run, get it from its publisher')
+
+
+def shown(text: str) -> str:
+    """The beginning of a file's own words, printable."""
+    return text[:120] if text.isprintable() else ascii(text[:120])
 
 
 # The builders: what stands for the few functions that honest data names.
@@ -286,7 +341,7 @@ def _make_set(kind: type) -> Callable[..., Any]:
     def build(machine: Machine, items: list[Any] | tuple[Any, ...] = ()) -> Any:
         if type(items) not in (list, tuple):
             refuse(f'a set made of type {type(items).__name__}')
-        _check_keys(items)
+        check_keys(items)
         machine.spend(len(items))
         machine.objects_left -= 4
         return kind(items)
@@ -297,7 +352,7 @@ def _encode(machine: Machine, value: str, encoding: str = 'latin1') -> bytes:
     """Bytes as Python 3 writes them for protocol 2: text and the encoding that gives them."""
     if encoding not in ('latin1', 'latin-1'):
         refuse(f'_codecs.encode to {str(encoding)[:20]}')
-    machine.spend(len(_as(str, value)))
+    machine.spend(len(as_exactly(str, value)))
     return value.encode('latin1')
 
 
@@ -306,7 +361,7 @@ def _empty_bytes(machine: Machine) -> bytes:
 
 
 def _dtype(machine: Machine, code: Any, align: Any = False, copy: Any = True) -> DType:
-    code = code.decode('latin1') if type(code) is bytes else _as(str, code)
+    code = code.decode('latin1') if type(code) is bytes else as_exactly(str, code)
     if code.lstrip('<>|=') not in _ARRAY_TYPES:
         refuse(f'numpy numbers of type {code}')
     return DType(_ARRAY_TYPES[code.lstrip('<>|=')].newbyteorder(_BYTE_ORDERS.get(code[0], '=')))
@@ -342,11 +397,11 @@ def _scalar(machine: Machine, dtype: Any, raw: Any) -> Any:
 
 def _array(machine: Machine, raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
     """A numeric array in this machine's byte order, whose shape and type account for its bytes exactly."""
-    dtype = _as(DType, dtype).dtype
+    dtype = as_exactly(DType, dtype).dtype
     raw = raw.encode('latin1') if type(raw) is str else raw
     if type(raw) not in (bytes, bytearray):
         raise ValueError('an array without bytes')
-    sizes = [_as(int, size) for size in _as(tuple, shape)]
+    sizes = [as_exactly(int, size) for size in as_exactly(tuple, shape)]
     if len(sizes) > 32 or any(size < 0 for size in sizes) or math.prod(sizes) * dtype.itemsize != len(raw):
         raise Refused(f'has an array whose shape and type do not fit its {len(raw)} bytes')
     machine.spend(len(raw))
@@ -374,14 +429,14 @@ BUILDERS: dict[str, Callable[..., Any]] = {
 
 # Checks.
 
-def _as(kind: type, value: Any) -> Any:
+def as_exactly(kind: type, value: Any) -> Any:
     """``value`` if it is exactly of the kind; subclasses do not occur."""
     if type(value) is not kind:
         raise TypeError(f'not a {kind.__name__}')
     return value
 
 
-def _check_keys(keys: Iterable[Any]) -> None:
+def check_keys(keys: Iterable[Any]) -> None:
     """Refuse keys whose hash could take for ever: nested tuples, and whole numbers made to collide."""
     for key in keys:
         if type(key) is not str and (type(key) not in _KEYS or (type(key) is int and abs(key) >= (1 << 61) - 1)):
@@ -390,24 +445,8 @@ def _check_keys(keys: Iterable[Any]) -> None:
 
 def _pairs(items: list[Any]) -> dict[Any, Any]:
     keys = items[::2]
-    _check_keys(keys)
+    check_keys(keys)
     return dict(zip(keys, items[1::2], strict=True))
-
-
-def _check_plain(result: Any) -> None:
-    """Walk what was built, level by level: nothing unfinished in it, and no deeper than data is."""
-    level = [result]
-    seen: set[int] = set()
-    for _ in range(MAX_DEPTH):
-        for kind in set(map(type, level)) - _PLAIN:
-            refuse(f'a value of type {kind.__name__}')
-        containers = {id(value): value for value in level if isinstance(value, _CONTAINERS)}
-        new = [value for key, value in containers.items() if key not in seen]
-        if not new:
-            return
-        seen.update(containers)
-        level = list(chain.from_iterable(value.values() if type(value) is dict else value for value in new))
-    raise Refused('is nested too deeply to be data')
 
 
 def _python2_text(raw: bytes) -> str:
@@ -462,7 +501,7 @@ OPERATIONS: dict[int, Callable[[Machine], None]] = {ord(code): operation for cod
     'e': Machine.appends,
     '}': lambda m: m.made({}),
     'd': lambda m: m.made(_pairs(m.items())),
-    's': Machine.set_item,
+    's': lambda m: m.set_item(),
     'u': Machine.set_items,
     ')': lambda m: m.stack.append(()),
     't': lambda m: m.made(tuple(m.items())),
@@ -487,10 +526,10 @@ OPERATIONS: dict[int, Callable[[Machine], None]] = {ord(code): operation for cod
     'b': Machine.build,
     'i': Machine.instance,
     'o': _refused('an object of a class'),
-    '\x81': _refused('an object of a class'),
+    '\x81': Machine.new_object,
     '\x92': _refused('an object of a class'),
-    'P': _refused('a persistent object'),
-    'Q': _refused('a persistent object'),
+    'P': _push(lambda m: m.persistent(m.line().decode())),
+    'Q': _push(lambda m: m.persistent(m.stack.pop())),
     '\x82': _refused('a class of the extension registry'),
     '\x83': _refused('a class of the extension registry'),
     '\x84': _refused('a class of the extension registry'),

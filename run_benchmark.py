@@ -164,6 +164,7 @@ class Measured:
     data: dict[str, str]
     notes: list[str]
     weights: dict[str, Any] = field(default_factory=dict)
+    images_in: dict[str, str] = field(default_factory=dict)
 
 
 def measure(args: argparse.Namespace, console: Console) -> Measured:
@@ -182,7 +183,9 @@ def measure(args: argparse.Namespace, console: Console) -> Measured:
     out = make_folder(args.out, console)
     outcome = run(prepared.plan, out, lambda work: track(work, description='images', console=console))
     outcome.stages['read data and weights'].seconds = loaded
-    return Measured(out, outcome, prepared.data, prepared.notes, prepared.weights)
+    folders = {name: str(info.path.parent) for name, dataset in prepared.plan.datasets.items()
+               for info in list(dataset.images.values())[:1] if info.path is not None}
+    return Measured(out, outcome, prepared.data, prepared.notes, prepared.weights, folders)
 
 
 def judge_file(args: argparse.Namespace, console: Console) -> Measured:
@@ -231,7 +234,7 @@ def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: f
 
     out, outcome = measured.out, measured.outcome
     record = run_record(outcome, command=command, options=options, seed=options['seed'], data=measured.data,
-                        weights=measured.weights, notes=measured.notes, wall=wall)
+                        weights=measured.weights, notes=measured.notes, wall=wall, images_in=measured.images_in)
     results = read_results(write_results(out, outcome, record))
     write_text(out / 'tables.md', document(results, 'Results'))
     print('\n\n'.join(tables(results, SHOWN)))

@@ -29,8 +29,9 @@ NO_GROUNDER = '-'
 class Truth:
     """What is known of an expression's answer, whatever the rule and grounder.
 
-    ``objects`` are the image's annotated objects, the referent first, with their boxes ``(n, 4)`` xyxy; empty where
-    there are none.
+    ``context`` are the contextual objects' boxes ``(c, 4)`` xyxy, ``context_ids`` their annotations, ``None`` where
+    not available. ``objects`` are the image's annotated objects, the referent first, with their boxes ``(n, 4)`` xyxy;
+    empty where there are none.
     """
 
     expression: Expression
@@ -40,6 +41,7 @@ class Truth:
     n_same_category: int | None
     best_candidate_iou: float | None
     objects: tuple[Sequence[Annotation], np.ndarray]
+    context_ids: list[int] | None = None
 
     @classmethod
     def of(cls, expression: Expression, annotations: Sequence[Annotation] | None, context: Sequence[Annotation] | None,
@@ -65,7 +67,8 @@ class Truth:
     def said_of(self, expression: Expression, context: Sequence[Annotation] | None) -> Truth:
         """The same referent, spoken of by another expression with contextual objects of its own."""
         boxes = None if context is None else xywh_to_xyxy(np.reshape([a.xywh for a in context], (-1, 4)))
-        return replace(self, expression=expression, context=boxes)
+        ids = None if context is None else [a.ann_id for a in context]
+        return replace(self, expression=expression, context=boxes, context_ids=ids)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ def _prediction_row(truth: Truth, proposals: InstanceData, names: Sequence[str],
         'best_proposal_iou': float(overlaps[best]) if best is not None else 0.0,
         'best_proposal_label': _name(proposals, best, names),
         'context_hits': hits, 'n_context': None if truth.context is None else len(truth.context),
+        'context_ann_ids': truth.context_ids,
         'gt_box': list(e.gt_xywh), 'gt_label': e.category, 'n_same_category': truth.n_same_category,
     }
 
@@ -153,23 +157,33 @@ def _name(proposals: InstanceData, index: int | None, names: Sequence[str]) -> s
     return None if index is None or 'labels' not in proposals else category_name(int(proposals.labels[index]), names)
 
 
-def proposals_rows(expressions: Sequence[Expression], proposals: Sequence[InstanceData], names: Sequence[str],
+def proposals_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], names: Sequence[str],
                    rule: str) -> list[dict[str, Any]]:
     """Each expression's proposals, best first, with the attention over its words where the rule has one.
 
-    Boxes are rounded to a thousandth of a pixel, scores to five digits: what is measured on them exactly is in
+    ``hits`` says of each whether it hits the ``'referent'``, else a ``'context'`` object, or nothing (``null``). Boxes
+    are rounded to a thousandth of a pixel, scores to five digits: what is measured on them exactly is in
     :func:`prediction_rows`.
     """
     rows = []
-    for e, p in zip(expressions, proposals, strict=True):
+    for truth, p in zip(truths, proposals, strict=True):
+        e = truth.expression
         rows.append({
             'dataset': e.dataset, 'split': e.split, 'image_id': e.image_id, 'sent_id': e.sent_id, 'proposals': rule,
             'boxes': to_xywh(np.asarray(p.bboxes)).round(3).tolist(),
             'labels': [_name(p, i, names) for i in range(len(p.bboxes))],
+            'hits': _hits(truth, np.asarray(p.bboxes, dtype=np.float64).reshape(-1, 4)),
             'confidence': _column(p, 'det_scores'), 'relatedness': _column(p, 'relatedness'),
             'word_attention': _rounded(getattr(p, 'word_attention', None)),
         })
     return rows
+
+
+def _hits(truth: Truth, boxes: np.ndarray) -> list[str | None]:
+    context = truth.gt_xyxy[:0] if truth.context is None else truth.context
+    hit = plain_iou(np.concatenate((truth.gt_xyxy, context)), boxes) > HIT_IOU
+    found = np.where(hit[0], 'referent', np.where(hit[1:].any(0), 'context', ''))
+    return [name or None for name in found.tolist()]
 
 
 def _rounded(numbers: Sequence[float] | None) -> list[float] | None:

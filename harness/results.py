@@ -28,13 +28,15 @@ PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'spacy
 
 
 def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], seed: int, data: Mapping[str, str],
-               weights: Mapping[str, Mapping[str, Any]], notes: list[str], wall: float) -> dict[str, Any]:
-    """The ``run`` part of ``results.json``."""
+               weights: Mapping[str, Mapping[str, Any]], notes: list[str], wall: float,
+               images_in: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The ``run`` part of ``results.json``; ``images_in`` has each dataset's folder of images, for reports to show."""
     return {
         'command': command, 'options': dict(options), 'seed': seed, 'commit': git_commit(),
         'versions': {'python': platform.python_version(), **{name: version(name) for name in PACKAGES}},
         'machine': f'{platform.machine()}, {os.cpu_count()} processors',
-        'data': dict(data), 'weights': {k: dict(v) for k, v in weights.items()}, 'conventions': CONVENTIONS,
+        'data': dict(data), 'images_in': dict(images_in or {}),
+        'weights': {k: dict(v) for k, v in weights.items()}, 'conventions': CONVENTIONS,
         'seconds': {k: round(v.seconds, 3) for k, v in outcome.stages.items()},
         'throughput': {k: throughput(v) for k, v in outcome.stages.items() if v.images}, 'wall_seconds': round(wall, 3),
         'images': outcome.images, 'expressions': outcome.expressions,

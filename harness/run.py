@@ -223,7 +223,7 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
                     outcome.count([{**row, 'grounder': NO_GROUNDER} for row in rows], ['recall'])
                 if grounder_name != NO_GROUNDER:
                     outcome.count(rows, [t for t in plan.tasks if t != 'recall'])
-            proposals_file.write(proposals_rows(group.expressions, proposals, names, rule_name))
+            proposals_file.write(proposals_rows(truths, proposals, names, rule_name))
             outcome.counts[f'expressions without any proposal ({rule_name})'] += sum(len(p) == 0 for p in proposals)
 
 

@@ -43,6 +43,7 @@ def test_what_recall_needs() -> None:
     found = row(truth, proposals((60, 10, 80, 30), (10, 10, 30, 26), labels=(0, 1)))
     assert found['best_proposal_iou'] == 0.8 and found['best_proposal_label'] == 'bowl'
     assert found['best_candidate_iou'] == 1.0
+    assert found['context_ann_ids'] == [a.ann_id for a in ANNOTATIONS[1:]]
     assert (found['context_hits'], found['n_context'], found['n_proposals'], found['n_same_category']) == (1, 2, 2, 2)
     assert found['gt_box'] == [10, 10, 20, 20] and found['gt_label'] == 'cup'
     assert found['box'] is found['iou'] is found['rle'] is found['mask_union'] is None, 'no grounder, no answer'
@@ -87,9 +88,21 @@ def test_plain_expressions_have_nulls_where_nothing_is_annotated() -> None:
 
 def test_proposals_are_written_to_a_thousandth_of_a_pixel() -> None:
     given = proposals((0.1, 0.2, 30.3, 40.45678))
-    (found,) = proposals_rows([EXPRESSION], [given], NAMES, 'greedy')
+    truth = Truth.of(EXPRESSION, ANNOTATIONS, [], None, None)
+    (found,) = proposals_rows([truth], [given], NAMES, 'greedy')
     assert found['boxes'] == [[0.1, 0.2, 30.2, 40.257]] and found['confidence'] == [1.0]
     assert found['labels'] == ['cup'] and found['relatedness'] is None and found['word_attention'] is None
+
+
+def test_which_proposals_hit_the_referent_and_which_a_contextual_object() -> None:
+    truth = Truth.of(EXPRESSION, ANNOTATIONS, ANNOTATIONS[1:], None, None)
+    x, y, w, h = ANNOTATIONS[1].xywh
+    given = proposals((10, 10, 30, 30), (x, y, x + w, y + h), (10, 10, 30, 20), (500, 500, 510, 510))
+    (found,) = proposals_rows([truth], [given], NAMES, 'greedy')
+    assert found['hits'] == ['referent', 'context', None, None], 'half of a box is no hit'
+    plain = Truth.of(EXPRESSION, None, None, None, None)
+    (found,) = proposals_rows([plain], [given], NAMES, 'greedy')
+    assert found['hits'] == ['referent', None, None, None]
 
 
 def test_xywh_of_no_boxes() -> None:

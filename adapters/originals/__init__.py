@@ -1,0 +1,17 @@
+"""The files that the originals' programs leave behind, read and written.
+
+====================== ===============================================================================================
+module                 files
+====================== ===============================================================================================
+``mattnet_data``       MAttNet's and CM-A-E's ``data.json`` and ``data.h5``
+``detections``         ``*_dets.json`` and ``matt_dets_*.json``
+``masks``              ``*_masks.json`` and ``matt_mask_*.json``
+``features``           ``*_det_feats.h5``, ``*_ann_feats.h5``, ``matt_feats_*.h5`` and head features, an image a file
+``ref_nms_data``       ``std_refdb``, ``std_ctxdb``, ``std_vocab`` and ``std_glove``
+``ref_nms_proposals``  ``rpn_boxes.pkl``, ``rpn_box_scores.pkl`` and ``proposals_*.pkl``
+``nmtree_data``        ``data_dep.json``, ``data_dep.pth``, ``matt_res_gt_feats.pth`` and ``matt_res_det_feats.pth``
+``results``            what ``eval_dets``, ``eval_ref``, ``eval_masks`` and NMTree's ``eval_det`` save
+====================== ===============================================================================================
+
+``layout`` says where the originals keep them; ``export`` writes them from a run, ``check_data`` looks which are there.
+"""

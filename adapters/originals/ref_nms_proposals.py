@@ -1,0 +1,143 @@
+"""Ref-NMS's pickles: what its detector found before NMS, and the proposals that are left after it.
+
+Sources, all of ChopinSharp/ref-nms: ``data/rpn_boxes.pkl`` and ``data/rpn_box_scores.pkl`` are read in
+``lib/vanilla_utils.py`` (``DetEvalLoader``): by image id, boxes (300, 81·4) xyxy in image pixels and confidences
+(300, 81), the background first; ``cache/proposals_<m>_<dataset>_<tid>.pkl`` is written by
+``tools/save_ref_nms_proposals.py`` (``rank_proposals``, ``main``): by split and sentence, a list of ``{score, box,
+cls_idx}`` with xyxy boxes, class by class, and nothing thresholded.
+"""
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.originals.ref_nms_data import whole
+from adapters.originals.writing import write_bytes, write_json
+from harness.data import fields, safe_pickle
+from harness.data.files import parse_json, read_bytes
+from harness.detection.coco_categories import COCO_CLASSES
+from harness.errors import InputError
+
+CLASSES = len(COCO_CLASSES)
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """One expression's n proposals: ``xyxy`` (n, 4) and ``scores`` (n,) float64, ``classes`` (n,) int64 from 1."""
+
+    xyxy: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    classes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def over(self, confidence: float) -> Proposals:
+        """Best first: the best one always, the others with a score over ``confidence``.
+
+        Source: ``threshold_with_confidence`` in ``tools/save_matt_dets.py`` of ChopinSharp/ref-nms.
+        """
+        order = np.argsort(-self.scores, kind='stable')
+        kept = order[(self.scores[order] > confidence) | (np.arange(len(order)) == 0)]
+        return Proposals(self.xyxy[kept], self.scores[kept], self.classes[kept])
+
+
+#: Split, then ``sent_id``.
+ProposalDB = Mapping[str, Mapping[int, Proposals]]
+
+
+def read_proposals(path: str | Path) -> dict[str, dict[int, Proposals]]:
+    """Read ``proposals_*.pkl``, or the same as JSON (by the ending ``.json``, also ``.json.gz``).
+
+    Raises:
+        InputError: the file is not as described, or asks for anything but plain data.
+    """
+    as_json = '.json' in Path(path).suffixes
+    record = parse_json(read_bytes(path), str(path)) if as_json else safe_pickle.load(path)
+    if not isinstance(record, dict) or not all(isinstance(s, str) and isinstance(r, dict) for s, r in record.items()):
+        raise InputError(f'{path}: must hold for each split the proposals by sent_id')
+    return {split: {_sentence(sent_id, f'{path}: {split}'): _proposals(rows, f'{path}: {split} sent_id {sent_id}')
+                    for sent_id, rows in by_sentence.items()} for split, by_sentence in record.items()}
+
+
+def write_proposals(path: str | Path, splits: ProposalDB) -> None:
+    """Write the original's pickle, of protocol 2, or JSON by the ending; :func:`read_proposals` gives the same.
+
+    Raises:
+        InputError: the file can't be written.
+    """
+    record = {split: {sent_id: _records(proposals) for sent_id, proposals in by_sentence.items()}
+              for split, by_sentence in splits.items()}
+    if Path(path).suffix == '.json':
+        write_json(Path(path), record)
+    else:
+        write_bytes(Path(path), pickle.dumps(record, protocol=2))
+
+
+def _records(proposals: Proposals) -> list[dict[str, Any]]:
+    columns = proposals.scores.tolist(), proposals.xyxy.tolist(), proposals.classes.tolist()
+    return [{'score': score, 'box': box, 'cls_idx': index} for score, box, index in zip(*columns, strict=True)]
+
+
+def _sentence(sent_id: Any, where: str) -> int:
+    if type(sent_id) is int:
+        return sent_id
+    return whole(str(sent_id), where)
+
+
+def _proposals(rows: Any, where: str) -> Proposals:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and {'score', 'box', 'cls_idx'} <= row.keys()
+                                             for row in rows):
+        raise InputError(f"{where}: must be a list of proposals with 'score', 'box' and 'cls_idx'")
+    try:
+        numbers = np.array([(*row['box'], row['score'], row['cls_idx']) for row in rows], np.float64).reshape(-1, 6)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{where}: 'box' must be four numbers, 'score' and 'cls_idx' one") from None
+    if not np.isfinite(numbers).all() or (np.abs(numbers[:, :4]) > fields.MAX_COORDINATE).any():
+        raise InputError(f'{where}: a box holds a number that is not finite or beyond a million pixels')
+    classes = numbers[:, 5].astype(np.int64)
+    if (classes != numbers[:, 5]).any() or (classes < 1).any() or (classes > CLASSES).any():
+        raise InputError(f"{where}: 'cls_idx' must be a class from 1 to {CLASSES}")
+    return Proposals(numbers[:, :4].copy(), numbers[:, 4].copy(), classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """An image's R regions before NMS: ``class_boxes`` (R, 80, 4) xyxy and ``class_scores`` (R, 80) float32, no
+    background."""
+
+    class_boxes: NDArray[np.float32]
+    class_scores: NDArray[np.float32]
+
+
+def read_regions(boxes: str | Path, scores: str | Path) -> dict[int, Regions]:
+    """The regions of each image of ``rpn_boxes.pkl`` and ``rpn_box_scores.pkl``, which are held whole.
+
+    Raises:
+        InputError: a file is not as described, or they are not of the same images and regions.
+    """
+    by_image, confidences = safe_pickle.load(boxes), safe_pickle.load(scores)
+    for path, record in ((boxes, by_image), (scores, confidences)):
+        if not isinstance(record, dict) or not all(isinstance(array, np.ndarray) for array in record.values()):
+            raise InputError(f'{path}: must hold an array of numbers by image id')
+    if by_image.keys() != confidences.keys():
+        raise InputError(f'{scores}: is not of the same images as {boxes}; the two files belong together')
+    return {int(image_id): _regions(array, confidences[image_id], f'{boxes}: image {image_id}')
+            for image_id, array in by_image.items()}
+
+
+def _regions(boxes: NDArray, scores: NDArray, where: str) -> Regions:
+    n = len(scores) if scores.ndim else 0
+    if scores.shape != (n, CLASSES + 1) or boxes.shape != (n, 4 * (CLASSES + 1)):
+        raise InputError(f'{where}: boxes and confidences must be (R, {4 * (CLASSES + 1)}) and (R, {CLASSES + 1}), '
+                         f'they are {boxes.shape} and {scores.shape}')
+    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+        raise InputError(f'{where}: holds numbers that are not finite')
+    by_class = boxes.reshape(n, CLASSES + 1, 4)
+    return Regions(by_class[:, 1:].astype(np.float32), scores[:, 1:].astype(np.float32))

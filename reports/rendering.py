@@ -25,6 +25,10 @@ LATEX = {'\\': r'\textbackslash{}', '&': r'\&', '%': r'\%', '$': r'\$', '#': r'\
          'γ': r'$\gamma$', '"': "''", '’': "'", '[': '{[}'}
 
 
+#: Columns of characters of what is no terminal.
+UNLIMITED = 10_000
+
+
 def markdown(tables: Sequence[Table]) -> str:
     """GitHub's tables, each under its title; splits stand in the first row."""
     return '\n\n'.join(map(_markdown, tables))
@@ -153,12 +157,12 @@ def _plain(table: Table) -> dict:
 def terminal(tables: Sequence[Table]) -> str:
     """Drawn with lines, as wide as the terminal: what doesn't fit goes on below, dataset by dataset."""
     shown = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if shown else 400
+    width = shutil.get_terminal_size().columns if shown else UNLIMITED
     console = Console(file=io.StringIO(), force_terminal=shown, width=width, highlight=False)
     for table in tables:
         whole = _rich(table)
-        pieces = [whole] if Measurement.get(console, console.options, whole).maximum <= width else \
-            [_rich(piece) for piece in _by_dataset(table)]
+        natural = Measurement.get(console, console.options.update(max_width=UNLIMITED), whole).maximum
+        pieces = [whole] if natural <= width else [_rich(piece) for piece in _by_dataset(table)]
         console.print(Text(table.title, style='bold'))
         for piece in pieces:
             console.print(piece)
@@ -186,8 +190,7 @@ def _rich(table: Table) -> RichTable:
     for head in table.heads:
         drawn.add_column(Text(head))
     for column in table.columns:
-        drawn.add_column(Text('\n'.join(filter(None, (column.top, column.head, column.split)))), justify='right',
-                         no_wrap=True)
+        drawn.add_column(Text('\n'.join(filter(None, (column.top, column.head, column.split)))), justify='right')
     for index, line in enumerate(table.lines):
         last = index + 1 == len(table.lines)
         ends = (last and bool(table.footer)) or (not last and line.block != table.lines[index + 1].block)

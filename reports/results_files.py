@@ -20,6 +20,7 @@ Record = Mapping[str, Any]
 Key = tuple[str, str, str, str, str]
 
 KEY = ('dataset', 'split', 'metric', 'grounder', 'proposals')
+RUN_PARTS = {'versions': dict, 'conventions': dict, 'data': dict, 'weights': dict, 'options': dict, 'notes': list}
 
 
 class Run(NamedTuple):
@@ -73,9 +74,9 @@ def read_results(path: Path) -> dict[str, Any]:
         raise InputError(f'{file}: holds no records, nothing was measured; run the benchmark again')
     for number, record in enumerate(results['records'], 1):
         _check_record(file, number, record)
-    for part in ('versions', 'conventions', 'data', 'weights', 'options'):
-        if not isinstance(results['run'].get(part, {}), dict):
-            raise InputError(f'{file}: not a results file, run.{part} is no object; run again')
+    for part, kind in RUN_PARTS.items():
+        if not isinstance(results['run'].get(part, kind()), kind):
+            raise InputError(f'{file}: not a results file, run.{part} is no {kind.__name__}; run again')
     return results
 
 
@@ -101,6 +102,12 @@ def key_of(record: Record) -> Key:
     """What a record is the value of: dataset, split, metric, grounder, rule."""
     dataset, split, metric, grounder, proposals = (record[name] for name in KEY)
     return dataset, split, metric, grounder, proposals
+
+
+def settings_of(run: Run) -> list[str]:
+    """The ``--set`` options of a run, as typed."""
+    settings = run.run.get('options', {}).get('settings')
+    return [str(setting) for setting in settings] if isinstance(settings, list) else []
 
 
 def said(key: Key) -> str:
@@ -154,8 +161,7 @@ def _check_together(a: Run, b: Run) -> None:
     mine, other = (_hashes(run) for run in (a, b))
     both = [name for name in mine if name in other]
     _check_same(a, b, 'weights', *({name: hashes[name] for name in both} for hashes in (mine, other)))
-    _check_same(a, b, '--set options', *({'settings': sorted(run.run.get('options', {}).get('settings') or ())}
-                                         for run in (a, b)))
+    _check_same(a, b, '--set options', *({'settings': sorted(settings_of(run))} for run in (a, b)))
     _check_same(a, b, 'numbers of expressions', *_sizes(a, b))
 
 

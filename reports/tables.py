@@ -1,40 +1,31 @@
-"""Markdown tables from ``results.json`` alone, laid out as the paper's Tables 1 and 2.
+"""Tables from result files alone: plain ones, and ``python -m reports tables``.
 
-Datasets and splits go across; rules, or grounders with rules, go down. A cell that was not measured is a dash.
+In the plain ones datasets and splits go across; rules, or grounders with rules, go down. A cell that was not measured
+is a dash. Those that look like the paper's are in :mod:`reports.paper_tables`.
 """
 from __future__ import annotations
 
-import json
+import argparse
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from tabulate import tabulate
 
-Record = Mapping[str, Any]
+from harness.names import OneLineParser
+from reports.layout import Cell, Column, Line, Table
+from reports.metrics import METRICS, Metric
+from reports.paper_tables import left_out, paper_tables
+from reports.record_intervals import RecordIntervals, measured_cell, said_of_intervals
+from reports.rendering import RENDERERS, markdown
+from reports.results_files import Record, read_results, read_runs
 
-#: (title, metric, digits) of the tables without a grounder.
-RECALL_TABLES = (
-    ('Recall of the referent (%)', 'referent_recall', 2),
-    ('Recall of contextual objects (%)', 'context_recall', 2),
-    ('Proposals an expression', 'mean_proposals', 2),
-)
-#: The same for the tables of grounders.
-GROUNDING_TABLES = (
-    ('REC accuracy (%), IoU ≥ 0.5 with inclusive pixels as the original programs count', 'accuracy', 2),
-    ('REC accuracy (%), IoU > 0.5 as the paper\'s text says', 'accuracy_strict', 2),
-    ('RES overall IoU (%)', 'overall_iou', 2),
-    *((f'RES Pr@{x} (%)', f'pr@{x}', 2) for x in ('0.5', '0.6', '0.7', '0.8', '0.9')),
-)
-#: The tables that a terminal shows; the rest is in tables.md.
+__all__ = ['SHOWN', 'document', 'main', 'plain_tables', 'read_results', 'tables']
+
+#: The tables that a terminal shows after a run; the rest is in tables.md.
 SHOWN = ('referent_recall', 'context_recall', 'mean_proposals', 'accuracy', 'overall_iou')
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """``results.json`` of a run's folder, or the file itself."""
-    file = path / 'results.json' if path.is_dir() else path
-    return json.loads(file.read_text(encoding='utf-8'))
 
 
 def tables(results: Mapping[str, Any], metrics: Iterable[str] | None = None) -> list[str]:
@@ -44,44 +35,42 @@ def tables(results: Mapping[str, Any], metrics: Iterable[str] | None = None) -> 
         results: ``results.json``.
         metrics: only these; ``None`` for all.
     """
-    records = results['records']
-    wanted = None if metrics is None else set(metrics)
-    found = []
-    for title, metric, digits in (*RECALL_TABLES, *GROUNDING_TABLES):
-        mine = [r for r in records if r['metric'] == metric and (wanted is None or metric in wanted)]
-        if mine:
-            found.append(f'**{title}**\n\n{_layout(mine, digits)}')
-    return found
+    return [markdown([table]) for table in plain_tables(results['records'], metrics)]
 
 
-def _layout(records: Sequence[Record], digits: int) -> str:
-    """Rows by (grounder, rule), columns by (dataset, split), in order of appearance, a dataset's splits together."""
-    grounded = any(r['grounder'] != '-' for r in records)
-    keys = ['grounder', 'proposals'] if grounded else ['proposals']
-    frame = pd.DataFrame(records)
-    frame['column'] = list(zip(frame['dataset'], frame['split'], strict=True))
-    frame['row'] = list(zip(*(frame[k] for k in keys), strict=True))
-    first = {d: i for i, d in enumerate(dict.fromkeys(frame['dataset']))}
-    columns = sorted(dict.fromkeys(frame['column']), key=lambda column: first[column[0]])
-    cells = {(r, c): v for r, c, v in zip(frame['row'], frame['column'], frame['value'], strict=True)}
-    counts = {c: n for c, n in zip(frame['column'], frame['n'], strict=True)}
-    datasets = [d for d, _ in columns]
-    heads = [d if i == 0 or datasets[i - 1] != d else '' for i, d in enumerate(datasets)]
-    body = [[*(_name(part) for part in row), *(_cell(cells.get((row, c)), digits) for c in columns)]
-            for row in dict.fromkeys(frame['row'])]
-    splits = [*('' for _ in keys), *(f'**{s}**' for _, s in columns)]
-    sizes = [*('expressions' if i == 0 else '' for i in range(len(keys))), *(str(counts[c]) for c in columns)]
-    align = ['left'] * len(keys) + ['right'] * len(columns)
-    return tabulate([splits, *body, sizes], headers=[*keys, *heads], tablefmt='github', colalign=align,
-                    disable_numparse=True)
+def plain_tables(records: Sequence[Record], metrics: Iterable[str] | None = None,
+                 intervals: RecordIntervals | None = None) -> list[Table]:
+    """One table a metric, the known ones first.
+
+    Args:
+        records: of ``results.json``.
+        metrics: only these; ``None`` for all.
+        intervals: gives every number its interval.
+    """
+    there = list(dict.fromkeys(record['metric'] for record in records))
+    wanted = there if metrics is None else [metric for metric in there if metric in set(metrics)]
+    known = [metric for metric in METRICS if metric in wanted]
+    return [_table(metric, [r for r in records if r['metric'] == metric], intervals)
+            for metric in (*known, *(metric for metric in wanted if metric not in METRICS))]
 
 
-def _name(name: str) -> str:
-    return name.replace('|', '\\|')
-
-
-def _cell(value: float | None, digits: int) -> str:
-    return '—' if value is None else f'{value:.{digits}f}'
+def _table(metric: str, records: Sequence[Record], intervals: RecordIntervals | None) -> Table:
+    """Lines by (grounder, rule), columns by (dataset, split), in order of appearance, a dataset's splits together."""
+    grounded = any(record['grounder'] != '-' for record in records)
+    first = {name: i for i, name in enumerate(dict.fromkeys(record['dataset'] for record in records))}
+    splits = sorted(dict.fromkeys((r['dataset'], r['split']) for r in records), key=lambda split: first[split[0]])
+    columns = [Column(dataset, split, metric, dataset) for dataset, split in splits]
+    measured = {(r['grounder'], r['proposals'], r['dataset'], r['split']): r for r in records}
+    counts = {(r['dataset'], r['split']): r['n'] for r in records}
+    lines = []
+    for grounder, rule in dict.fromkeys((r['grounder'], r['proposals']) for r in records):
+        found = [measured.get((grounder, rule, c.dataset, c.split)) for c in columns]
+        cells = tuple(Cell() if r is None else measured_cell(r, intervals) for r in found)
+        lines.append(Line((grounder, rule) if grounded else (rule,), cells, grounder=grounder, proposals=rule))
+    heads = ('grounder', 'proposals') if grounded else ('proposals',)
+    footer = ('expressions', *('' for _ in heads[1:]), *(str(counts[split]) for split in splits))
+    table = Table(metric, METRICS.get(metric, Metric(metric)).title, heads, columns, lines, footer)
+    return replace(table, notes=said_of_intervals(table))
 
 
 def document(results: Mapping[str, Any], title: str) -> str:
@@ -97,3 +86,26 @@ def document(results: Mapping[str, Any], title: str) -> str:
     lines += [f'{run["expressions"]} expressions on {run["images"]} images; seed {run["seed"]}; '
               f'commit `{run["commit"]}`.', '']
     return '\n'.join(lines)
+
+
+def main(argv: Sequence[str]) -> int:
+    """``python -m reports tables``: print results as tables."""
+    parser = OneLineParser(prog='python -m reports tables', allow_abbrev=False,
+                           description='Tables of measured results.')
+    parser.add_argument('results', nargs='+', type=Path, metavar='RESULTS', help='a run\'s folder or results.json')
+    parser.add_argument('--like', choices=('paper',),
+                        help='in the layout of the paper\'s tables, beside the published numbers')
+    parser.add_argument('--format', choices=tuple(RENDERERS), default='md', help='default: md')
+    parser.add_argument('--ci', action='store_true',
+                        help='each number with its 95 %% interval, by bootstrap over images of predictions.jsonl')
+    args: argparse.Namespace = parser.parse_args(argv)
+    results = read_runs(args.results)
+    intervals = RecordIntervals(results) if args.ci else None
+    if args.like is None:
+        print(RENDERERS[args.format](plain_tables(results.records, intervals=intervals)))
+        return 0
+    shown = paper_tables(results, intervals)
+    print(RENDERERS[args.format](shown))
+    for line in left_out(shown):
+        print(f'note: {line}', file=sys.stderr)
+    return 0

@@ -145,7 +145,7 @@ ANSWERS = st.lists(st.builds(
     st.sampled_from(['cmae', '-'])), min_size=1, max_size=12)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(ANSWERS)
 def test_metrics_are_those_of_the_run(tmp_path_factory: pytest.TempPathFactory, rows: list[dict]) -> None:
     rows = [{**r, 'sent_id': i} for i, r in enumerate(rows)]

@@ -16,7 +16,7 @@ from harness.data.answers import Answers
 from harness.data.candidates import load_candidates
 from harness.data.plain import load_expressions
 from harness.detection.detector import Detector
-from harness.detection.source import FromMaps, FromPictures
+from harness.detection.source import FromMaps, FromPictures, StoredMap
 from harness.errors import InputError
 from harness.names import nearest, pick
 from harness.proposals.critical_objects import CriticalObjects, words_to_look_up
@@ -50,7 +50,7 @@ class Request:
     expressions: Path | None = None
     candidates: Path | None = None
     detections: OutsideBoxes | None = None
-    features: Callable[[int], Any] | None = None
+    features: Callable[[int], StoredMap] | None = None
     images: Path | None = None
     vectors: Path | None = None
     weights: dict[str, Path] = field(default_factory=dict)
@@ -93,7 +93,7 @@ def prepare(request: Request) -> Prepared:
     outside = _outside_boxes(request, grounders)
     if outside is not None:
         expressions = _covered(outside, datasets, expressions, notes)
-    source = None if outside is not None and not grounders else _source(request, store)
+    source = None if outside is not None and not grounders else _source(request, store, detect=outside is None)
     for name in datasets:
         built = {g: _build(GROUNDERS.get(g), g, name, store, request) for g in grounders}
         plugins[name] = Plugins({r: Given(outside) if outside is not None else
@@ -215,10 +215,10 @@ def _outside_boxes(request: Request, grounders: Sequence[str]) -> OutsideBoxes |
     return load_candidates(request.candidates)
 
 
-def _source(request: Request, store: _WeightStore) -> FromPictures | FromMaps:
+def _source(request: Request, store: _WeightStore, detect: bool) -> FromPictures | FromMaps:
     """Where image features come from."""
     detector = Detector(store.get('detector', None), request.device)
-    return FromPictures(detector) if request.features is None else FromMaps(detector, request.features)
+    return FromPictures(detector) if request.features is None else FromMaps(detector, request.features, detect)
 
 
 def _covered(outside: OutsideBoxes, datasets: Mapping[str, Dataset],

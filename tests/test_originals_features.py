@@ -80,8 +80,8 @@ class TestHeads:
             np.testing.assert_array_equal(head.feature_map, file['head'])
 
     def test_a_folder_is_called_with_an_image(self, head_folder):
-        feature_map, scale = read_head_features(head_folder)(581857)
-        assert feature_map.shape == (1, 8, 38, 50) and scale == 1.25
+        feature_map, scale, input_size = read_head_features(head_folder)(581857)
+        assert feature_map.shape == (1, 8, 38, 50) and scale == 1.25 and input_size == (600, 800)
 
     def test_what_is_not_there(self, head_folder):
         with pytest.raises(InputError, match=r'12\.h5: there is no such file'):

@@ -118,25 +118,30 @@ class Detector:
             info: its record; sizes are the image's own.
             annotations: its annotated objects, where available.
         """
-        seen = self.see(image)
-        boxes, scores = self.classify(seen, self.regions(seen))
-        return ImageFeatures(info=info, scale=seen.scale, feature_map=seen.feature_map, class_boxes=boxes,
-                             class_scores=scores, classes=self.classes, detector=self, annotations=annotations)
+        return self._describe(self.see(image), info, annotations)
 
-    def from_map(self, feature_map: Tensor, scale: float, info: ImageInfo,
-                 annotations: list[Annotation] | None = None) -> ImageFeatures:
-        """The same from a stored C4 map, without class boxes: what pooling, head and masks need.
+    def from_map(self, feature_map: Tensor, scale: float, info: ImageInfo, annotations: list[Annotation] | None = None,
+                 input_size: tuple[int, int] | None = None) -> ImageFeatures:
+        """The same from a stored C4 map.
 
         Args:
             feature_map: ``(1, C, h, w)``, for instance ``head`` of MAttNet's ``head_feats/*.h5``.
             scale: network-input pixels per image pixel, there ``im_info[0, 2]``.
             info: the image's record.
             annotations: its annotated objects, where available.
+            input_size: height and width of the network's input, there ``im_info[0, :2]``; without it there are no class
+                boxes, which pooling, head and masks do not need.
         """
-        stored = feature_map.to(self.device, torch.float32)
-        return ImageFeatures(info=info, scale=float(scale), feature_map=stored, classes=self.classes, detector=self,
-                             class_boxes=stored.new_zeros((0, len(self.classes), 4)),
-                             class_scores=stored.new_zeros((0, len(self.classes))), annotations=annotations)
+        size = (info.height, info.width)
+        seen = Seen(feature_map.to(self.device, torch.float32), float(scale), input_size or size, size)
+        return self._describe(seen, info, annotations, with_boxes=input_size is not None)
+
+    def _describe(self, seen: Seen, info: ImageInfo, annotations: list[Annotation] | None,
+                  with_boxes: bool = True) -> ImageFeatures:
+        none = seen.feature_map.new_zeros((0, len(self.classes), 4))
+        boxes, scores = self.classify(seen, self.regions(seen)) if with_boxes else (none, none[..., 0])
+        return ImageFeatures(info=info, scale=seen.scale, feature_map=seen.feature_map, class_boxes=boxes,
+                             class_scores=scores, classes=self.classes, detector=self, annotations=annotations)
 
     @torch.inference_mode()
     def see(self, image: np.ndarray) -> Seen:

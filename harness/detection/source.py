@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -32,20 +32,31 @@ class FromPictures:
         return self.detector.features(pixels, info)
 
 
+class StoredMap(NamedTuple):
+    """A C4 map ``(1, C, h, w)``, network-input pixels per image pixel, and the input's height and width."""
+
+    feature_map: Tensor
+    scale: float
+    input_size: tuple[int, int]
+
+
 @dataclass
 class FromMaps:
     """Goes on from stored C4 maps; no images are needed.
 
     Attributes:
         detector: with the weights that made the maps.
-        stored: from an image id to its map ``(1, C, h, w)`` and to network-input pixels per image pixel.
+        stored: from an image id to its map.
+        detect: whether regions are proposed and classified on it, which boxes from outside do not need.
     """
 
     detector: Detector
-    stored: Callable[[int], tuple[Tensor, Any]]
+    stored: Callable[[int], StoredMap]
+    detect: bool = True
 
-    def read(self, info: ImageInfo) -> tuple[Tensor, Any]:
+    def read(self, info: ImageInfo) -> StoredMap:
         return self.stored(info.image_id)
 
-    def features(self, stored: tuple[Tensor, Any], info: ImageInfo) -> ImageFeatures:
-        return self.detector.from_map(*stored, info)
+    def features(self, stored: StoredMap, info: ImageInfo) -> ImageFeatures:
+        return self.detector.from_map(stored.feature_map, stored.scale, info,
+                                      input_size=stored.input_size if self.detect else None)

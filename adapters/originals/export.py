@@ -1,0 +1,317 @@
+"""``run_benchmark.py export``: what a run proposed and chose, in the originals' own files under their own names.
+
+Boxes come from ``proposals.jsonl``, which has them to a thousandth of a pixel and scores to five digits; a chosen box
+is exact. Widths are x2 − x1, as in Ref-NMS's files (``tools/save_matt_dets.py`` of ChopinSharp/ref-nms).
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.originals import layout
+from adapters.originals.detections import Detections, write_detections
+from adapters.originals.ref_nms_data import ContextDB, CriticalBox, CriticalBoxes, corners, write_ctxdb
+from adapters.originals.ref_nms_proposals import ProposalDB, Proposals, write_proposals
+from adapters.originals.results import Prediction, write_predictions
+from harness.data import fields
+from harness.data.files import parse_json, read_bytes
+from harness.detection.coco_categories import COCO_CLASSES, COCO_IDS
+from harness.errors import InputError
+from harness.names import OneLineParser, pick
+from harness.plan import names
+from harness.predictions import NO_GROUNDER
+from harness.registry import DATASETS
+from harness.types import Dataset
+
+LAYOUTS = ('matt-dets', 'proposals', 'ctxdb', 'results')
+#: Ref-NMS's own name of its binary-loss model; other rules keep theirs.
+MODEL = {'ref-nms-b': 'att_vanilla'}
+#: From which IoU on the originals count an answer as right (``lib/models/eval_dets_utils.py`` of lichengunc/MAttNet).
+RIGHT = 0.5
+_CLASS_INDEX = {name: i for i, name in enumerate(COCO_CLASSES, start=1)}
+_TID = re.compile(r'[A-Za-z0-9.-]{1,40}')
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder; its rows are read when first needed."""
+
+    folder: Path
+
+    @cached_property
+    def proposals(self) -> list[Row]:
+        """The rows of ``proposals.jsonl``."""
+        return list(_rows(self.folder / 'proposals.jsonl'))
+
+    @cached_property
+    def predictions(self) -> list[Row]:
+        """The rows of ``predictions.jsonl``."""
+        return list(_rows(self.folder / 'predictions.jsonl'))
+
+    @cached_property
+    def record(self) -> Row:
+        """The ``run`` part of ``results.json``."""
+        path = self.folder / 'results.json'
+        return fields.required(parse_json(read_bytes(path), str(path)), 'run', str(path))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What of a run is exported: one dataset's rows of one rule and grounder."""
+
+    name: str
+    rule: str
+    proposals: list[Row]
+    predictions: list[Row]
+
+    @cached_property
+    def splits(self) -> list[str]:
+        """In the originals' order."""
+        found = dict.fromkeys(row['split'] for row in self.predictions)
+        return [s for s in layout.SPLITS if s in found] + [s for s in found if s not in layout.SPLITS]
+
+    @cached_property
+    def ordered(self) -> list[Row]:
+        """The proposals' rows, split by split."""
+        return [row for split in self.splits for row in self.proposals if row['split'] == split]
+
+    @cached_property
+    def first_det(self) -> dict[int, int]:
+        """The ``det_id`` of each sentence's first proposal in ``matt_dets``."""
+        counts = [len(row['boxes']) for row in self.ordered]
+        return dict(zip((row['sent_id'] for row in self.ordered), (np.cumsum(counts) - counts).tolist(), strict=True))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the options, write a file a dataset (``results``: a dataset and split), and say what each is for."""
+    parser = OneLineParser(prog='run_benchmark.py export', description=__doc__.split('\n')[0], allow_abbrev=False)
+    parser.add_argument('run', type=Path, metavar='RESULTS', help='the folder of a run')
+    parser.add_argument('--as', dest='layout', choices=LAYOUTS, required=True, help='which of the originals\' files')
+    parser.add_argument('--proposals', metavar='RULE', help='which rule (default: the only one of the run)')
+    parser.add_argument('--grounder', metavar='NAME', help='whose choices, for results (default: the only one)')
+    parser.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: all of the run)')
+    parser.add_argument('--tid', metavar='ID', help='the run\'s name in file names (default: the folder\'s)')
+    parser.add_argument('--json', action='store_true', help='proposals as JSON, not as the original\'s pickle')
+    parser.add_argument('--data-root', type=Path, metavar='DIR', help='of the dataset, for ctxdb (default: the run\'s)')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='where files go (default: RESULTS/originals)')
+    args = parser.parse_args(argv)
+    kind, run = args.layout, Run(args.run)
+    out = args.out or args.run / 'originals'
+    tid = args.tid or re.sub(r'[^A-Za-z0-9.-]+', '-', args.run.resolve().name).strip('-')[:40] or 'run'
+    if not _TID.fullmatch(tid):
+        raise InputError(f'--tid {tid[:60]!r}: must be up to 40 letters, digits, dots and dashes')
+    datasets = _present(run.predictions, 'dataset')
+    for name in pick('--dataset', args.dataset, datasets, datasets):
+        if kind == 'ctxdb':
+            path = out / layout.ctxdb(name)
+            write_ctxdb(path, context_db(run, name, args.data_root))
+            print(f'{path}: for cache/ of ref-nms')
+            continue
+        chosen = choose(run, name, args.proposals, args.grounder, with_grounder=kind == 'results')
+        m = MODEL.get(chosen.rule, chosen.rule.replace('-', '_'))
+        _WRITE[kind](chosen, m, tid, out, 'json' if args.json else 'pkl')
+    return 0
+
+
+def choose(run: Run, name: str, rule: str | None, grounder: str | None, with_grounder: bool = False) -> Chosen:
+    """One dataset's rows of a rule, and of a grounder where choices are needed.
+
+    Raises:
+        InputError: the run has none, or several and none was named.
+    """
+    mine = [row for row in run.predictions if row['dataset'] == name]
+    rule = _one('--proposals', rule, _present(mine, 'proposals'))
+    mine = [row for row in mine if row['proposals'] == rule]
+    known = [g for g in _present(mine, 'grounder') if g != NO_GROUNDER]
+    if with_grounder and not known:
+        raise InputError(f'{run.folder}: nobody chose among {rule} on {name}; run it with --grounder')
+    who = _one('--grounder', grounder, known) if with_grounder else mine[0]['grounder']
+    return Chosen(name, rule, [row for row in run.proposals if row['dataset'] == name and row['proposals'] == rule],
+                  [row for row in mine if row['grounder'] == who])
+
+
+def detections(chosen: Chosen) -> Detections:
+    """A sentence's proposals, best first, as ``matt_dets``.
+
+    Raises:
+        InputError: proposals without a category of COCO, or expressions without a ``ref_id``.
+    """
+    rows = chosen.ordered
+    labels = _categories(rows)
+    ref_ids = {row['sent_id']: row['ref_id'] for row in chosen.predictions}
+    if None in ref_ids.values():
+        raise InputError(f'{chosen.name}: its expressions have no ref_id, which matt-dets needs; add it to the file of '
+                         '--expressions and run again')
+    counts = [len(row['boxes']) for row in rows]
+    ids = np.arange(sum(counts))
+    return Detections(
+        'ref-nms', ids, ids,
+        image_ids=np.repeat(np.array([row['image_id'] for row in rows], np.int64), counts),
+        category_ids=np.array([COCO_IDS[label] for label in labels], np.int64),
+        names=tuple(labels),
+        xywh=np.array([box for row in rows for box in row['boxes']], np.float64).reshape(-1, 4),
+        sent_ids=np.repeat(np.array([row['sent_id'] for row in rows], np.int64), counts),
+        ref_ids=np.repeat(np.array([ref_ids[row['sent_id']] for row in rows], np.int64), counts),
+        splits=tuple(row['split'] for row, n in zip(rows, counts, strict=True) for _ in range(n)))
+
+
+def proposal_db(chosen: Chosen) -> ProposalDB:
+    """Proposals by split and sentence; the score is relatedness × confidence, or the confidence alone.
+
+    Raises:
+        InputError: proposals without a category of COCO.
+    """
+    _categories(chosen.ordered)
+    return {split: {row['sent_id']: _proposals(row) for row in chosen.ordered if row['split'] == split}
+            for split in chosen.splits}
+
+
+def _proposals(row: Row) -> Proposals:
+    boxes = np.array(row['boxes'], np.float64).reshape(-1, 4)
+    scores = np.array(row['confidence'], np.float64)
+    if row['relatedness'] is not None:
+        scores = scores * np.array(row['relatedness'], np.float64)
+    return Proposals(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1), scores,
+                     np.array([_CLASS_INDEX[label] for label in row['labels']], np.int64))
+
+
+def context_db(run: Run, name: str, data_root: Path | None = None) -> ContextDB:
+    """Each expression's referent and contextual objects, with the dataset's own boxes.
+
+    Raises:
+        InputError: the run did not look for contextual objects, or the dataset is not the one it ran on.
+    """
+    rows = {row['sent_id']: row for row in run.predictions if row['dataset'] == name}
+    if any(row.get('context_ann_ids') is None for row in rows.values()):
+        raise InputError(f'{run.folder}: the run looked for no contextual objects in {name}; run --task recall on a '
+                         'dataset with annotations')
+    dataset = _dataset(run, name, data_root)
+    annotations = {a.ann_id: a for members in (dataset.annotations or {}).values() for a in members}
+    boxes = {i: CriticalBox(corners(a.xywh), _category_id(a.category)) for i, a in annotations.items()}
+    splits: dict[str, dict[int, CriticalBoxes]] = {
+        split: {} for split in layout.SPLITS if split in _present(list(rows.values()), 'split')}
+    for sent_id, row in rows.items():
+        if not {row['ann_id'], *row['context_ann_ids']} <= boxes.keys():
+            raise InputError(f'{run.folder}: sent_id {sent_id} speaks of objects that {name} does not have')
+        splits.setdefault(row['split'], {})[sent_id] = CriticalBoxes(
+            boxes[row['ann_id']], tuple(boxes[i] for i in row['context_ann_ids']))
+    return splits
+
+
+def predictions(chosen: Chosen, split: str) -> tuple[list[Prediction], float, float | None]:
+    """One split's answers, the share that is right, and overall IoU where there are masks.
+
+    An expression without a proposal is wrong and has no record, as the original knows no such.
+    """
+    rows = [row for row in chosen.predictions if row['split'] == split]
+    proposals = {row['sent_id']: row['boxes'] for row in chosen.proposals}
+    answers = [_prediction(row, chosen.first_det[row['sent_id']], proposals[row['sent_id']])
+               for row in rows if row['box'] is not None]
+    right = sum((row['iou'] or 0) >= RIGHT for row in rows) / len(rows)
+    if any(row['mask_union'] is None for row in rows):
+        return answers, right, None
+    return answers, right, sum(row['mask_intersection'] for row in rows) / max(sum(r['mask_union'] for r in rows), 1)
+
+
+def _prediction(row: Row, first: int, boxes: Sequence[Sequence[float]]) -> Prediction:
+    """Chosen is the proposal that is the box but for the rounding."""
+    nearest = int(np.abs(np.array(boxes, np.float64) - np.array(row['box'])).sum(axis=1).argmin())
+    x, y, width, height = row['box']
+    return Prediction(row['image_id'], row['sent_id'], row['sent'], tuple(row['gt_box']), first + nearest,
+                      (x, y, width, height), row['score'], row['rle'])
+
+
+def _write_detections(chosen: Chosen, m: str, tid: str, out: Path, ending: str) -> None:
+    path, found = out / layout.matt_dets(m, tid, chosen.name), detections(chosen)
+    write_detections(path, found)
+    where = layout.dataset_splitby(chosen.name)
+    print(f'{path}: {len(found)} detections of {len(chosen.ordered)} expressions; for cache/detections/{where}/ of '
+          f'MAttNet or CM-Erase-REG, then python tools/eval_ref.py --dataset {chosen.name} '
+          f'--splitBy {where.rpartition("_")[2]} --m {m} --tid {tid} --top-N 0')
+    if without := sum(not row['boxes'] for row in chosen.ordered):
+        print(f'note: {without} expressions have no proposal; eval_ref.py stops at the first of them')
+
+
+def _write_proposals(chosen: Chosen, m: str, tid: str, out: Path, ending: str) -> None:
+    path = out / layout.proposals(m, tid, chosen.name, ending)
+    write_proposals(path, proposal_db(chosen))
+    print(f'{path}: proposals of {len(chosen.ordered)} expressions; for cache/ of ref-nms, then python '
+          f'tools/eval_proposal_hit_rate.py --dataset {chosen.name} --m {m} --tid {tid} --conf 0')
+
+
+def _write_results(chosen: Chosen, m: str, tid: str, out: Path, ending: str) -> None:
+    for split in chosen.splits:
+        answers, right, overall = predictions(chosen, split)
+        where = layout.dataset_splitby(chosen.name)
+        path = out / where / layout.results(m, tid, split)
+        write_predictions(path, answers, right, overall)
+        print(f'{path}: {len(answers)} answers; for cache/results/{where}/ref/ of MAttNet or CM-Erase-REG')
+
+
+_WRITE = {'matt-dets': _write_detections, 'proposals': _write_proposals, 'results': _write_results}
+
+
+def _categories(rows: Sequence[Row]) -> list[str]:
+    """The categories of all proposals, which have to be COCO's."""
+    labels = [label for row in rows for label in row['labels']]
+    if unknown := {label for label in labels if label not in COCO_IDS}:
+        some = ', '.join(sorted(map(str, unknown))[:5])
+        raise InputError(f'the originals number COCO\'s categories, some proposals have another or none: {some}')
+    return labels
+
+
+def _category_id(category: str) -> int:
+    if category not in COCO_IDS:
+        raise InputError(f'the originals number COCO\'s categories, and {category!r} is none of them')
+    return COCO_IDS[category]
+
+
+def _dataset(run: Run, name: str, data_root: Path | None) -> Dataset:
+    known = names(DATASETS)
+    if name not in known:
+        raise InputError(f'{name}: its annotations are not known by name; ctxdb needs one of {", ".join(known)}')
+    root = data_root or run.record.get('options', {}).get('data_root')
+    dataset = DATASETS.get(name)(None if root is None else Path(root))
+    ran_on = run.record.get('data', {}).get(name)
+    if ran_on not in (None, dataset.data_hash):
+        raise InputError(f'{name}: is not the data that {run.folder} ran on; give the same --data-root')
+    return dataset
+
+
+def _one(option: str, given: str | None, known: Sequence[str]) -> str:
+    if given is None and len(known) > 1:
+        raise InputError(f'{option}: the run has several, name one of {", ".join(known)}')
+    found = pick(option, None if given is None else [given], known, known[:1])
+    if len(found) != 1:
+        raise InputError(f'{option}: name one of {", ".join(known)}')
+    return found[0]
+
+
+def _present(rows: Sequence[Row], key: str) -> list[str]:
+    return list(dict.fromkeys(row[key] for row in rows))
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    """The rows of a run's file, with the fields that are needed here."""
+    needed = _NEEDED[path.name]
+    for number, line in enumerate(read_bytes(path).split(b'\n'), start=1):
+        if line.strip():
+            row = parse_json(line, f'{path}: line {number}')
+            if not isinstance(row, dict) or not needed <= row.keys():
+                raise InputError(f'{path}: line {number}: is no row of a run; give the folder that a run wrote')
+            yield row
+
+
+_NEEDED = {
+    'predictions.jsonl': {'dataset', 'split', 'image_id', 'ref_id', 'ann_id', 'sent_id', 'sent', 'proposals',
+                          'grounder', 'box', 'score', 'rle', 'iou', 'gt_box', 'mask_intersection', 'mask_union'},
+    'proposals.jsonl': {'dataset', 'split', 'image_id', 'sent_id', 'proposals', 'boxes', 'labels', 'confidence',
+                        'relatedness'},
+}

@@ -80,12 +80,26 @@ def document(results: Mapping[str, Any], title: str) -> str:
     for note in run['notes']:
         lines += [f'> {note}', '']
     lines += ['\n\n'.join(tables(results)), '']
-    seconds = [[stage, f'{spent:.1f}'] for stage, spent in run['seconds'].items()]
-    lines += ['**Seconds by stage**', '', tabulate([*seconds, ['all', f'{run["wall_seconds"]:.1f}']],
-              headers=['stage', 'seconds'], tablefmt='github', colalign=('left', 'right'), disable_numparse=True), '']
+    lines += [stage_table(run), '']
     lines += [f'{run["expressions"]} expressions on {run["images"]} images; seed {run["seed"]}; '
               f'commit `{run["commit"]}`.', '']
     return '\n'.join(lines)
+
+
+def stage_table(run: Mapping[str, Any]) -> str:
+    """Seconds of each stage of a run, and how many images and expressions go through it a second."""
+    done = run.get('throughput', {})
+    rows = [[stage, f'{seconds:.1f}', *(_rate(done.get(stage, {}).get(f'{what}_per_second'))
+                                        for what in ('images', 'expressions'))]
+            for stage, seconds in run['seconds'].items()]
+    table = tabulate([*rows, ['all', f'{run["wall_seconds"]:.1f}', '', '']], tablefmt='github',
+                     headers=['stage', 'seconds', 'images/s', 'expressions/s'],
+                     colalign=('left', 'right', 'right', 'right'), disable_numparse=True)
+    return f'**Seconds by stage**\n\n{table}'
+
+
+def _rate(rate: float | None) -> str:
+    return '' if rate is None else f'{rate:.1f}'
 
 
 def main(argv: Sequence[str]) -> int:

@@ -6,6 +6,8 @@ hold: for every region one box and one confidence a class.
 """
 from __future__ import annotations
 
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +27,9 @@ from harness.detection.crop import crop_and_resize
 from harness.errors import InputError
 from harness.types import Annotation, ImageFeatures, ImageInfo
 from harness.weights import Weights, fill
+
+with redirect_stdout(StringIO()):  # registers transforms, and prints that an optional package is not there
+    import mmdet.datasets  # noqa: F401
 
 CONFIGS = Path(__file__).parent / 'configs'
 _CROPS_AT_ONCE = 256  # bounds the memory of the last stage

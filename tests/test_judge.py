@@ -41,6 +41,13 @@ def test_right_answers_are_right(truth: list[dict], tmp_path: Path, capsys: pyte
     assert '| mine' in capsys.readouterr().out
 
 
+def test_the_originals_result_file_gives_the_same(truth: list[dict], tmp_path: Path) -> None:
+    """As ``tools/eval_masks.py`` of lichengunc/MAttNet saves it."""
+    rows = [{'image_id': 1, 'sent_id': one['sent_id'], 'sent': '', 'gd_box': one['bbox'], 'pred_det_id': 1,
+             'pred_box': one['bbox'], 'pred_score': 0.5, 'rle': one['segmentation']} for one in truth]
+    assert judge(tmp_path, {'predictions': rows, 'acc': 1.0, 'iou': 1.0}, *MINI) == judge(tmp_path, truth, *MINI)
+
+
 def test_boxes_alone_have_no_masks_to_judge(truth: list[dict], tmp_path: Path) -> None:
     boxes = [{'sent_id': one['sent_id'], 'bbox': one['bbox']} for one in truth]
     assert set(judge(tmp_path, boxes, *MINI)[1]) == {'accuracy', 'accuracy_strict'}

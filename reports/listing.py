@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -66,8 +67,13 @@ def cell(name: str, value: Any) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that does not end a Markdown cell."""
-    return ' '.join(text.replace('|', '\\|').split())
+    """Text that Markdown takes for what it is, in a table's cell too."""
+    return re.sub(r'([\\|*`~<>\[\]])', r'\\\1', printable(text))
+
+
+def printable(text: str) -> str:
+    """One line, without signs that a terminal or an XML file cannot have."""
+    return ''.join(sign for sign in ' '.join(text.split()) if sign.isprintable())
 
 
 def _plain(value: Any) -> Any:

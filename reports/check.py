@@ -1,0 +1,358 @@
+"""Has a run become worse than the baseline? For CI: exit code 0 (no), 1 (yes) or 2 (they could not be compared).
+
+A baseline is a ``results.json`` that may have a ``tolerances`` block, ``{metric: points}``; ``--update`` writes one
+from a run. Every record of the baseline has to be there, on as many expressions, and not lower than its tolerance
+allows (or, with ``--significant``, not surely lower); data, weights, conventions and ``--set`` options have to be the
+same. What counts things instead of shares, as proposals, must not rise either.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import pandas as pd
+
+from harness.errors import InputError
+from harness.names import OneLineParser, nearest
+from reports.compare import pair_up
+from reports.intervals import mcnemar, swap_test
+from reports.listing import escaped, markdown, printable
+from reports.metrics import METRICS
+from reports.outcomes import OUTCOMES, rows_of
+from reports.prediction_rows import read_predictions
+from reports.results_files import Key, Record, Run, key_of, read_results, read_runs, said, settings_of
+
+DEFAULT_TOLERANCE = 0.5
+SIGNIFICANT = 0.01
+#: Stages are judged as if they had taken so many seconds at least: shorter ones are noise.
+SHORTEST_STAGE = 1.0
+#: Options of a run that a baseline keeps; the others name places on a machine.
+KEPT_OPTIONS = ('grounder', 'dataset', 'split', 'task', 'proposals', 'limit', 'seed', 'settings')
+KEPT_PARTS = ('seed', 'commit', 'versions', 'data', 'weights', 'conventions', 'seconds', 'images', 'expressions')
+_ROUNDING = 1e-6
+
+
+class Baseline(NamedTuple):
+    """What results are held against: a run, its records, how far each metric may fall, and why it is as it is."""
+
+    run: Run
+    tolerances: Mapping[str, float]
+    updates: Sequence[Mapping[str, Any]]
+
+
+class Case(NamedTuple):
+    """One thing that has to hold, in words; ``wrong`` says what does not, ``better`` what became better."""
+
+    group: str
+    what: str
+    baseline: str
+    now: str
+    wrong: str = ''
+    better: str = ''
+
+
+def read_baseline(path: Path) -> Baseline:
+    """A baseline file, or the results of a run's folder.
+
+    Raises:
+        InputError: as :func:`reports.results_files.read_runs`; a tolerance of an unknown metric or no number.
+    """
+    whole = read_results(path)
+    tolerances, updates = whole.get('tolerances', {}), whole.get('updates', [])
+    if not isinstance(tolerances, dict) or not isinstance(updates, list):
+        raise InputError(f'{path}: "tolerances" must be an object of points by metric, "updates" a list')
+    known = dict.fromkeys([*METRICS, *(record['metric'] for record in whole['records'])])
+    for metric, points in tolerances.items():
+        if metric not in known:
+            raise InputError(f'{path}: tolerances: unknown metric {metric}{nearest(metric, known)}; '
+                             f'known are {", ".join(known)}')
+        if not isinstance(points, int | float) or isinstance(points, bool) or not 0 <= points < math.inf:
+            raise InputError(f'{path}: tolerances: {metric} must be points, 0 or more')
+    return Baseline(_run(path), tolerances, updates)
+
+
+def _run(path: Path) -> Run:
+    results = read_runs([path])
+    (run,) = results.runs
+    return run._replace(records=results.records)
+
+
+def cases(now: Run, baseline: Baseline, max_slowdown: float | None = None, significant: bool = False) -> list[Case]:
+    """Everything that has to hold, in order: data, weights, conventions, settings, records, times.
+
+    Args:
+        max_slowdown: a stage may take so many times as long; ``None``: any time.
+        significant: test pairs of expressions instead of holding values against tolerances.
+
+    Raises:
+        InputError: ``significant``, and a ``predictions.jsonl`` is missing, damaged or not of its ``results.json``.
+    """
+    origin = list(_origin(now, baseline.run))
+    other_data = {case.what for case in origin if case.group == 'data' and case.wrong}
+    paired = Pairs(baseline.run, now) if significant else None
+    there = {key_of(record): record for record in now.records}
+    records = [_record_case(record, there.get(key_of(record)), baseline.tolerances, paired, other_data)
+               for record in baseline.run.records]
+    times = [] if max_slowdown is None else list(_time_cases(now, baseline.run, max_slowdown))
+    return origin + records + times
+
+
+def _origin(now: Run, baseline: Run) -> Iterator[Case]:
+    """What the figures were made from."""
+    measured = dict.fromkeys(record['dataset'] for record in baseline.records)
+    data = {name: sha for name, sha in baseline.run.get('data', {}).items() if name in measured}
+    yield from _same('data', data, now.run.get('data', {}))
+    yield from _same('weights', _hashes(baseline), _hashes(now))
+    yield from _same('conventions', baseline.run.get('conventions', {}), now.run.get('conventions', {}))
+    settings = [{'--set': ' '.join(sorted(settings_of(run))) or 'none'} for run in (baseline, now)]
+    yield from _same('settings', *settings)
+
+
+def _hashes(run: Run) -> dict[str, Any]:
+    return {name: about.get('sha256') if isinstance(about, dict) else about
+            for name, about in run.run.get('weights', {}).items()}
+
+
+def _same(group: str, baseline: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Case]:
+    for name, value in baseline.items():
+        wrong = '' if now.get(name) == value else 'differs' if name in now else 'is not there'
+        yield Case(group, name, _short(value), _short(now.get(name, '—')), wrong)
+
+
+def _record_case(record: Record, now: Record | None, tolerances: Mapping[str, float], paired: Pairs | None,
+                 other_data: set[str]) -> Case:
+    key = key_of(record)
+    if now is None:
+        return Case('records', said(key), f'{record["value"]:.2f}', '—', 'is not there')
+    case = Case('records', said(key), f'{record["value"]:.2f}', f'{now["value"]:.2f}')
+    if now['n'] != record['n']:
+        return case._replace(wrong=f'is of {now["n"]} expressions, not {record["n"]}')
+    change = now['value'] - record['value']
+    if key[2] in OUTCOMES and paired is not None:
+        if key[0] in other_data:
+            return case._replace(wrong='cannot be paired, the data differ')
+        change, p = paired.test(record, now)
+        moved = p < SIGNIFICANT
+        how = f', p = {p:.2g}'
+    else:
+        tolerance = tolerances.get(key[2], DEFAULT_TOLERANCE)
+        moved = abs(change) > tolerance + _ROUNDING
+        how = f', tolerance {tolerance:g}'
+    if not moved:
+        return case
+    counts_things = key[2] in OUTCOMES and not OUTCOMES[key[2]].percent
+    if change < 0 or counts_things:
+        return case._replace(wrong=f'{"fell" if change < 0 else "rose"} by {abs(change):.2f}{how}')
+    return case._replace(better=f'rose by {change:.2f}{how}')
+
+
+class Pairs:
+    """The predictions of two runs, to test their records expression by expression.
+
+    Args:
+        baseline, now: their ``predictions.jsonl`` are read.
+    """
+
+    def __init__(self, baseline: Run, now: Run) -> None:
+        self._files = [run.file.with_name('predictions.jsonl') for run in (baseline, now)]
+        for file in self._files:
+            if not file.is_file():
+                raise InputError(f'{file}: --significant needs it and it is not there; '
+                                 'give a run\'s folder, also as --against')
+        self._answers = [_by_answer(read_predictions([file])) for file in self._files]
+
+    def test(self, record: Record, now: Record) -> tuple[float, float]:
+        """Change and p of a record: McNemar's exact test where an expression is right or wrong, else a test that
+        exchanges the runs in whole images by chance.
+
+        Raises:
+            InputError: the predictions give another value than the record.
+        """
+        metric = OUTCOMES[record['metric']]
+        rows = [self._rows(answers, file, either) for answers, file, either
+                in zip(self._answers, self._files, (record, now), strict=True)]
+        pair = pair_up(*rows)
+        a, b = metric.of(pair.a), metric.of(pair.b)
+        both = a.counts & b.counts
+        a, b = a.of(both), b.of(both)
+        if metric.yes_no:
+            p = mcnemar(int((a.part > b.part).sum()), int((a.part < b.part).sum()))
+        else:
+            p = swap_test(pair.a['image_id'].to_numpy()[both], a.part, a.whole, b.part, b.whole)
+        return b.value() - a.value(), p
+
+    def _rows(self, answers: Mapping[tuple[bool, Key], pd.DataFrame], file: Path, record: Record) -> pd.DataFrame:
+        dataset, split, name, grounder, rule = key_of(record)
+        metric = OUTCOMES[name]
+        rows = answers.get((metric.task == 'recall', (dataset, split, '', grounder, rule)))
+        value = math.nan if rows is None else metric.of(rows).value()
+        if rows is None or not abs(value - record['value']) <= _ROUNDING:
+            raise InputError(f'{file}: gives {"no value" if math.isnan(value) else f"{value:.4f}"} for '
+                             f'{said(key_of(record))}, its results say {record["value"]:.4f}; they are not of one run')
+        return rows
+
+
+def _by_answer(frame: pd.DataFrame) -> dict[tuple[bool, Key], pd.DataFrame]:
+    """Rows by whether they are a rule's proposals or a grounder's answers, and by what they belong to."""
+    found = {}
+    for metric in ('referent_recall', 'accuracy'):
+        some = rows_of(metric, frame)
+        keys = [some[name].astype(str) for name in ('dataset', 'split', 'grounder', 'proposals')]
+        for key, rows in some.groupby(keys):
+            dataset, split, grounder, rule = map(str, key)
+            found[metric == 'referent_recall', (dataset, split, '', grounder, rule)] = rows
+    return found
+
+
+def _time_cases(now: Run, baseline: Run, most: float) -> Iterator[Case]:
+    after = _seconds(now)
+    for stage, before in _seconds(baseline).items():
+        if stage in after:
+            ratio = after[stage] / max(before, SHORTEST_STAGE)
+            yield Case('seconds', stage, f'{before:.1f} s', f'{after[stage]:.1f} s',
+                       f'takes {ratio:.2f} times as long, {most:g} is allowed' if ratio > most else '')
+
+
+def _seconds(run: Run) -> dict[str, float]:
+    found = run.run.get('seconds', {})
+    if not isinstance(found, dict) or not all(isinstance(s, int | float) and 0 <= s < math.inf for s in found.values()):
+        raise InputError(f'{run.file}: run.seconds must be seconds by stage; run again')
+    return found
+
+
+def remarks(now: Run, baseline: Baseline) -> list[str]:
+    """What does not fail but should be known."""
+    known = {key_of(record) for record in baseline.run.records}
+    new = [said(key_of(record)) for record in now.records if key_of(record) not in known]
+    found = [f'{len(new)} records are not in the baseline: {_some(new)}.'] if new else []
+    versions = [run.run.get('versions', {}) for run in (baseline.run, now)]
+    moved = [f'{name} {versions[0].get(name, "—")} → {versions[1].get(name, "—")}'
+             for name in dict.fromkeys((*versions[0], *versions[1])) if versions[0].get(name) != versions[1].get(name)]
+    if moved:
+        found.append(f'Other versions than the baseline: {_some(moved)}.')
+    if baseline.updates:
+        last = baseline.updates[-1]
+        found.append(f'The baseline is of {_short(last.get("date"))}: {_short(last.get("reason"))}.')
+    return [printable(line) for line in found]
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    return ', '.join(names[:most]) + (', …' if len(names) > most else '')
+
+
+def _short(value: Any) -> str:
+    text = printable(str(value))
+    return text if len(text) <= 60 else f'{text[:57]}…'
+
+
+def report(found: Sequence[Case], notes: Sequence[str], title: str) -> str:
+    """A page of Markdown: passed or failed, a table of what moved, a table of what became better, remarks."""
+    failed = [case for case in found if case.wrong]
+    better = [case for case in found if case.better]
+    verdict = f'failed: {len(failed)} of {len(found)}' if failed else f'passed: {len(found)}'
+    parts = [f'**{escaped(title)} {verdict}**']
+    parts += [_table([case[:5] for case in failed], 'what moved')] if failed else []
+    parts += [_table([(*case[:4], case.better) for case in better], 'what became better')] if better else []
+    if better and not failed:
+        parts.append('`--update --reason TEXT` takes what became better into the baseline.')
+    return '\n\n'.join([*parts, *notes]) + '\n'
+
+
+def _table(rows: Sequence[tuple[str, ...]], head: str) -> str:
+    return markdown(pd.DataFrame(rows, columns=['', head, 'baseline', 'now', 'how']))
+
+
+def junit(found: Sequence[Case]) -> str:
+    """JUnit XML: a test case each, in suites by kind."""
+    root = ElementTree.Element('testsuites', tests=str(len(found)), failures=str(sum(bool(c.wrong) for c in found)))
+    for group in dict.fromkeys(case.group for case in found):
+        mine = [case for case in found if case.group == group]
+        suite = ElementTree.SubElement(root, 'testsuite', name=f'check.{group}', tests=str(len(mine)),
+                                       failures=str(sum(bool(case.wrong) for case in mine)))
+        for case in mine:
+            test = ElementTree.SubElement(suite, 'testcase', classname=f'check.{group}', name=printable(case.what))
+            if case.wrong:
+                failure = ElementTree.SubElement(test, 'failure', message=printable(f'{case.what} {case.wrong}'))
+                failure.text = printable(f'baseline {case.baseline}, now {case.now}')
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding='unicode', xml_declaration=True) + '\n'
+
+
+def updated(now: Run, reason: str, tolerances: Mapping[str, float], updates: Iterable[Mapping[str, Any]],
+            date: str) -> dict[str, Any]:
+    """A baseline of a run: without the run's own places on the machine, with one more line of history."""
+    options = now.run.get('options', {})
+    run = {part: now.run[part] for part in KEPT_PARTS if part in now.run}
+    run['options'] = {name: options[name] for name in KEPT_OPTIONS if name in options}
+    return {'tolerances': dict(tolerances), 'updates': [*updates, {'date': date, 'reason': reason}],
+            'records': list(now.records), 'run': run}
+
+
+def main(argv: Sequence[str]) -> int:
+    """``python -m reports check RESULTS --against BASELINE``."""
+    parser = OneLineParser(prog='python -m reports check', allow_abbrev=False, description=(
+        f'Fail (exit code 1) where results are worse than a baseline: a metric fell by more than its tolerance '
+        f'({DEFAULT_TOLERANCE} points unless the baseline says otherwise), a record is missing, data, weights or '
+        'conventions differ. Exit code 2: they cannot be compared.'))
+    parser.add_argument('results', type=Path, help='a run\'s folder or its results.json')
+    parser.add_argument('--against', type=Path, required=True, metavar='BASELINE',
+                        help='a baseline file or a run\'s folder')
+    parser.add_argument('--significant', action='store_true', help=(
+        f'instead of tolerances: fail where a paired test has p < {SIGNIFICANT}; needs both predictions.jsonl'))
+    parser.add_argument('--max-slowdown', type=_ratio, metavar='RATIO',
+                        help='also fail where a stage takes more than RATIO times as long')
+    parser.add_argument('--junit', type=Path, metavar='FILE', help='also write JUnit XML')
+    parser.add_argument('--summary', type=Path, metavar='FILE', help='also write the report as Markdown')
+    parser.add_argument('--update', action='store_true', help='make the results the baseline; needs --reason')
+    parser.add_argument('--reason', metavar='TEXT', help='why the baseline changes; kept in it with the date')
+    args = parser.parse_args(argv)
+    if args.update != bool(args.reason and args.reason.strip()):
+        raise InputError('--update and --reason TEXT: give both or none; the baseline keeps why it changed')
+    now = _run(args.results)
+    if args.update:
+        return _update(now, args.against, printable(args.reason))
+    baseline = read_baseline(args.against)
+    found = cases(now, baseline, args.max_slowdown, args.significant)
+    text = report(found, remarks(now, baseline), f'Check against {args.against}')
+    for option, file, content in (('--junit', args.junit, junit(found)), ('--summary', args.summary, text)):
+        if file is not None:
+            _write(option, file, content)
+    print(text, end='')
+    return int(any(case.wrong for case in found))
+
+
+def _update(now: Run, path: Path, reason: str) -> int:
+    if path.is_dir() or (path.exists() and path.samefile(now.file)):
+        raise InputError(f'--update: --against {path} must be a baseline file of its own, not the run')
+    before = read_baseline(path) if path.exists() else None
+    date = datetime.now(UTC).date().isoformat()
+    new = updated(now, reason, before.tolerances if before else {}, before.updates if before else (), date)
+    _write('--update', path, json.dumps(new, indent=1, ensure_ascii=False) + '\n')
+    if before is not None:
+        print(report(cases(now, before), (), f'Check against {path} as it was'))
+    print(f'{path}: now {len(now.records)} records of {now.file}, because: {reason}')
+    return 0
+
+
+def _write(option: str, path: Path, text: str) -> None:
+    """A text file that is there whole or not at all."""
+    beside = path.with_name(path.name + '.part')
+    try:
+        beside.write_text(text, encoding='utf-8')
+        os.replace(beside, path)
+    except OSError as error:
+        raise InputError(f'{option} {path}: cannot be written ({error.strerror})') from None
+
+
+def _ratio(text: str) -> float:
+    value = float(text)
+    if not 1 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f'{text} allows no time; give a ratio of 1 or more')
+    return value

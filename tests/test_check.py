@@ -1,0 +1,230 @@
+"""The check against a baseline passes, or says what moved."""
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.checked_runs import RUN, baseline_of, check, record, results
+from tests.prediction_files import row
+
+CAPSYS = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def baseline(tmp_path: Path) -> Path:
+    run = results(tmp_path / 'before', record(), record('overall_iou', 40.0, task='res'),
+                  record('mean_proposals', 7.0, task='recall', grounder='-'))
+    return baseline_of(run, tmp_path / 'baseline.json')
+
+
+def now(tmp_path: Path, accuracy: float = 60.0, overall: float = 40.0, proposals: float = 7.0,
+        **changed: object) -> Path:
+    return results(tmp_path / 'now', record(value=accuracy), record('overall_iou', overall, task='res'),
+                   record('mean_proposals', proposals, task='recall', grounder='-'), **changed)
+
+
+def test_the_same_passes(tmp_path: Path, baseline: Path, capsys: CAPSYS) -> None:
+    code, moved, printed = check(capsys, now(tmp_path), baseline)
+    assert (code, moved) == (0, []) and f'**Check against {baseline} passed: 7**' in printed
+
+
+def test_half_a_point_is_tolerated_and_more_is_not(tmp_path: Path, baseline: Path, capsys: CAPSYS) -> None:
+    assert check(capsys, now(tmp_path, accuracy=59.5), baseline)[:2] == (0, [])
+    assert check(capsys, now(tmp_path, accuracy=59.49), baseline)[:2] == (
+        1, ['fell by 0.51, tolerance 0.5: accuracy of cmae on greedy, mini-refcoco val'])
+
+
+def test_a_baseline_may_tolerate_more_or_less_by_metric(tmp_path: Path, capsys: CAPSYS) -> None:
+    file = baseline_of(now(tmp_path), tmp_path / 'baseline.json', {'accuracy': 2, 'overall_iou': 0})
+    code, moved, _ = check(capsys, now(tmp_path, accuracy=58.0, overall=39.99), file)
+    assert (code, moved) == (1, ['fell by 0.01, tolerance 0: overall_iou of cmae on greedy, mini-refcoco val'])
+
+
+def test_what_becomes_better_passes_and_is_shown(tmp_path: Path, baseline: Path, capsys: CAPSYS) -> None:
+    code, moved, printed = check(capsys, now(tmp_path, accuracy=70), baseline)
+    assert (code, moved) == (0, []) and 'rose by 10.00, tolerance 0.5' in printed and '--update' in printed
+
+
+@pytest.mark.parametrize('proposals, how', [(7.6, 'rose by 0.60'), (6.4, 'fell by 0.60')])
+def test_more_proposals_are_no_better_than_fewer(tmp_path: Path, baseline: Path, capsys: CAPSYS, proposals: float,
+                                                 how: str) -> None:
+    assert check(capsys, now(tmp_path, proposals=proposals), baseline)[:2] == (
+        1, [f'{how}, tolerance 0.5: mean_proposals of greedy, mini-refcoco val'])
+
+
+@pytest.mark.parametrize('changed, moved', [
+    ({'data': {'mini-refcoco': '12ac'}}, 'differs: mini-refcoco'),
+    ({'data': {}}, 'is not there: mini-refcoco'),
+    ({'weights': {'cmae (mini-refcoco)': {'sha256': '34ce'}}}, 'differs: cmae (mini-refcoco)'),
+    ({'conventions': {'accuracy': 'IoU > 0.5'}}, 'differs: accuracy'),
+    ({'options': {'settings': ['greedy.threshold=0.5']}}, 'differs: --set'),
+])
+def test_figures_of_another_origin_fail(tmp_path: Path, baseline: Path, capsys: CAPSYS, changed: dict,
+                                        moved: str) -> None:
+    assert check(capsys, now(tmp_path, **changed), baseline)[:2] == (1, [moved])
+
+
+def test_what_the_baseline_does_not_have_does_not_fail(tmp_path: Path, baseline: Path, capsys: CAPSYS) -> None:
+    run = results(tmp_path / 'now', *json.loads(baseline.read_text())['records'], record(grounder='mattnet'),
+                  data={**RUN['data'], 'other': '1'}, weights={**RUN['weights'], 'mattnet': {'sha256': '1'}},
+                  versions={'torch': '3'})
+    code, moved, printed = check(capsys, run, baseline)
+    assert (code, moved) == (0, [])
+    assert '1 records are not in the baseline: accuracy of mattnet on greedy, mini-refcoco val' in printed
+    assert 'Other versions than the baseline: torch 2 → 3' in printed and ': a test.' in printed
+
+
+def test_a_record_that_is_missing_or_of_fewer_expressions_fails(tmp_path: Path, baseline: Path,
+                                                                capsys: CAPSYS) -> None:
+    run = results(tmp_path / 'now', record(n=9), record('mean_proposals', 7.0, grounder='-'))
+    assert check(capsys, run, baseline)[:2] == (
+        1, ['is of 9 expressions, not 10: accuracy of cmae on greedy, mini-refcoco val',
+            'is not there: overall_iou of cmae on greedy, mini-refcoco val'])
+
+
+def test_time_counts_when_it_is_asked_for(tmp_path: Path, baseline: Path, capsys: CAPSYS) -> None:
+    slow = now(tmp_path, seconds={'detect': 31.0, 'masks': 1.2, 'new': 9.0})
+    assert check(capsys, slow, baseline)[0] == 0
+    assert check(capsys, slow, baseline, '--max-slowdown', 1.5)[:2] == (
+        1, ['takes 1.55 times as long, 1.5 is allowed: detect']), 'a stage under a second is judged as one of a second'
+    assert check(capsys, slow, baseline, '--max-slowdown', 1.6)[0] == 0
+
+
+def answered(folder: Path, right: Sequence[int], masks: Sequence[int] | None = None) -> Path:
+    """A run whose records say what its predictions do: one expression an image, right or wrong."""
+    rows = [row(sent_id=i, image_id=i, iou=float(r), mask_intersection=(masks or [50] * len(right))[i])
+            for i, r in enumerate(right)]
+    n = len(right)
+    return results(folder, record(value=100 * sum(right) / n, n=n),
+                   record('overall_iou', sum(r['mask_intersection'] for r in rows) / n, n=n, task='res'),
+                   predictions=rows)
+
+
+def test_a_paired_test_tells_chance_from_loss(tmp_path: Path, capsys: CAPSYS) -> None:
+    before = answered(tmp_path / 'before', [1] * 40 + [0] * 40)
+    by_chance = answered(tmp_path / 'chance', [1] * 36 + [0] * 5 + [1] * 2 + [0] * 37)
+    assert check(capsys, by_chance, before)[0] == 1, 'two points less'
+    assert check(capsys, by_chance, before, '--significant')[:2] == (0, []), '2 against 4 is what chance does'
+    worse = answered(tmp_path / 'worse', [1] * 30 + [0] * 50)
+    code, moved, _ = check(capsys, worse, before, '--significant')
+    assert (code, moved) == (1, ['fell by 12.50, p = 0.002: accuracy of cmae on greedy, mini-refcoco val'])
+    code, moved, printed = check(capsys, before, worse, '--significant')
+    assert (code, moved) == (0, []) and 'rose by 12.50, p = 0.002' in printed
+
+
+def test_masks_are_tested_by_images(tmp_path: Path, capsys: CAPSYS) -> None:
+    before, after = (answered(tmp_path / name, [1] * 30, masks) for name, masks in
+                     (('before', [60] * 30), ('now', [58] * 28 + [66] * 2)))
+    code, moved, _ = check(capsys, after, before, '--significant')
+    assert code == 1 and moved[0].startswith('fell by 1.47, p = 0.0')
+
+
+def test_a_paired_test_needs_the_predictions_of_both(tmp_path: Path, baseline: Path, capsys: CAPSYS) -> None:
+    code, _, printed = check(capsys, now(tmp_path), baseline, '--significant')
+    assert code == 2 and 'predictions.jsonl: --significant needs it' in printed and printed.count('\n') == 1
+    before = answered(tmp_path / 'before', [1, 0])
+    other = results(tmp_path / 'other', record(value=50, n=2), record('overall_iou', 50, n=2),
+                    predictions=[row(sent_id=0), row(sent_id=1)])
+    code, _, printed = check(capsys, other, before, '--significant')
+    assert code == 2 and 'gives 100.0000 for accuracy' in printed and 'not of one run' in printed
+
+
+def test_other_data_cannot_be_paired(tmp_path: Path, capsys: CAPSYS) -> None:
+    before = answered(tmp_path / 'before', [1, 0])
+    after = answered(tmp_path / 'now', [1, 0])
+    whole = json.loads((after / 'results.json').read_text())
+    whole['run']['data'] = {'mini-refcoco': 'other'}
+    (after / 'results.json').write_text(json.dumps(whole))
+    code, moved, _ = check(capsys, after, before, '--significant')
+    assert code == 1 and moved[1].startswith('cannot be paired, the data differ: accuracy')
+
+
+def test_ci_gets_junit_and_a_summary(tmp_path: Path, baseline: Path, capsys: CAPSYS) -> None:
+    run = now(tmp_path, accuracy=50, conventions={'accuracy': '<IoU> \x00 "half" | |'})
+    code, moved, printed = check(capsys, run, baseline, '--junit', tmp_path / 'j.xml', '--summary', tmp_path / 's.md')
+    assert code == 1 and (tmp_path / 's.md').read_text() == printed
+    root = ElementTree.parse(tmp_path / 'j.xml').getroot()
+    assert (root.get('tests'), root.get('failures')) == ('7', '2')
+    assert [suite.get('name') for suite in root] == ['check.data', 'check.weights', 'check.conventions',
+                                                     'check.settings', 'check.records']
+    failed = {case.get('name'): case[0].get('message') for case in root.iter('testcase') if len(case)}
+    assert set(failed) == {'accuracy', 'accuracy of cmae on greedy, mini-refcoco val'}
+    assert failed['accuracy of cmae on greedy, mini-refcoco val'].endswith('fell by 10.00, tolerance 0.5')
+    check(capsys, now(tmp_path), baseline, '--junit', tmp_path / 'j.xml')
+    assert ElementTree.parse(tmp_path / 'j.xml').getroot().get('failures') == '0'
+
+
+def test_an_update_keeps_why_and_no_place_of_the_machine(tmp_path: Path, capsys: CAPSYS) -> None:
+    file = baseline_of(now(tmp_path), tmp_path / 'baseline.json', {'accuracy': 3.5})
+    better = now(tmp_path, accuracy=65)
+    code, _, printed = check(capsys, better, file, '--update', '--reason', 'a better  grounder\n')
+    whole = json.loads(file.read_text())
+    assert code == 0 and 'rose by 5.00' in printed and 'because: a better grounder' in printed
+    assert [entry['reason'] for entry in whole['updates']] == ['a test', 'a better grounder']
+    assert len(whole['updates'][1]['date'].split('-')) == 3 and whole['tolerances'] == {'accuracy': 3.5}
+    assert 'somewhere' not in file.read_text()
+    assert check(capsys, better, file)[:2] == (0, [])
+    assert check(capsys, now(tmp_path, accuracy=61), file)[0] == 1
+
+
+@pytest.mark.parametrize('options, what', [
+    (['--update'], '--update and --reason TEXT: give both or none'),
+    (['--reason', 'x'], '--update and --reason TEXT: give both or none'),
+    (['--update', '--reason', ' '], 'give both or none'),
+    (['--max-slowdown', '0.5'], 'allows no time'),
+    (['--max-slowdown', 'nan'], 'allows no time'),
+    (['--max-slowdown', 'x'], '--max-slowdown'),
+    (['--sigificant'], 'did you mean --significant?'),
+    (['--junit', '/nowhere/at/all.xml'], '--junit /nowhere/at/all.xml: cannot be written'),
+])
+def test_options_that_make_no_sense(tmp_path: Path, baseline: Path, capsys: CAPSYS, options: list[str],
+                                    what: str) -> None:
+    code, _, printed = check(capsys, now(tmp_path), baseline, *options)
+    assert code == 2 and what in printed and printed.count('\n') == 1
+
+
+@pytest.mark.parametrize('whole, what', [
+    ({'records': [], 'run': {}}, 'holds no records'),
+    ({'records': [record(), record(value=61.0)], 'run': RUN}, 'is there twice'),
+    ({'records': [record('acuracy')], 'run': RUN}, 'unknown metric acuracy'),
+    ({'records': [record(value=float('nan'))], 'run': RUN}, 'not a finite number'),
+    ({'records': [record()], 'run': RUN, 'tolerances': {'acuracy': 1}}, 'acuracy, did you mean accuracy'),
+    ({'records': [record()], 'run': RUN, 'tolerances': {'accuracy': -1}}, 'accuracy must be points, 0 or more'),
+    ({'records': [record()], 'run': RUN, 'tolerances': {'accuracy': float('nan')}}, 'accuracy must be points'),
+    ({'records': [record()], 'run': RUN, 'tolerances': {'accuracy': '1'}}, 'accuracy must be points'),
+    ({'records': [record()], 'run': RUN, 'tolerances': [1]}, '"tolerances" must be an object'),
+    ({'records': [record()], 'run': RUN, 'updates': {}}, '"updates" a list'),
+    ([], 'not a results file'),
+])
+def test_a_baseline_that_is_damaged(tmp_path: Path, capsys: CAPSYS, whole: object, what: str) -> None:
+    file = tmp_path / 'baseline.json'
+    file.write_text(json.dumps(whole))
+    code, _, printed = check(capsys, now(tmp_path), file)
+    assert code == 2 and what in printed and str(file) in printed and printed.count('\n') == 1
+
+
+def test_what_is_not_there(tmp_path: Path, baseline: Path, capsys: CAPSYS) -> None:
+    for run, against in ((tmp_path / 'x', baseline), (now(tmp_path), tmp_path / 'x.json')):
+        code, _, printed = check(capsys, run, against)
+        assert code == 2 and 'there is no such file' in printed
+    run = now(tmp_path)
+    for against in (run, run / 'results.json'):
+        code, _, printed = check(capsys, run, against, '--update', '--reason', 'x')
+        assert code == 2 and 'must be a baseline file of its own' in printed
+
+
+def test_seconds_that_are_no_numbers(tmp_path: Path, baseline: Path, capsys: CAPSYS) -> None:
+    code, _, printed = check(capsys, now(tmp_path, seconds={'detect': 'long'}), baseline, '--max-slowdown', 2)
+    assert code == 2 and 'run.seconds must be seconds by stage' in printed
+
+
+def test_reports_need_no_network_library() -> None:
+    code = ('import sys; import reports.compare, reports.failures, reports.check; '
+            'assert not {"torch", "mmdet", "mmengine"} & set(sys.modules)')
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=Path(__file__).parent.parent)

@@ -52,6 +52,22 @@ def interval(images: np.ndarray, part: np.ndarray, whole: np.ndarray, resamples:
     return _interval(_ratio(sums.sum(0)), _resampled(sums, resamples, seed), len(sums))
 
 
+def intervals(images: np.ndarray, parts: np.ndarray, whole: np.ndarray, resamples: int = RESAMPLES,
+              seed: int = SEED) -> list[Interval]:
+    """Of several ratios with one whole, the images drawn for all of them together: a curve with its band.
+
+    Args:
+        images, whole: as of :func:`interval`.
+        parts: ``(n, k)`` what is summed for each of k ratios.
+    """
+    sums = image_sums(images, whole, *parts.T)
+    sums = sums[sums[:, 0] > 0]
+    drawn = _drawn(sums, resamples, seed)
+    ratios = _ratio(np.stack(np.broadcast_arrays(drawn[:, 1:], drawn[:, :1]), axis=-1))
+    total = sums.sum(0)
+    return [_interval(_ratio(total[[k, 0]]), ratios[:, k - 1], len(sums)) for k in range(1, len(total))]
+
+
 def paired_interval(images: np.ndarray, part_a: np.ndarray, whole_a: np.ndarray, part_b: np.ndarray,
                     whole_b: np.ndarray, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
     """Of the difference A minus B of two ratios on the same expressions, the images drawn for both together.
@@ -76,9 +92,15 @@ def _sums(index: np.ndarray, column: np.ndarray) -> np.ndarray:
 
 def _resampled(sums: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """The figure in each resample: ``(resamples,)`` from ``(images, 2)`` or, as a difference, ``(images, 4)``."""
+    drawn = _drawn(sums, resamples, seed)
+    return _ratio(drawn) if sums.shape[1] == 2 else _difference(drawn)
+
+
+def _drawn(sums: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """The sums of each resample ``(resamples, columns)``; of no resample where there is one image only."""
     images = len(sums)
     if images < 2:
-        return np.empty(0)
+        return np.empty((0, sums.shape[1]))
     rng = np.random.default_rng(seed)
     drawn = np.empty((resamples, sums.shape[1]))
     step = max(1, _AT_ONCE // images)
@@ -86,7 +108,7 @@ def _resampled(sums: np.ndarray, resamples: int, seed: int) -> np.ndarray:
         count = min(step, resamples - start)
         weights = _multinomial(rng, images, count)
         drawn[start:start + count] = weights @ sums
-    return _ratio(drawn) if sums.shape[1] == 2 else _difference(drawn)
+    return drawn
 
 
 def _multinomial(rng: np.random.Generator, images: int, count: int) -> np.ndarray:

@@ -119,7 +119,7 @@ def _chunks(file: Path, texts: dict[str, _Texts], extra: Sequence[str]) -> Itera
     names: list[str] = []
     rows: list[tuple] = []
     lines: list[int] = []
-    for line, row in _rows(file):
+    for line, row in json_lines(file):
         if pick is None:
             has_chosen = isinstance(row, dict) and all(name in row for name in CHOSEN)
             names = [*(n for n in FIELDS if has_chosen or n not in CHOSEN), *extra]
@@ -141,8 +141,12 @@ def _chunks(file: Path, texts: dict[str, _Texts], extra: Sequence[str]) -> Itera
         raise InputError(f'{file}: holds no predictions; run the benchmark again')
 
 
-def _rows(file: Path) -> Iterator[tuple[int, Any]]:
-    """Line number and content of every line that is not blank."""
+def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
+    """Line number and content of every line that is not blank.
+
+    Raises:
+        InputError: a line is cut short or no JSON (NaN is none either), or the file can't be read.
+    """
     decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
     try:
         with file.open('rb') as lines:

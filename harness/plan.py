@@ -48,6 +48,7 @@ class Request:
     seed: int = 0
     data_root: Path | None = None
     expressions: Path | None = None
+    read_expressions: Callable[[Path, Path | None], dict[str, Dataset]] = load_expressions
     candidates: Path | None = None
     detections: OutsideBoxes | None = None
     features: Callable[[int], StoredMap] | None = None
@@ -173,7 +174,7 @@ def _datasets(request: Request) -> dict[str, Dataset]:
     if request.expressions is not None:
         if request.images is not None and not request.images.is_dir():
             raise InputError(f'--images {request.images}: there is no such folder')
-        loaded = load_expressions(request.expressions, request.images)
+        loaded = request.read_expressions(request.expressions, request.images)
         wanted = pick('--dataset', request.datasets, loaded, tuple(loaded))
         return {name: loaded[name] for name in wanted}
     if request.images is not None:
@@ -279,7 +280,7 @@ class _WeightStore:
         home = None if dataset is None else STAND_IN.get(dataset, dataset)
         path = self._given.get(name) or shipped_path(name, home)
         if path not in self._loaded:
-            self._loaded[path] = load_weights(path)
+            self._loaded[path] = load_weights(path).complete()
         self._used[name if home is None else f'{name} ({home})'] = path
         return self._loaded[path]
 

@@ -37,6 +37,16 @@ class Weights:
         """The tensors whose names start with ``prefix.``, the prefix taken off."""
         return {k[len(prefix) + 1:]: v for k, v in self.tensors.items() if k.startswith(prefix + '.')}
 
+    def complete(self) -> Weights:
+        """Itself.
+
+        Raises:
+            InputError: something is missing without which it can't be run, as ``convert`` wrote into it.
+        """
+        if 'lacks' in self.meta:
+            raise InputError(f'{self.path}: lacks {" ".join(str(self.meta["lacks"]).split())[:200]}')
+        return self
+
 
 def shipped_path(name: str, dataset: str | None = None) -> Path:
     """Where the project ships weights: ``detector.safetensors``, ``cmae-mini-refcoco.safetensors``, …"""
@@ -85,15 +95,20 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         InputError: names the first few missing, unexpected or misshapen tensors.
     """
     own = module.state_dict()
-    wrong = [f'{k} is missing' for k in own if k not in tensors and not k.endswith('num_batches_tracked')]
-    wrong += [f'{k} is not part of this network' for k in tensors if k not in own]
-    wrong += [f'{k} is {tuple(tensors[k].shape)}, not {tuple(own[k].shape)}'
-              for k in own if k in tensors and tensors[k].shape != own[k].shape]
+    wrong = differences(tensors, own)
     if wrong:
         more = f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''
         raise InputError(f'{path}: weights of another network: {"; ".join(wrong[:3])}{more}; '
                          'give the file that belongs here')
     module.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()}, strict=False)
+
+
+def differences(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """What keeps ``tensors`` from being a network's ``own``; the counters of batch norms may be absent."""
+    return [*(f'{k} is missing' for k in own if k not in tensors and not k.endswith('num_batches_tracked')),
+            *(f'{k} is not part of this network' for k in tensors if k not in own),
+            *(f'{k} is {tuple(tensors[k].shape)}, not {tuple(own[k].shape)}' for k in own
+              if k in tensors and tensors[k].shape != own[k].shape)]
 
 
 def provenance(command: str, seed: int, data_hash: str) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
     data = p.add_argument_group('your own files')
     data.add_argument('--data-root', type=Path, metavar='DIR', help='real datasets in REFER\'s layout: '
                       'DIR/refcoco/refs(unc).p, DIR/refcoco/instances.json, DIR/images/train2014/…')
-    data.add_argument('--expressions', type=Path, metavar='FILE', help='plain expressions, .jsonl or .jsonl.gz')
+    data.add_argument('--expressions', type=Path, metavar='FILE', help='plain expressions, .jsonl or .jsonl.gz; or the '
+                      'originals\' data.json, data_dep.json, std_refdb_….json')
     data.add_argument('--images', type=Path, metavar='DIR', help='images of --expressions, COCO_train2014_<id>.jpg')
     data.add_argument('--candidates', type=Path, metavar='FILE', help='outside boxes: {image_id: [[x, y, w, h], …]}')
     data.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
@@ -208,6 +209,7 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
 
 def request_of(args: argparse.Namespace) -> Request:
     """The options as a request; files in the originals' layouts are read here, by their adapters."""
+    from adapters.outside import read_expressions
     from harness.plan import Request, parse_setting, parse_weight
 
     settings: dict[str, dict] = {}
@@ -216,7 +218,7 @@ def request_of(args: argparse.Namespace) -> Request:
     request = Request(
         grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
         limit=args.limit, device=args.device, seed=args.seed, data_root=args.data_root, expressions=args.expressions,
-        candidates=args.candidates, images=args.images, vectors=args.vectors,
+        read_expressions=read_expressions, candidates=args.candidates, images=args.images, vectors=args.vectors,
         weights=dict(map(parse_weight, args.weights)), settings=settings)
     if args.detections is not None:
         from adapters.originals.detections import read_detections

@@ -305,7 +305,10 @@ def main(argv: Sequence[str]) -> int:
     rules, grounders = (None if given is None else pick(option, given, a.rows[column].unique(), ())
                         for option, given, column in (('--proposals', args.proposals, 'proposals'),
                                                       ('--grounder', args.grounder, 'grounder')))
-    print(written(blocks(a, b, metrics, rules, grounders, not args.no_groups), NOTES, args.format), end='')
+    found = blocks(a, b, metrics, rules, grounders, not args.no_groups)
+    lacking = [metric for metric in metrics if all(block.keys['metric'] != metric for block in found)]
+    notes = (*NOTES, f'Not measured in both: {", ".join(lacking)}.') if lacking else NOTES
+    print(written(found, notes, args.format), end='')
     return 0
 
 

@@ -198,7 +198,7 @@ def _columns(file: Path, lines: Sequence[int], values: dict[str, Sequence[Any]],
         elif name == 'box':
             columns['has_box'] = np.array([value is not None for value in column])
         elif name == 'gt_box':
-            columns |= _sizes(column, refuse)
+            columns |= _boxes(column, refuse)
         else:
             columns[name] = _numbers(name, column, field, refuse)
     refuse(columns['mask_intersection'] > columns['mask_union'], "'mask_intersection' is larger than 'mask_union'")
@@ -213,24 +213,28 @@ def _columns(file: Path, lines: Sequence[int], values: dict[str, Sequence[Any]],
 
 
 def _numbers(name: str, column: Sequence[Any], field: Field, refuse: Callable[[np.ndarray, str], None]) -> np.ndarray:
-    try:
-        exact = field.kind == 'integer' and not field.null
-        numbers = np.array(column, np.int64 if exact else np.float64)
-    except OverflowError:
-        refuse(np.array([value is not None and abs(value) > _ANY_NUMBER for value in column]),
-               f'{name!r} is beyond 64 bits')
-        raise
+    exact = field.kind == 'integer' and not field.null
+    numbers = _array(name, column, np.int64 if exact else np.float64, refuse)
     refuse(np.isinf(numbers), f'{name!r} is not a finite number')
     refuse((numbers < field.low) | (numbers > field.high + _SLACK), f'{name!r} is out of range')
     return numbers
 
 
-def _sizes(column: Sequence[Any], refuse: Callable[[np.ndarray, str], None]) -> dict[str, np.ndarray]:
+def _array(name: str, column: Sequence[Any], kind: type, refuse: Callable[[np.ndarray, str], None]) -> np.ndarray:
+    try:
+        return np.array(column, kind)
+    except OverflowError:
+        numbers = [value if isinstance(value, list) else [value or 0] for value in column]
+        refuse(np.array([max(map(abs, some)) > _ANY_NUMBER for some in numbers]), f'{name!r} is beyond 64 bits')
+        raise
+
+
+def _boxes(column: Sequence[Any], refuse: Callable[[np.ndarray, str], None]) -> dict[str, np.ndarray]:
     """Boxes xywh as four columns."""
     wrong = np.array([len(box) != 4 or not set(map(type, box)) <= {int, float} for box in column])
     refuse(wrong, "'gt_box' must be four numbers x, y, width, height")
-    boxes = np.array([[float(min(max(x, -_ANY_NUMBER), _ANY_NUMBER)) for x in box] for box in column])
-    refuse(np.any(np.abs(boxes) >= _ANY_NUMBER, axis=1), "'gt_box' holds a number that is not finite")
+    boxes = _array('gt_box', column, np.float64, refuse)
+    refuse(np.any(np.isinf(boxes), axis=1), "'gt_box' holds a number that is not finite")
     refuse(np.any(boxes[:, 2:] < 0, axis=1), "'gt_box' has a negative width or height")
     return {f'gt_{side}': boxes[:, index] for index, side in enumerate('xywh')}
 

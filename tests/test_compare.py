@@ -143,6 +143,13 @@ def test_the_order_of_rows_changes_nothing(tmp_path: Path, capsys: pytest.Captur
     assert printed(capsys, a, one) == printed(capsys, a, other)
 
 
+def test_a_metric_that_one_lacks_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = run(tmp_path / 'a', [1]), run(tmp_path / 'b', [1], mask_intersection=None, mask_union=None)
+    main([str(a), str(b), '--no-groups'])
+    text = capsys.readouterr().out
+    assert '**accuracy: ' in text and 'Not measured in both: overall_iou.' in text
+
+
 @pytest.mark.parametrize('form', ['md', 'csv'])
 def test_names_do_not_break_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str) -> None:
     a = run(tmp_path / 'a', [1, 1], 'a|b', split='x|y')

@@ -60,6 +60,12 @@ class TestPlainData:
         np.testing.assert_array_equal(read, array)
         assert read.flags.writeable
 
+    @pytest.mark.parametrize('protocol', PROTOCOLS)
+    def test_large_ones_too(self, protocol):
+        """Half of these bytes are two in a text, so that the file is hardly larger than what is copied of it."""
+        array = np.arange(30_000, dtype=np.float32).reshape(300, 100)
+        np.testing.assert_array_equal(loads(pickle.dumps({581857: array}, protocol))[581857], array)
+
     @pytest.mark.parametrize('scalar', [np.float32(1.5), np.float64(-2), np.int64(7), np.uint8(255), np.bool_(True)])
     @pytest.mark.parametrize('protocol', PROTOCOLS)
     def test_scalars_too(self, scalar, protocol):

@@ -101,7 +101,7 @@ class Machine:
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.objects_left = _FREE_OBJECTS + len(data) // 4
-        self.bytes_left = len(data)
+        self.bytes_left = 2 * len(data)  # Python 3's protocol 2 has bytes as text: encoded once, then in an array
 
     def run(self) -> Any:
         """Read up to the stop sign and return what is on the stack."""
@@ -163,7 +163,7 @@ class Machine:
         self.stack.append(container)
 
     def spend(self, size: int) -> None:
-        """Account for bytes that are copied; a file of honest data mentions each once."""
+        """Account for bytes that are copied; a file of honest data mentions each once and copies it at most twice."""
         self.bytes_left -= size
         if self.bytes_left < 0:
             raise Refused('unfolds to more than a file of its size can hold')

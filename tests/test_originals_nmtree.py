@@ -1,4 +1,4 @@
-"""NMTree's prepared data, trees and features; the ``.pth`` files are given as what a safe reader makes of them."""
+"""NMTree's prepared data, trees and features; ``torch.save`` writes the ``.pth`` files, as in the original."""
 import json
 
 import numpy as np
@@ -32,9 +32,13 @@ TREES = {
 }
 
 
-def given(value):
-    """A reader of ``.pth`` that gives this."""
-    return lambda path: value
+@pytest.fixture(params=[False, True], ids=['old', 'zip'])
+def saved(tmp_path, request):
+    """Saves as PyTorch up to 1.5 did, and as it does since."""
+    def save(value):
+        torch.save(value, tmp_path / 'data_dep.pth', _use_new_zipfile_serialization=request.param)
+        return tmp_path / 'data_dep.pth'
+    return save
 
 
 def refusal(read, *arguments):
@@ -68,8 +72,8 @@ class TestData:
 
 
 class TestTrees:
-    def test_heads_are_positions(self):
-        trees = read_trees('data_dep.pth', given(TREES))
+    def test_heads_are_positions(self, saved):
+        trees = read_trees(saved(TREES))
         assert trees[31].tokens == ('red', 'dog', 'on', 'grass') and trees[31].heads == (1, -1, 1, 2)
         assert (trees[31].tags, trees[31].deps) == (('JJ', 'NN', 'IN', 'NN'), ('amod', 'ROOT', 'prep', 'pobj'))
         assert trees[32].tokens == ('UNK',) and trees[32].heads == (-1,)
@@ -82,16 +86,16 @@ class TestTrees:
         ({31: {**TREES[32], 'tree': {(0, 'UNK'): []}}}, 'sent_id 31: no tree of'),
         ({31: {**TREES[32], 'tree': {(5, 'UNK', 'UNK', 'UNK', 'UNK'): []}}}, 'sent_id 31: no tree of'),
     ])
-    def test_refusals(self, value, complaint):
-        assert complaint in refusal(read_trees, 'data_dep.pth', given(value))
+    def test_refusals(self, saved, value, complaint):
+        assert complaint in refusal(read_trees, saved(value))
 
 
 class TestFeatures:
     """daqingliu/NMTree utils/gt_loader.py:32, 86, 97: an array (boxes, 3072) for each sentence."""
 
-    def test_by_sentence(self):
+    def test_by_sentence(self, saved):
         rows = np.arange(6, dtype=np.float32).reshape(2, 3)
-        features = read_visual_features('f.pth', given({31: rows, 32: torch.zeros(1, 3, dtype=torch.float64)}))
+        features = read_visual_features(saved({31: rows, 32: torch.zeros(1, 3, dtype=torch.float64)}))
         assert features[31].tolist() == rows.tolist() and features[31].dtype == torch.float32
         assert features[32].shape == (1, 3) and features[32].dtype == torch.float32
 
@@ -101,5 +105,5 @@ class TestFeatures:
         ({31: np.full((1, 3), np.inf)}, 'sent_id 31: holds numbers that are not finite'),
         ({31: np.zeros((1, 3)), 32: np.zeros((1, 4))}, 'longer features than others'),
     ])
-    def test_refusals(self, value, complaint):
-        assert complaint in refusal(read_visual_features, 'f.pth', given(value))
+    def test_refusals(self, saved, value, complaint):
+        assert complaint in refusal(read_visual_features, saved(value))

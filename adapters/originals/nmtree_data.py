@@ -8,7 +8,7 @@ array (boxes, 3072) for each ``sent_id``, boxes in the order of the image's ``an
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,9 @@ from torch import Tensor
 
 from adapters.originals.mattnet_data import annotation_rows, category_ids, read_dataset, words_in_order
 from adapters.trees import PAD, Parse, from_nested
-from harness.data import fields
+from harness.data import fields, torch_file
 from harness.errors import InputError
 from harness.types import Dataset
-
-#: Reads a ``.pth`` file into plain data, running nothing of it.
-Load = Callable[[Path], Any]
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,13 @@ def read_nmtree_data(path: str | Path, name: str | None = None, images: Path | N
     return NMTreeData(dataset, words, tags, deps, annotation_rows(record, str(path)), category_ids(record, str(path)))
 
 
-def read_trees(path: str | Path, load: Load) -> dict[int, Parse]:
+def read_trees(path: str | Path) -> dict[int, Parse]:
     """The trees of ``data_dep.pth`` by ``sent_id``.
 
     Raises:
         InputError: the file is not as described, or a tree is not one of its tokens.
     """
-    return {sent_id: _tree(row, f'{path}: sent_id {sent_id}') for sent_id, row in _by_sentence(path, load).items()}
+    return {sent_id: _tree(row, f'{path}: sent_id {sent_id}') for sent_id, row in _by_sentence(path).items()}
 
 
 def _tree(row: Any, where: str) -> Parse:
@@ -72,14 +69,13 @@ def _tree(row: Any, where: str) -> Parse:
     return parse
 
 
-def read_visual_features(path: str | Path, load: Load) -> dict[int, Tensor]:
+def read_visual_features(path: str | Path) -> dict[int, Tensor]:
     """``(boxes, F)`` float32 by ``sent_id`` of ``matt_res_gt_feats.pth`` or ``matt_res_det_feats.pth``.
 
     Raises:
         InputError: the file is not as described, or a number is not finite.
     """
-    features = {sent_id: _features(row, f'{path}: sent_id {sent_id}')
-                for sent_id, row in _by_sentence(path, load).items()}
+    features = {sent_id: _features(row, f'{path}: sent_id {sent_id}') for sent_id, row in _by_sentence(path).items()}
     if len({rows.shape[1] for rows in features.values()}) > 1:
         raise InputError(f'{path}: some sentences have longer features than others')
     return features
@@ -94,8 +90,8 @@ def _features(row: Any, where: str) -> Tensor:
     return rows
 
 
-def _by_sentence(path: str | Path, load: Load) -> Mapping[int, Any]:
-    record = load(Path(path))
+def _by_sentence(path: str | Path) -> Mapping[int, Any]:
+    record = torch_file.load(path)
     if not isinstance(record, Mapping) or not record or not all(type(sent_id) is int for sent_id in record):
         raise InputError(f'{path}: must hold a record for each sent_id')
     return record

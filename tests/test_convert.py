@@ -1,0 +1,153 @@
+"""``convert``: what it takes, what it says, and the two kinds that no reference checkpoint is of."""
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from adapters.convert import main as convert
+from harness.detection.original_names import DROPPED, ORIGINAL_SHAPES, rename
+from harness.errors import InputError
+from harness.proposals.ref_nms import RefNMS, RefNMSB, load_ref_nms
+from harness.weights import load_weights
+from run_benchmark import command_line
+
+SMALL = {'in_channels': 6, 'planes': 2, 'blocks': 2, 'word_dim': 5, 'hidden': 3, 'mlp': 4}
+
+
+class JointMatching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Input and output of a conversion."""
+    return tmp_path / 'in.pth', tmp_path / 'out.safetensors'
+
+
+def run(files, kind, *more):
+    return convert([*map(str, files), '--as', kind, *map(str, more)])
+
+
+def refusal(files, kind, *more):
+    with pytest.raises(InputError) as error:
+        run(files, kind, *more)
+    assert not files[1].exists() and not files[1].with_suffix('.json').exists()
+    message = str(error.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+@pytest.fixture
+def std_files(tmp_path):
+    """What ``tools/build_vocab.py`` of ChopinSharp/ref-nms writes."""
+    words = ['<unk>', 'cup', 'left']
+    (tmp_path / 'std_vocab_refcoco_unc.txt').write_text(''.join(f'{word}\n' for word in words))
+    np.save(tmp_path / 'std_glove_refcoco_unc.npy', np.eye(3, 5, dtype=np.float32))
+    return tmp_path / 'std_vocab_refcoco_unc.txt'
+
+
+@pytest.mark.parametrize('wrap', [lambda state: state, lambda state: {'model': state, 'head_optimizer': {'state': {}}}],
+                         ids=['best', 'epoch'])
+@pytest.mark.parametrize('zipped', [False, True], ids=['old', 'zip'])
+def test_ref_nms(wrap, zipped, files, std_files):
+    """``att_vanilla_*_b.pth`` is a state dict, ``att_vanilla_ckpt_*.pth`` has it among others."""
+    state = RefNMS(**SMALL).state_dict()
+    torch.save(wrap(state), files[0], _use_new_zipfile_serialization=zipped)
+    run(files, 'ref-nms', '--vocabulary', std_files)
+    weights = load_weights(files[1]).complete()
+    network, vocabulary = load_ref_nms(weights)
+    assert weights.meta['model'] == SMALL
+    assert all(torch.equal(network.state_dict()[name], value) for name, value in state.items())
+    assert vocabulary.words == ('<unk>', 'cup', 'left') and vocabulary(['left']).tolist() == [[0, 0, 1, 0, 0]]
+    with pytest.raises(InputError, match=r'--set ref-nms-b\.threshold=VALUE'):
+        RefNMSB(weights)
+    assert RefNMSB(weights, threshold=0.1).network.delta == 0.05
+
+
+def test_ref_nms_with_vectors_from_elsewhere_or_nowhere(files, std_files, tmp_path):
+    torch.save(RefNMS(**SMALL).state_dict(), files[0])
+    vectors = tmp_path / 'std_glove_refcoco_unc.npy'
+    moved = vectors.rename(tmp_path / 'moved.npy')
+    assert 'std_glove_refcoco_unc.npy' in refusal(files, 'ref-nms', '--vocabulary', std_files)
+    np.save(tmp_path / 'short.npy', np.zeros((3, 4), np.float32))
+    assert 'vectors of 4 numbers, the network takes 5' in refusal(
+        files, 'ref-nms', '--vocabulary', std_files, '--vectors', tmp_path / 'short.npy')
+    assert run(files, 'ref-nms', '--vocabulary', std_files, '--vectors', moved) == 0
+
+
+def test_the_detector(files, capsys):
+    """As ``lib/model/train_val.py: snapshot`` of mask-faster-rcnn saves it; old files have no counters."""
+    state = {name: torch.full(shape, float(i)) for i, (name, shape) in enumerate(ORIGINAL_SHAPES.items())
+             if not name.endswith('num_batches_tracked')}
+    torch.save(state, files[0], _use_new_zipfile_serialization=False)
+    run(files, 'mask-rcnn')
+    weights, expected = load_weights(files[1]).complete(), rename(state)
+    assert weights.meta['config'] == 'res101_c4' and len(weights.meta['classes']) == 80
+    assert weights.tensors.keys() == expected.keys()
+    assert all(torch.equal(weights.tensors[name], value) for name, value in expected.items())
+    names = json.loads(files[1].with_suffix('.json').read_text())['names']
+    assert names['resnet.conv1.weight'] == 'backbone.conv1.weight' and not set(DROPPED) & set(names)
+    assert 'cls_score_net.weight' in capsys.readouterr().out
+
+
+def test_everything_that_does_not_fit_is_listed(files):
+    state = RefNMS(**SMALL).state_dict()
+    state['extra'], state['rank_fc.bias'] = state.pop('att_fc.bias'), torch.zeros(7)
+    state['rank_fc.weight'] = torch.ones(1, 6, dtype=torch.int64)
+    torch.save(state, files[0])
+    message = refusal(files, 'ref-nms')
+    for said in ('att_fc.bias is missing', 'extra is not part of this network', 'rank_fc.bias is (7,), not (1,)',
+                 'rank_fc.weight holds torch.int64, not torch.float32'):
+        assert said in message
+    message = refusal(files, 'mask-rcnn')
+    assert message.startswith(str(files[0])) and message.count('is missing') == sum(
+        not name.endswith('num_batches_tracked') and name not in DROPPED for name in ORIGINAL_SHAPES)
+
+
+@pytest.mark.parametrize(('saved', 'said'), [
+    ({'weight': torch.ones(1)}, "holds 'model' and 'opt'"),
+    ({'model': JointMatching(), 'opt': {'rnn_type': 'lstm', 'rnn_num_layers': 1}}, "options lack 'jemb_dim'"),
+    ({'model': JointMatching(), 'opt': {'rnn_type': 'Module', 'rnn_num_layers': 1}}, "'rnn_type' has to be one of"),
+    ({'model': JointMatching(), 'opt': {'rnn_type': 'lstm', 'rnn_num_layers': 10**9}}, "'rnn_num_layers' has to be"),
+    ({'model': JointMatching(), 'opt': {'x': float('nan')}}, 'option x is no number'),
+    ({'model': JointMatching(), 'opt': {'x': torch.ones(1)}}, 'option x is no number'),
+    ({'model': JointMatching(), 'opt': {'x': 'y' * 2_000}}, 'option x is no number'),
+    ({'model': JointMatching(), 'opt': [1]}, "'opt' has to be options by name"),
+    ({'model': [1], 'opt': {}}, 'holds no network'),
+    ({'model': {'w': torch.tensor([float('inf')])}, 'opt': {}}, 'w holds numbers that are not finite'),
+    ({'model': {'w\n': torch.ones(1)}, 'opt': {}}, 'is no name of a tensor'),
+    ({'model': dict.fromkeys(map(str, range(100)), torch.ones(1_000)), 'opt': {}}, 'names more tensors than'),
+])
+def test_what_is_no_checkpoint_of_mattnet(saved, said, files):
+    torch.save(saved, files[0])
+    assert said in refusal(files, 'mattnet')
+
+
+@pytest.mark.parametrize('option', ['vocab_size', 'jemb_dim', 'fc7_dim'])
+@pytest.mark.parametrize('size', [-1, 10**12, 'many', None, 1.5])
+def test_options_that_lie_take_no_memory(option, size, files):
+    opt = {'vocab_size': 9, 'word_embedding_size': 4, 'word_vec_size': 4, 'rnn_hidden_size': 4, 'bidirectional': 1,
+           'word_drop_out': 0.5, 'rnn_drop_out': 0.2, 'rnn_num_layers': 1, 'rnn_type': 'lstm', 'jemb_dim': 4,
+           'jemb_drop_out': 0.1, 'pool5_dim': 4, 'fc7_dim': 4, 'visual_init_norm': 20, 'visual_drop_out': 0.2,
+           'num_atts': 2}
+    torch.save({'model': JointMatching(), 'opt': {**opt, option: size}}, files[0])
+    message = refusal(files, 'mattnet')
+    assert 'options make no network' in message or 'does not fit the network' in message
+
+
+def test_the_command_line(files, capsys, tmp_path):
+    torch.save(RefNMS(**SMALL).state_dict(), files[0])
+    assert command_line(['convert', *map(str, files), '--as', 'ref-nms']) == 0
+    out = capsys.readouterr().out
+    assert 'rank_fc.weight' in out and 'model.rank_fc.weight' in out and '(1, 6)' in out
+    assert 'still lacks its words; convert it again with --vocabulary std_vocab_….txt' in out
+    for wrong, said in (((files[0], tmp_path / 'x.pth', '--as', 'nmtree'), 'something.safetensors'),
+                        ((*files, '--as', 'bert'), 'invalid choice'),
+                        ((tmp_path / 'none.pth', files[1], '--as', 'nmtree'), 'no such file')):
+        assert command_line(['convert', *map(str, wrong)]) == 2
+        error = capsys.readouterr().err
+        assert said in error and len(error.splitlines()) == 1

@@ -34,6 +34,7 @@ EXAMPLES = """examples:
   run_benchmark.py --grounder cmae --dataset mini-refcoco --split testB --limit 60       a look
   run_benchmark.py --expressions FILE.jsonl.gz --candidates BOXES.json.gz --task recall  recall of boxes from outside
   run_benchmark.py --grounder cmae --data-root DIR --dataset refcoco  RefCOCO itself
+  run_benchmark.py convert IN.pth OUT.safetensors --as mattnet        an original checkpoint to weights for --weights
   run_benchmark.py train all                                          train every shipped weight file again
 """
 

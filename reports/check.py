@@ -3,7 +3,8 @@
 A baseline is a ``results.json`` that may have a ``tolerances`` block, ``{metric: points}``; ``--update`` writes one
 from a run. Every record of the baseline has to be there, on as many expressions, and not lower than its tolerance
 allows (or, with ``--significant``, not surely lower); data, weights, conventions and ``--set`` options have to be the
-same. What counts things instead of shares, as proposals, must not rise either.
+same; and the run's figures have to follow from its own predictions (:mod:`reports.recount`). What counts things
+instead of shares, as proposals, must not rise either.
 """
 from __future__ import annotations
 
@@ -25,9 +26,9 @@ from reports.compare import pair_up
 from reports.intervals import mcnemar, swap_test
 from reports.listing import escaped, markdown, printable
 from reports.metrics import METRICS
-from reports.outcomes import OUTCOMES, rows_of
-from reports.prediction_rows import read_predictions
-from reports.results_files import Key, Record, Run, key_of, read_results, read_runs, said, settings_of
+from reports.outcomes import OUTCOMES
+from reports.recount import Answers, recount
+from reports.results_files import Record, Run, key_of, read_results, read_runs, said, settings_of
 
 DEFAULT_TOLERANCE = 0.5
 SIGNIFICANT = 0.01
@@ -85,7 +86,8 @@ def _run(path: Path) -> Run:
 
 
 def cases(now: Run, baseline: Baseline, max_slowdown: float | None = None, significant: bool = False) -> list[Case]:
-    """Everything that has to hold, in order: data, weights, conventions, settings, records, times.
+    """Everything that has to hold, in order: data, weights, conventions, settings, records, the run's figures counted
+    again from its ``predictions.jsonl`` where that lies beside, times.
 
     Args:
         max_slowdown: a stage may take so many times as long; ``None``: any time.
@@ -96,12 +98,16 @@ def cases(now: Run, baseline: Baseline, max_slowdown: float | None = None, signi
     """
     origin = list(_origin(now, baseline.run))
     other_data = {case.what for case in origin if case.group == 'data' and case.wrong}
-    paired = Pairs(baseline.run, now) if significant else None
+    mine = _answers(now, significant)
+    before = _answers(baseline.run, True) if significant else None
+    paired = Pairs(before, mine) if before is not None and mine is not None else None
     there = {key_of(record): record for record in now.records}
     records = [_record_case(record, there.get(key_of(record)), baseline.tolerances, paired, other_data)
                for record in baseline.run.records]
+    again = [] if mine is None else [Case('recount', what, 'agree', 'differ' if wrong else 'agree', wrong)
+                                     for what, wrong in recount(mine, now.records)]
     times = [] if max_slowdown is None else list(_time_cases(now, baseline.run, max_slowdown))
-    return origin + records + times
+    return origin + records + again + times
 
 
 def _origin(now: Run, baseline: Run) -> Iterator[Case]:
@@ -138,7 +144,7 @@ def _record_case(record: Record, now: Record | None, tolerances: Mapping[str, fl
     if key[2] in OUTCOMES and paired is not None:
         if key[0] in other_data:
             return case._replace(wrong='cannot be paired, the data differ')
-        change, p = paired.test(record, now)
+        change, p = paired.test(record)
         moved = p < SIGNIFICANT
         how = f', p = {p:.2g}'
     else:
@@ -157,28 +163,26 @@ class Pairs:
     """The predictions of two runs, to test their records expression by expression.
 
     Args:
-        baseline, now: their ``predictions.jsonl`` are read.
+        baseline, now: the runs' own.
     """
 
-    def __init__(self, baseline: Run, now: Run) -> None:
-        self._files = [run.file.with_name('predictions.jsonl') for run in (baseline, now)]
-        for file in self._files:
-            if not file.is_file():
-                raise InputError(f'{file}: --significant needs it and it is not there; '
-                                 'give a run\'s folder, also as --against')
-        self._answers = [_by_answer(read_predictions([file])) for file in self._files]
+    def __init__(self, baseline: Answers, now: Answers) -> None:
+        self._both = baseline, now
 
-    def test(self, record: Record, now: Record) -> tuple[float, float]:
-        """Change and p of a record: McNemar's exact test where an expression is right or wrong, else a test that
-        exchanges the runs in whole images by chance.
+    def test(self, record: Record) -> tuple[float, float]:
+        """Change and p of a record of the baseline: McNemar's exact test where an expression is right or wrong, else a
+        test that exchanges the runs in whole images by chance.
 
         Raises:
-            InputError: the predictions give another value than the record.
+            InputError: the baseline's predictions give another value than the record, or a run has none.
         """
+        if wrong := self._both[0].wrong(record):
+            raise InputError(f'{self._both[0].file}: is not of its results, {wrong}; run again')
         metric = OUTCOMES[record['metric']]
-        rows = [self._rows(answers, file, either) for answers, file, either
-                in zip(self._answers, self._files, (record, now), strict=True)]
-        pair = pair_up(*rows)
+        before, now = (answers.of(record) for answers in self._both)
+        if before is None or now is None:
+            raise InputError(f'{self._both[1].file}: has no row for {said(key_of(record))}; run again')
+        pair = pair_up(before, now)
         a, b = metric.of(pair.a), metric.of(pair.b)
         both = a.counts & b.counts
         a, b = a.of(both), b.of(both)
@@ -188,27 +192,15 @@ class Pairs:
             p = swap_test(pair.a['image_id'].to_numpy()[both], a.part, a.whole, b.part, b.whole)
         return b.value() - a.value(), p
 
-    def _rows(self, answers: Mapping[tuple[bool, Key], pd.DataFrame], file: Path, record: Record) -> pd.DataFrame:
-        dataset, split, name, grounder, rule = key_of(record)
-        metric = OUTCOMES[name]
-        rows = answers.get((metric.task == 'recall', (dataset, split, '', grounder, rule)))
-        value = math.nan if rows is None else metric.of(rows).value()
-        if rows is None or not abs(value - record['value']) <= _ROUNDING:
-            raise InputError(f'{file}: gives {"no value" if math.isnan(value) else f"{value:.4f}"} for '
-                             f'{said(key_of(record))}, its results say {record["value"]:.4f}; they are not of one run')
-        return rows
 
-
-def _by_answer(frame: pd.DataFrame) -> dict[tuple[bool, Key], pd.DataFrame]:
-    """Rows by whether they are a rule's proposals or a grounder's answers, and by what they belong to."""
-    found = {}
-    for metric in ('referent_recall', 'accuracy'):
-        some = rows_of(metric, frame)
-        keys = [some[name].astype(str) for name in ('dataset', 'split', 'grounder', 'proposals')]
-        for key, rows in some.groupby(keys):
-            dataset, split, grounder, rule = map(str, key)
-            found[metric == 'referent_recall', (dataset, split, '', grounder, rule)] = rows
-    return found
+def _answers(run: Run, needed: bool) -> Answers | None:
+    file = run.file.with_name('predictions.jsonl')
+    if file.is_file():
+        return Answers(file, ('box',))
+    if needed:
+        raise InputError(f'{file}: --significant needs it and it is not there; '
+                         'give a run\'s folder, also as --against')
+    return None
 
 
 def _time_cases(now: Run, baseline: Run, most: float) -> Iterator[Case]:
@@ -232,6 +224,8 @@ def remarks(now: Run, baseline: Baseline) -> list[str]:
     known = {key_of(record) for record in baseline.run.records}
     new = [said(key_of(record)) for record in now.records if key_of(record) not in known]
     found = [f'{len(new)} records are not in the baseline: {_some(new)}.'] if new else []
+    if not now.file.with_name('predictions.jsonl').is_file():
+        found.append('No predictions.jsonl beside the results: nothing was counted again.')
     versions = [run.run.get('versions', {}) for run in (baseline.run, now)]
     moved = [f'{name} {versions[0].get(name, "—")} → {versions[1].get(name, "—")}'
              for name in dict.fromkeys((*versions[0], *versions[1])) if versions[0].get(name) != versions[1].get(name)]

@@ -8,8 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from harness.metrics.iou import rec_iou
+from reports.recount import chosen_iou
 from tests.checked_runs import RUN, baseline_of, check, record, results
 from tests.prediction_files import row
 
@@ -98,8 +103,8 @@ def test_time_counts_when_it_is_asked_for(tmp_path: Path, baseline: Path, capsys
 
 def answered(folder: Path, right: Sequence[int], masks: Sequence[int] | None = None) -> Path:
     """A run whose records say what its predictions do: one expression an image, right or wrong."""
-    rows = [row(sent_id=i, image_id=i, iou=float(r), mask_intersection=(masks or [50] * len(right))[i])
-            for i, r in enumerate(right)]
+    rows = [row(sent_id=i, image_id=i, iou=float(r), box=[10, 10, 20, 20] if r else [50, 50, 9, 9],
+                mask_intersection=(masks or [50] * len(right))[i]) for i, r in enumerate(right)]
     n = len(right)
     return results(folder, record(value=100 * sum(right) / n, n=n),
                    record('overall_iou', sum(r['mask_intersection'] for r in rows) / n, n=n, task='res'),
@@ -129,10 +134,29 @@ def test_a_paired_test_needs_the_predictions_of_both(tmp_path: Path, baseline: P
     code, _, printed = check(capsys, now(tmp_path), baseline, '--significant')
     assert code == 2 and 'predictions.jsonl: --significant needs it' in printed and printed.count('\n') == 1
     before = answered(tmp_path / 'before', [1, 0])
-    other = results(tmp_path / 'other', record(value=50, n=2), record('overall_iou', 50, n=2),
-                    predictions=[row(sent_id=0), row(sent_id=1)])
-    code, _, printed = check(capsys, other, before, '--significant')
-    assert code == 2 and 'gives 100.0000 for accuracy' in printed and 'not of one run' in printed
+    other = results(tmp_path / 'other', record(value=50, n=2), predictions=[row(sent_id=0), row(sent_id=1)])
+    code, _, printed = check(capsys, before, other, '--significant')
+    assert code == 2 and 'is not of its results, the predictions give 100.0000 on 2 for accuracy' in printed
+
+
+def test_a_changed_way_of_counting_is_seen_however_little_it_moves(tmp_path: Path, capsys: CAPSYS) -> None:
+    before = answered(tmp_path / 'before', [1, 0])
+    assert check(capsys, answered(tmp_path / 'now', [1, 0]), before)[:2] == (0, [])
+    rows = [row(sent_id=0, image_id=0, box=[10, 10, 20, 11], iou=12 / 20, mask_intersection=50),
+            row(sent_id=1, image_id=1, box=[50, 50, 9, 9], iou=0.0, mask_intersection=50)]
+    run = results(tmp_path / 'now', record(value=50, n=2), record('overall_iou', 50.01, n=2, task='res'),
+                  predictions=rows)
+    assert check(capsys, run, before)[:2] == (1, [
+        '1 of 2 differ, first on line 1: IoU of chosen boxes by inclusive pixels',
+        '1 differ; the predictions give 50.0000 on 2 for overall_iou of cmae on greedy, mini-refcoco val, the results '
+        'say 50.0100 on 2: records from predictions'])
+    assert check(capsys, run, before, '--significant')[0] == 1
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 50)] * 4, *[st.integers(0, 50)] * 4), min_size=1))
+def test_the_iou_that_is_counted_again_is_the_run_s(boxes: list[tuple[float, ...]]) -> None:
+    chosen, gold = np.split(np.array(boxes), 2, axis=1)
+    assert np.allclose(chosen_iou(chosen, gold), rec_iou(chosen, gold), atol=1e-12)
 
 
 def test_other_data_cannot_be_paired(tmp_path: Path, capsys: CAPSYS) -> None:

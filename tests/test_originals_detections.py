@@ -3,9 +3,11 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from adapters.originals.detections import kind_of, read_detections, write_detections
+from adapters.originals.detections import Detections, kind_of, read_detections, write_detections
 from adapters.originals.masks import read_masks
 from harness.errors import InputError
 from harness.types import Expression, ImageInfo
@@ -94,6 +96,30 @@ def test_writing_gives_the_same_file(rows, saved, tmp_path):
     detections = read_detections(saved(rows))
     write_detections(tmp_path / 'output' / 'again.json', detections)
     assert json.loads((tmp_path / 'output' / 'again.json').read_text()) == rows
+
+
+ids = st.integers(-2**62, 2**62)
+coordinates = st.floats(0, 1e6, allow_subnormal=False)
+records = st.lists(st.tuples(ids, ids, ids, ids, ids, st.tuples(*[coordinates] * 4), st.floats(0, 1), st.text(
+    st.characters(exclude_categories=['Cs', 'Z', 'C']), min_size=1)), min_size=1, max_size=5, unique_by=lambda r: r[0])
+
+
+@settings(max_examples=50, deadline=None)
+@given(records, st.booleans())
+def test_what_is_written_is_read(tmp_path_factory, rows, by_sentence):
+    path = tmp_path_factory.mktemp('dets') / 'dets.json'
+    det, image, category, sentence, ref, boxes, scores, names = zip(*rows, strict=True)
+    det_ids = np.array(det)
+    written = Detections(
+        'ref-nms' if by_sentence else 'mattnet', det_ids, det_ids, np.array(image), np.array(category), names,
+        np.array(boxes), scores=None if by_sentence else np.array(scores),
+        sent_ids=np.array(sentence) if by_sentence else None, ref_ids=np.array(ref) if by_sentence else None,
+        splits=names if by_sentence else None)
+    write_detections(path, written)
+    read = read_detections(path)
+    for name, column in vars(written).items():
+        again = getattr(read, name)
+        assert np.array_equal(again, column) if isinstance(column, np.ndarray) else again == column
 
 
 class TestRefusals:

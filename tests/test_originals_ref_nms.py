@@ -5,6 +5,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.originals.ref_nms_data import (
     CriticalBox,
@@ -193,6 +195,25 @@ class TestProposals:
         assert pickle.loads((tmp_path / 'again.pkl').read_bytes()) == PROPOSALS
         (tmp_path / 'a.json.gz').write_bytes(gzip.compress((tmp_path / 'proposals.json').read_bytes()))
         assert read_proposals(tmp_path / 'a.json.gz')['val'][31].scores.tolist() == [.25, .75, .5]
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.dictionaries(st.text(st.characters(exclude_categories=['Cs']), max_size=5), st.dictionaries(
+        st.integers(0, 2**50), st.lists(st.tuples(st.tuples(*[st.floats(-1e6, 1e6)] * 4), st.floats(0, 1),
+                                                  st.integers(1, 80)), max_size=3), max_size=3), max_size=3),
+        st.sampled_from(['pkl', 'json']))
+    def test_what_is_written_is_read(self, tmp_path_factory, splits, ending):
+        path = tmp_path_factory.mktemp('proposals') / f'proposals.{ending}'
+        written = {split: {sent_id: Proposals(
+            np.array([row[0] for row in rows]).reshape(-1, 4), np.array([row[1] for row in rows], np.float64),
+            np.array([row[2] for row in rows], np.int64)) for sent_id, rows in by_sentence.items()}
+            for split, by_sentence in splits.items()}
+        write_proposals(path, written)
+        read = read_proposals(path)
+        assert {split: list(rows) for split, rows in read.items()} == {s: list(rows) for s, rows in written.items()}
+        for split, by_sentence in written.items():
+            for sent_id, proposals in by_sentence.items():
+                for name, column in vars(proposals).items():
+                    np.testing.assert_array_equal(getattr(read[split][sent_id], name), column)
 
     @pytest.mark.parametrize('value, complaint', [
         ([], 'must hold for each split'),

@@ -153,6 +153,6 @@ def _prediction(row: Any, where: str) -> Prediction:
 
 def _number(row: Any, key: str, where: str) -> float:
     value = fields.required(row, key, where)
-    if type(value) not in (int, float):
-        raise InputError(f'{where}: {key!r} must be a number, not {fields.kind(value)}')
+    if type(value) not in (int, float) or not abs(value) < 1e300:
+        raise InputError(f'{where}: {key!r} must be a finite number')
     return float(value)

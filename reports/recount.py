@@ -1,7 +1,7 @@
 """A run's figures counted again from its own ``predictions.jsonl``: has the way of counting changed?
 
-A convention that changes without its words moves a figure by less than any tolerance, or not at all: so each chosen
-box's IoU and each record's value are computed once more, here, and must agree to the last digits.
+A convention that changes without its words moves a figure by less than any tolerance, or not at all: so the IoUs of
+chosen boxes and of proposals and each record's value are computed once more, here, and must agree to the last digits.
 """
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from harness.errors import InputError
 from reports.outcomes import OUTCOMES, rows_of
-from reports.prediction_rows import read_predictions
+from reports.prediction_rows import json_lines, read_predictions
 from reports.results_files import Record, key_of, said
 
 #: Sums may be added up in another order, nothing else.
 ROUNDING = 1e-6
+#: Proposals are written to a thousandth of a pixel, which moves an IoU by less on boxes of so many pixels.
+WRITTEN_ROUNDED = 0.002
+SMALLEST = 4
+_CHUNK = 5_000
 
 
 class Answers:
@@ -72,8 +77,8 @@ def chosen_iou(boxes: np.ndarray, gold: np.ndarray) -> np.ndarray:
         ``(n,)``.
     """
     corner = np.maximum(boxes[:, :2], gold[:, :2])
-    sides = np.minimum(boxes[:, :2] + boxes[:, 2:], gold[:, :2] + gold[:, 2:]) - corner
-    shared = np.where((sides > 1).all(axis=1), sides.prod(axis=1), 0.0)
+    last = np.minimum(boxes[:, :2] + boxes[:, 2:] - 1, gold[:, :2] + gold[:, 2:] - 1)
+    shared = np.where((corner < last).all(axis=1), (last - corner + 1).prod(axis=1), 0.0)
     either = boxes[:, 2:].prod(axis=1) + gold[:, 2:].prod(axis=1) - shared
     return np.divide(shared, either, out=np.zeros(len(boxes)), where=either > 0)
 
@@ -89,6 +94,61 @@ def wrong_boxes(frame: pd.DataFrame) -> str:
     return f'{off.sum()} of {len(rows)} differ, first on line {rows["line"].iloc[int(off.argmax())]}'
 
 
+def plain_iou(gold: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """IoU by plain areas, as recall counts, of ``(n, 4)`` with ``(n, 4)`` xywh, a box reaching to x+w: ``(n,)``
+    (``calculate_iou`` in ``utils/misc.py`` of ChopinSharp/ref-nms)."""
+    sides = np.minimum(gold[:, :2] + gold[:, 2:], boxes[:, :2] + boxes[:, 2:]) - np.maximum(gold[:, :2], boxes[:, :2])
+    shared = sides.clip(min=0).prod(axis=1)
+    either = gold[:, 2:].prod(axis=1) + boxes[:, 2:].prod(axis=1) - shared
+    return np.divide(shared, either, out=np.zeros(len(gold)), where=either > 0)
+
+
+def wrong_proposals(frame: pd.DataFrame, file: Path) -> str:
+    """Whether each row's ``best_proposal_iou`` is what its boxes in ``proposals.jsonl`` give.
+
+    Raises:
+        InputError: that file is damaged, with its line.
+    """
+    rows = frame.drop_duplicates(['dataset', 'sent_id', 'proposals'])
+    keys = zip(rows['dataset'].astype(str), rows['sent_id'], rows['proposals'].astype(str), strict=True)
+    places = {key: place for place, key in enumerate(keys)}
+    gold, said_best = rows[['gt_x', 'gt_y', 'gt_w', 'gt_h']].to_numpy(), rows['best_proposal_iou'].to_numpy()
+    judged = (gold[:, 2:] >= SMALLEST).all(axis=1) & ~np.isnan(said_best)
+    best = np.full(len(rows), np.nan)
+    for where, lengths, boxes in _boxes(file, places):
+        ious = plain_iou(gold[where].repeat(lengths, axis=0), boxes)
+        some = lengths > 0
+        best[where] = 0
+        if some.any():
+            starts = np.concatenate([[0], lengths.cumsum()[:-1]])[some]
+            best[where[some]] = np.maximum.reduceat(ious, starts)
+    off = judged & (np.abs(best - said_best) > WRITTEN_ROUNDED)
+    if not off.any():
+        return ''
+    return f'{off.sum()} of {judged.sum()} differ, first on line {rows["line"].iloc[int(off.argmax())]}'
+
+
+def _boxes(file: Path, places: dict[tuple, int]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Some rows of ``proposals.jsonl`` at a time: where they belong, their numbers of boxes, all their boxes xywh."""
+    where: list[int] = []
+    lists: list[np.ndarray] = []
+    for line, row in json_lines(file):
+        try:
+            place = places.get((row['dataset'], row['sent_id'], row['proposals']))
+            boxes = np.array(row['boxes'], float).reshape(-1, 4)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise InputError(f'{file}: line {line}: is no row of proposals with boxes of four numbers; '
+                             'give the run\'s folder as it was written') from None
+        if place is not None:
+            where.append(place)
+            lists.append(boxes)
+        if len(where) == _CHUNK:
+            yield np.array(where), np.array([len(boxes) for boxes in lists]), np.concatenate(lists)
+            where, lists = [], []
+    if where:
+        yield np.array(where), np.array([len(boxes) for boxes in lists]), np.concatenate(lists)
+
+
 def recount(answers: Answers, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
     """What is counted again, and what is wrong with it (empty: nothing).
 
@@ -97,5 +157,8 @@ def recount(answers: Answers, records: Iterable[Record]) -> Iterator[tuple[str, 
         records: of the same run.
     """
     yield 'IoU of chosen boxes by inclusive pixels', wrong_boxes(answers.frame)
+    proposals = answers.file.with_name('proposals.jsonl')
+    if proposals.is_file():
+        yield 'IoU of proposals by plain areas', wrong_proposals(answers.frame, proposals)
     wrong = [text for text in map(answers.wrong, records) if text]
     yield 'records from predictions', f'{len(wrong)} differ; {wrong[0]}' if wrong else ''

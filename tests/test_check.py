@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.metrics.iou import rec_iou
-from reports.recount import chosen_iou
+from harness.metrics import iou as harness_iou
+from reports.recount import chosen_iou, plain_iou
 from tests.checked_runs import RUN, baseline_of, check, record, results
-from tests.prediction_files import row
+from tests.prediction_files import row, write
 
 CAPSYS = pytest.CaptureFixture[str]
 
@@ -153,10 +153,38 @@ def test_a_changed_way_of_counting_is_seen_however_little_it_moves(tmp_path: Pat
     assert check(capsys, run, before, '--significant')[0] == 1
 
 
-@given(st.lists(st.tuples(*[st.floats(0, 50)] * 4, *[st.integers(0, 50)] * 4), min_size=1))
+def test_proposals_are_measured_again_too(tmp_path: Path, capsys: CAPSYS) -> None:
+    rows = [row(sent_id=i, proposals=rule, best_proposal_iou=best, mask_union=None, mask_intersection=None)
+            for i, rule, best in ((0, 'greedy', 0.5), (1, 'greedy', 0.0), (0, 'other', 0.5), (2, 'greedy', None))]
+    run = results(tmp_path / 'now', record(value=100, n=3), predictions=rows)
+    boxes = [{'dataset': 'mini-refcoco', 'sent_id': i, 'proposals': rule, 'boxes': some} for i, rule, some in (
+        (0, 'greedy', [[10, 10, 20, 5], [10, 10, 20, 10]]), (1, 'greedy', []), (0, 'other', [[10, 10, 10.0004, 20]]),
+        (2, 'greedy', [[1, 2, 3, 4]]), (9, 'greedy', [[1, 2, 3, 4]]))]
+    write(run / 'proposals.jsonl', boxes)
+    assert check(capsys, run, run)[:2] == (0, [])
+    boxes[2]['boxes'] = [[10, 10, 11, 20]]
+    write(run / 'proposals.jsonl', boxes)
+    assert check(capsys, run, run)[:2] == (1, ['1 of 3 differ, first on line 3: IoU of proposals by plain areas'])
+    for damaged in ({'boxes': [[1, 2, 3]]}, {'boxes': 'x'}, {'dataset': []}, {'boxes': [[10 ** 400, 2, 3, 4]]}):
+        write(run / 'proposals.jsonl', [{**boxes[0], **damaged}])
+        code, _, printed = check(capsys, run, run)
+        assert code == 2 and 'proposals.jsonl: line 1: is no row of proposals' in printed
+
+
+BOXES = st.lists(st.tuples(*[st.integers(0, 400).map(lambda eighths: eighths / 8)] * 8), min_size=1)
+
+
+@given(BOXES)
+def test_plain_iou_is_the_run_s(boxes: list[tuple[float, ...]]) -> None:
+    gold, proposals = np.split(np.array(boxes), 2, axis=1)
+    pairs = harness_iou.plain_iou(harness_iou.xywh_to_xyxy(gold), harness_iou.xywh_to_xyxy(proposals))
+    assert np.allclose(plain_iou(gold, proposals), pairs.diagonal(), atol=1e-9)
+
+
+@given(BOXES)
 def test_the_iou_that_is_counted_again_is_the_run_s(boxes: list[tuple[float, ...]]) -> None:
     chosen, gold = np.split(np.array(boxes), 2, axis=1)
-    assert np.allclose(chosen_iou(chosen, gold), rec_iou(chosen, gold), atol=1e-12)
+    assert np.allclose(chosen_iou(chosen, gold), harness_iou.rec_iou(chosen, gold), atol=1e-12)
 
 
 def test_other_data_cannot_be_paired(tmp_path: Path, capsys: CAPSYS) -> None:

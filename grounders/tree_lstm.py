@@ -57,11 +57,11 @@ class Forest(NamedTuple):
             raise ValueError('a sentence has to have exactly one word with head -1, the root')
         parent = torch.where(head < 0, -1, head + (length.cumsum(0) - length)[sentence])
         depth, above = torch.zeros_like(parent), parent
-        for _ in range(int(length.max()) if len(length) else 0):
+        while bool((above >= 0).any()):
             depth += above >= 0
+            if int(depth.max()) >= len(depth):
+                raise ValueError('heads run in a circle')
             above = torch.where(above < 0, -1, parent[above])
-        if bool((above >= 0).any()):
-            raise ValueError('heads run in a circle')
         order = depth.argsort(stable=True)
         row = torch.empty_like(order).scatter(0, order, torch.arange(len(order), device=order.device))
         parent = torch.where(parent < 0, -1, row[parent])
@@ -160,7 +160,8 @@ class TreeLSTM(nn.Module):
     def _chosen(self, types: Tensor) -> list[Tensor]:
         """Rows of the nodes that each type's gates run for: its own, and in training all, so that the choice between
         types has a gradient."""
-        return [(one > 0).logical_or(torch.tensor(self.training)).nonzero()[:, 0] for one in types.unbind(1)]
+        running = torch.ones_like(types) if self.training else types
+        return [one.nonzero()[:, 0] for one in running.unbind(1)]
 
     def _gates(self, kind: str) -> tuple[nn.Linear, ...]:
         return tuple(getattr(self, f'{name}_{kind}') for name in ('ioux', 'iouh', 'fx', 'fh'))

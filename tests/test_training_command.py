@@ -9,6 +9,7 @@ import torch
 from harness.errors import InputError
 from harness.training import command
 from harness.training.command import Training
+from harness.training.grounder import Material
 from harness.weights import SHIPPED, load_weights, save_weights
 from run_benchmark import command_line
 
@@ -44,8 +45,30 @@ def test_all_means_the_detector_first_then_dataset_by_dataset(monkeypatch: pytes
     monkeypatch.setattr(Training, '_part', lambda self, name, train: done.append(name))
     monkeypatch.setattr(command, 'part_folder', lambda part: tmp_path)
     assert command_line(['train', 'all', '--dataset', 'mini-refcoco,mini-refcocog']) == 0
-    assert done == ['detector', 'ref-nms-b-mini-refcoco', 'cmae-mini-refcoco', 'ref-nms-b-mini-refcocog',
-                    'cmae-mini-refcocog']
+    assert done[0] == 'detector'
+    half = len(done) // 2 + 1
+    for dataset, parts in (('mini-refcoco', done[1:half]), ('mini-refcocog', done[half:])):
+        assert parts[0] == f'ref-nms-b-{dataset}'
+        assert set(parts[1:]) == {f'{grounder}-{dataset}' for grounder in ('cmae', 'mattnet', 'nmtree')}
+        assert parts.index(f'mattnet-{dataset}') < parts.index(f'nmtree-{dataset}'), 'which learns on what it sees'
+
+
+def test_a_grounder_can_ask_for_the_weights_of_another_of_its_dataset(monkeypatch: pytest.MonkeyPatch,
+                                                                      tmp_path: Path) -> None:
+    training = Training(tmp_path / 'out', tmp_path / 'work', seed=5)
+    monkeypatch.setattr(training, '_dataset', lambda name, part: None)
+    monkeypatch.setattr(training, '_annotated', lambda name, split: None)
+    asked: list[Material] = []
+
+    def train(grounder: str, material: Material, path: Path, work: Path, *, command: str, seed: int) -> Path:
+        asked.append(material)
+        return writer(path, work, command)
+    monkeypatch.setattr(command, 'train_grounder', train)
+    training.grounder_file('nmtree', 'mini-refcoco')
+    with pytest.raises(InputError, match=r'mattnet-mini-refcoco\.safetensors'):
+        asked[0].trained('mattnet')
+    writer(tmp_path / 'out/mattnet-mini-refcoco.safetensors', tmp_path / 'work', 'the one asked for')
+    assert asked[0].trained('mattnet').meta['command'] == 'the one asked for'
 
 
 def test_datasets_that_share_images_share_what_is_seen_of_them(small_benchmark: Path, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ class Training:
         """Train a grounder on one dataset's annotated boxes."""
         def train(path: Path, work: Path, command: str) -> Path:
             material = Material(self._dataset(name, 'train'), self._dataset(name, 'eval'),
-                                self._annotated(name, 'train'), self._annotated(name, 'val'), self.vectors)
+                                self._annotated(name, 'train'), self._annotated(name, 'val'), self.vectors,
+                                lambda other: load_weights(self.out / f'{other}-{name}.safetensors'))
             return train_grounder(grounder, material, path, work, command=command, seed=self.seed)
         self._part(f'{grounder}-{name}', train)
 

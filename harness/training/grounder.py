@@ -19,7 +19,7 @@ from harness.registry import GROUNDERS
 from harness.training.runner import fit
 from harness.types import Dataset
 from harness.vectors import WordVectors
-from harness.weights import provenance, save_weights
+from harness.weights import Weights, provenance, save_weights
 
 
 @dataclass
@@ -32,6 +32,8 @@ class Material:
         train_features: of ``train``'s annotated boxes, :class:`harness.training.features.AnnotatedFeatures`.
         val_features: of ``val``'s.
         vectors: word vectors.
+        trained: the weights of another grounder that was trained on this dataset, by its name; ``InputError`` if it was
+            not.
     """
 
     train: Dataset
@@ -39,6 +41,7 @@ class Material:
     train_features: dict[str, Any]
     val_features: dict[str, Any]
     vectors: WordVectors
+    trained: Callable[[str], Weights]
 
 
 @dataclass

@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
                       help='your own file that registers a grounder, rule or metric')
     data.add_argument('--detections', type=Path, metavar='FILE',
                       help='the originals\' detections (dets.json, matt_dets_….json) as the proposals')
+    data.add_argument('--masks', type=Path, metavar='FILE', help='the originals\' masks of --detections (masks.json)')
     data.add_argument('--features', type=Path, metavar='DIR',
                       help='the originals\' head features (<image_id>.h5) in the place of images')
     data.add_argument('--predictions', type=Path, metavar='FILE', help='judge answers from outside: predictions.jsonl, '
@@ -196,7 +197,7 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     from harness.judge import faults, judge
     from harness.plan import prepare_judgement
 
-    for option in ('grounder', 'proposals', 'candidates', 'detections', 'features'):
+    for option in ('grounder', 'proposals', 'candidates', 'detections', 'masks', 'features'):
         if getattr(args, option):
             raise InputError(f'--{option}: has no part in judging --predictions; leave it out')
     sets = read_predictions(args.predictions)
@@ -224,6 +225,9 @@ def request_of(args: argparse.Namespace) -> Request:
     if args.detections is not None:
         from adapters.originals.detections import read_detections
         request.detections = read_detections(args.detections)
+    if args.masks is not None:
+        from adapters.originals.masks import read_masks
+        request.masks = read_masks(args.masks).rle
     if args.features is not None:
         from adapters.originals.features import read_head_features
         request.features = read_head_features(args.features)

@@ -16,7 +16,7 @@ from harness.data.answers import Answers
 from harness.data.candidates import load_candidates
 from harness.data.plain import load_expressions
 from harness.detection.detector import Detector
-from harness.detection.source import FromMaps, FromPictures, StoredMap
+from harness.detection.source import FromMaps, FromNowhere, FromPictures, StoredMap
 from harness.errors import InputError
 from harness.names import nearest, pick
 from harness.proposals.critical_objects import CriticalObjects, words_to_look_up
@@ -52,6 +52,7 @@ class Request:
     candidates: Path | None = None
     detections: OutsideBoxes | None = None
     features: Callable[[int], StoredMap] | None = None
+    masks: Callable[[int, int, int], dict] | None = None
     images: Path | None = None
     vectors: Path | None = None
     weights: dict[str, Path] = field(default_factory=dict)
@@ -94,12 +95,15 @@ def prepare(request: Request) -> Prepared:
     outside = _outside_boxes(request, grounders)
     if outside is not None:
         expressions = _covered(outside, datasets, expressions, notes)
-    source = None if outside is not None and not grounders else _source(request, store, detect=outside is None)
     for name in datasets:
         built = {g: _build(GROUNDERS.get(g), g, name, store, request) for g in grounders}
         plugins[name] = Plugins({r: Given(outside) if outside is not None else
                                  _build(PROPOSAL_RULES.get(r), r, name, store, request) for r in rules}, built,
                                 _controls(built, request.seed))
+    source = _source(request, store, outside, [g for p in plugins.values() for g in p.grounders.values()])
+    if isinstance(source, FromNowhere) and request.masks is None and 'res' in tasks:
+        tasks.remove('res')
+        notes.append('RES is not available: there is neither a detector to make masks nor --masks FILE')
     context = _context(request, datasets, expressions, notes) if 'recall' in tasks else {}
     for dataset in datasets.values():
         notes.extend(dataset.notes)
@@ -109,7 +113,7 @@ def prepare(request: Request) -> Prepared:
             notes.append(f'{dataset.name}: the file has neither masks nor categories nor other objects: context recall '
                          'and RES are not available')
     plan = Plan(datasets, expressions, plugins, source, tuple(tasks), context,
-                ground_recall_only=request.rules is not None or outside is not None)
+                ground_recall_only=request.rules is not None or outside is not None, masks=request.masks)
     return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes)
 
 
@@ -216,10 +220,19 @@ def _outside_boxes(request: Request, grounders: Sequence[str]) -> OutsideBoxes |
     return load_candidates(request.candidates)
 
 
-def _source(request: Request, store: _WeightStore, detect: bool) -> FromPictures | FromMaps:
-    """Where image features come from."""
+def _source(request: Request, store: _WeightStore, outside: OutsideBoxes | None,
+            grounders: Sequence[Any]) -> FromPictures | FromMaps | FromNowhere | None:
+    """Where image features come from; ``None`` for recall of outside boxes."""
+    if request.masks is not None and (request.detections is None or not grounders):
+        raise InputError('--masks: are masks of --detections, for a grounder to choose from; give both')
+    if outside is not None and not grounders:
+        return None
+    if outside is not None and not any(getattr(grounder, 'needs_image', True) for grounder in grounders):
+        return FromNowhere(getattr(outside, 'classes', ()))
     detector = Detector(store.get('detector', None), request.device)
-    return FromPictures(detector) if request.features is None else FromMaps(detector, request.features, detect)
+    if request.features is None:
+        return FromPictures(detector)
+    return FromMaps(detector, request.features, detect=outside is None)
 
 
 def _covered(outside: OutsideBoxes, datasets: Mapping[str, Dataset],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from mmengine.structures import InstanceData
 
 from harness.data.masks import to_rle
-from harness.detection.source import FromMaps, FromPictures
+from harness.detection.source import FromMaps, FromNowhere, FromPictures
 from harness.errors import InputError
 from harness.predictions import (
     NO_GROUNDER,
@@ -60,15 +60,17 @@ class Plan:
         tasks: among :data:`TASKS`.
         context: contextual objects by (dataset, sent_id); lacks datasets for which they are not available.
         ground_recall_only: also ground the rules that are meant for recall alone.
+        masks: stored masks of outside boxes, by ``det_id``, height and width; ``None``: the detector makes masks.
     """
 
     datasets: dict[str, Dataset]
     expressions: dict[tuple[str, str], list[Expression]]
     plugins: dict[str, Plugins]
-    source: FromPictures | FromMaps | None
+    source: FromPictures | FromMaps | FromNowhere | None
     tasks: tuple[str, ...] = TASKS
     context: dict[tuple[str, int], list[Annotation]] = field(default_factory=dict)
     ground_recall_only: bool = False
+    masks: Callable[[int, int, int], dict] | None = None
 
 
 @dataclass
@@ -265,11 +267,19 @@ def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, e
     rles: Iterator[dict | None] = itertools.repeat(None)
     if 'res' in plan.tasks and chosen:
         with outcome.stage('masks', len(chosen)):
-            rles = iter(_unique_masks(image, chosen))
+            if plan.masks is None:
+                rles = iter(_unique_masks(image, chosen))
+            else:
+                ids = [int(p.det_ids[k]) for p, k in zip(proposals, picks, strict=True) if k is not None]
+                rles = iter([_as_text(plan.masks(i, image.info.height, image.info.width)) for i in ids])
     return [None if k is None else
             Choice(to_xywh(p.bboxes[k])[0], float(s[k]), category_name(int(p.labels[k]), image.classes),
                    next(rles))
             for p, s, k in zip(proposals, scores, picks, strict=True)]
+
+
+def _as_text(rle: dict) -> dict:
+    return {'size': list(rle['size']), 'counts': rle['counts'].decode('ascii')}
 
 
 def _check_scores(name: str, scores: Sequence[torch.Tensor], proposals: Sequence[InstanceData]) -> None:

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from harness.data.masks import to_rle
 from harness.detection.detector import Detector, read_image
 from harness.embedded.known import load_embedded
 from harness.weights import load_weights, shipped_path
@@ -62,6 +63,23 @@ def test_detections_and_features_in_the_place_of_images(run_from_images: Path, s
     expected, found = values(run_from_images / 'run'), values(tmp_path / 'out')
     assert found == pytest.approx(expected, abs=0.05), 'but for boxes rounded to a thousandth of a pixel'
     assert {metric for metric, _ in found} >= {'referent_recall', 'accuracy', 'overall_iou'}
+
+
+def test_stored_masks_in_the_place_of_the_detector_s(run_from_images: Path, small_benchmark: Path,
+                                                     tmp_path: Path) -> None:
+    """``tools/run_detect_to_mask.py`` of lichengunc/MAttNet writes each detection with its ``rle``: here the answer."""
+    dataset = load_embedded('mini-refcoco', 'eval')
+    right = {e.sent_id: to_rle(next(a.segmentation for a in dataset.annotations[e.image_id] if a.ann_id == e.ann_id),
+                               dataset.images[e.image_id].height, dataset.images[e.image_id].width)
+             for e in dataset.split('testB')}
+    masks = [{'det_id': one['det_id'], 'rle': {**right[one['sent_id']],
+                                              'counts': right[one['sent_id']]['counts'].decode()}}
+             for one in by_sentence(run_from_images / 'run')]
+    (tmp_path / 'masks.json').write_text(json.dumps(masks))
+    assert command_line([*options(), '--detections', str(run_from_images / 'dets.json'), '--masks',
+                         str(tmp_path / 'masks.json'), '--out', str(tmp_path / 'out')]) == 0
+    found = values(tmp_path / 'out')
+    assert found['overall_iou', 'testB'] == 100 and found['accuracy', 'testB'] < 100
 
 
 def test_features_alone_are_enough_for_every_rule(run_from_images: Path, small_benchmark: Path, tmp_path: Path) -> None:

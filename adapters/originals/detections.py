@@ -63,6 +63,11 @@ class Detections:
         return self.scores is not None
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The category names that occur, in order."""
+        return tuple(sorted(set(self.names)))
+
+    @property
     def detector_xyxy(self) -> NDArray[np.float64]:
         """``(N, 4)`` corners as the detector gave them, by the file's convention of a width."""
         return self._xyxy - np.array([0, 0, 1, 1]) * LAST_PIXEL[self.kind]

@@ -1,4 +1,4 @@
-"""Where an image's features come from: its picture, or the C4 map that another program stored.
+"""Where an image's features come from: its picture, the C4 map that another program stored, or nowhere.
 
 A source has ``read(info)``, which can fail, and ``features(what was read, info)``; a run times the two apart.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from harness.detection.detector import Detector, read_image
@@ -30,6 +31,25 @@ class FromPictures:
 
     def features(self, pixels: np.ndarray, info: ImageInfo) -> ImageFeatures:
         return self.detector.features(pixels, info)
+
+
+@dataclass
+class FromNowhere:
+    """For grounders that read features of their own from a file: an image is its record alone.
+
+    Attributes:
+        classes: the category names of the proposals.
+    """
+
+    classes: tuple[str, ...] = ()
+
+    def read(self, info: ImageInfo) -> None:
+        return None
+
+    def features(self, read: None, info: ImageInfo) -> ImageFeatures:
+        none = torch.zeros(0, len(self.classes), 4)
+        return ImageFeatures(info=info, scale=1.0, feature_map=torch.zeros(1, 0, 0, 0), class_boxes=none,
+                             class_scores=none[..., 0], classes=self.classes, detector=None)
 
 
 class StoredMap(NamedTuple):

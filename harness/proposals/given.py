@@ -28,7 +28,7 @@ class Given:
 
     Args:
         candidates: the file that was read: ``for_expression(expression)`` gives ``bboxes``, ``scores`` and, where the
-            file has them, category ``names``.
+            file has them, category ``names`` and ``det_ids``.
     """
 
     recall_only = True
@@ -51,5 +51,6 @@ class Given:
         if found is None:
             raise InputError(f'outside boxes: none for image {expression.image_id}; leave its expressions out')
         names = found.get('names', [None] * len(found.scores))
+        kept = {'det_ids': found.det_ids} if 'det_ids' in found else {}
         return InstanceData(bboxes=found.bboxes, scores=found.scores, det_scores=found.scores,
-                            labels=torch.tensor([index.get(name, -1) for name in names], dtype=torch.int64))
+                            labels=torch.tensor([index.get(name, -1) for name in names], dtype=torch.int64), **kept)

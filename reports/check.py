@@ -79,6 +79,22 @@ def read_baseline(path: Path) -> Baseline:
     return Baseline(_run(path), tolerances, updates)
 
 
+def part_of(baseline: Baseline, part: str) -> Baseline:
+    """What a baseline says of one ``DATASET`` or ``DATASET/SPLIT``, and of the weights that have a part in it.
+
+    Raises:
+        InputError: nothing.
+    """
+    dataset, _, split = part.partition('/')
+    records = tuple(r for r in baseline.run.records if r['dataset'] == dataset and split in ('', r['split']))
+    if not records:
+        known = dict.fromkeys(f'{r["dataset"]}/{r["split"]}' for r in baseline.run.records)
+        raise InputError(f'--part {part}: the baseline has none{nearest(part, known)}; it has {", ".join(known)}')
+    weights = {name: about for name, about in baseline.run.run.get('weights', {}).items()
+               if '(' not in name or name.endswith(f'({dataset})')}
+    return baseline._replace(run=baseline.run._replace(records=records, run={**baseline.run.run, 'weights': weights}))
+
+
 def _run(path: Path) -> Run:
     results = read_runs([path])
     (run,) = results.runs
@@ -298,6 +314,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('results', type=Path, help='a run\'s folder or its results.json')
     parser.add_argument('--against', type=Path, required=True, metavar='BASELINE',
                         help='a baseline file or a run\'s folder')
+    parser.add_argument('--part', metavar='DATASET[/SPLIT]', help='only what the baseline says of this part')
     parser.add_argument('--significant', action='store_true', help=(
         f'instead of tolerances: fail where a paired test has p < {SIGNIFICANT}; needs both predictions.jsonl'))
     parser.add_argument('--max-slowdown', type=_ratio, metavar='RATIO',
@@ -313,6 +330,8 @@ def main(argv: Sequence[str]) -> int:
     if args.update:
         return _update(now, args.against, printable(args.reason))
     baseline = read_baseline(args.against)
+    if args.part is not None:
+        baseline = part_of(baseline, args.part)
     found = cases(now, baseline, args.max_slowdown, args.significant)
     text = report(found, remarks(now, baseline), f'Check against {args.against}')
     for option, file, content in (('--junit', args.junit, junit(found)), ('--summary', args.summary, text)):

@@ -280,3 +280,15 @@ def test_reports_need_no_network_library() -> None:
     code = ('import sys; import reports.compare, reports.failures, reports.check; '
             'assert not {"torch", "mmdet", "mmengine"} & set(sys.modules)')
     subprocess.run([sys.executable, '-c', code], check=True, cwd=Path(__file__).parent.parent)
+
+
+def test_a_part_of_the_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = [record(value=60), record(value=70, split='testB')]
+    weights = {name: {'sha256': '1'} for name in ('detector', 'cmae (mini-refcoco)', 'cmae (mini-refcocog)')}
+    against = baseline_of(results(tmp_path / 'whole', *both, weights=weights), tmp_path / 'baseline.json')
+    part = results(tmp_path / 'part', both[1], weights={name: weights[name] for name in list(weights)[:2]})
+    assert check(capsys, part, against)[0] == 1, 'val and a weight are not there'
+    assert check(capsys, part, against, '--part', 'mini-refcoco/testB')[0] == 0
+    assert check(capsys, part, against, '--part', 'mini-refcoco')[0] == 1
+    code, _, printed = check(capsys, part, against, '--part', 'mini-refcoco/test')
+    assert code == 2 and 'the baseline has none, did you mean mini-refcoco/testB' in printed

@@ -263,7 +263,7 @@ class Machine:
         arguments, function = self.stack.pop(), self.stack.pop()
         if type(function) is not Global:
             refuse(f'a call of type {type(function).__name__}')
-        self.stack.append(self.builder(function.name)(self, *as_exactly(tuple, arguments)))
+        self.made(self.builder(function.name)(self, *as_exactly(tuple, arguments)))
 
     def build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
@@ -271,7 +271,7 @@ class Machine:
 
     def new_object(self) -> None:
         arguments, kind = self.stack.pop(), self.stack.pop()
-        self.stack.append(self.new(kind, arguments))
+        self.made(self.new(kind, arguments), cost=4)
 
     # What a kind of file that knows more has its own way with.
 

@@ -31,6 +31,7 @@ MAGIC_NUMBER = 0x1950a86a20f9469cfc6c
 PROTOCOL_VERSION = 1001
 #: How often the bytes of a file may be seen through tensors: parameters can share storages.
 _SHARED = 4
+_MAX_STORAGES = 200_000
 _MAX_DIMENSIONS = 16
 _MAX_NAMES = 100_000
 _MAX_NAME = 1_000
@@ -172,7 +173,6 @@ class ObjectMachine(Machine):
         name = as_exactly(Global, kind).name
         if arguments != ():
             refuse(name)
-        self.objects_left -= 1
         return Record(name)
 
     def set_state(self, target: Any, state: Any) -> None:
@@ -215,8 +215,8 @@ class ObjectMachine(Machine):
             refuse('a storage inside another one')
         as_exactly(str, key), as_exactly(int, count)
         if key not in self.storages:
-            if count < 0:
-                raise Refused(f'has a storage of {count} numbers')
+            if count < 0 or len(self.storages) >= _MAX_STORAGES:
+                raise Refused(f'has a storage of {count} numbers, its {len(self.storages) + 1}th; it is no model')
             self.storages[key] = Storage(self.numbers_of(key, _NUMBERS[name], count), name)
         known = self.storages[key]
         if (known.type_name, len(known.numbers)) != (name, count):
@@ -241,7 +241,7 @@ def _tensor(machine: ObjectMachine, storage: Any, offset: Any, size: Any, stride
         raise Refused(f'has a tensor that unfolds {len(numbers)} numbers to {count}')
     machine.numbers_left -= count * numbers.itemsize
     machine.objects_left -= 4
-    if machine.numbers_left < 0 or machine.objects_left < 0:
+    if machine.numbers_left < 0:
         raise Refused('has tensors that unfold to more than a file of its size can hold')
     if count == 0:
         if math.prod(filter(None, sizes)) >= 1 << 62:
@@ -267,8 +267,7 @@ def _ordered(machine: ObjectMachine, pairs: Any = ()) -> dict[Any, Any]:
     """An ``OrderedDict``, empty or of pairs."""
     if type(pairs) not in (list, tuple) or any(type(pair) not in (list, tuple) or len(pair) != 2 for pair in pairs):
         refuse('collections.OrderedDict of something else than pairs')
-    machine.spend(len(pairs))
-    machine.objects_left -= 1
+    machine.spend(8 * len(pairs))
     check_keys(key for key, _ in pairs)
     return dict(pairs)
 

@@ -6,9 +6,11 @@ same command goes on from the last finished epoch and ends at the same weights a
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -19,6 +21,11 @@ from mmengine.runner import Runner, set_random_seed
 from rich.console import Console
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
+
+from harness.errors import InputError
+
+#: A checkpoint to resume from holds tensors and plain data; mmengine would try again without this guard.
+os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -101,6 +108,9 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
 
     Returns:
         the trained model, in evaluation mode.
+
+    Raises:
+        InputError: the checkpoint to resume from asks for code.
     """
     loader = DataLoader(train_set, batch_size=batch_size, sampler=DefaultSampler(train_set, shuffle=True, seed=seed),
                         collate_fn=collate, num_workers=workers, drop_last=True)
@@ -116,7 +126,11 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
         custom_hooks=hooks, resume=True, randomness=dict(seed=seed), log_level=logging.ERROR,
         experiment_name=name.replace(' ', '-'), default_scope='mmdet',
         visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')], name=name.replace(' ', '-')))
-    runner.train()
+    try:
+        runner.train()
+    except UnpicklingError:
+        raise InputError(f'{work_dir}: its checkpoint is not one of this training, and nothing of it was run; delete '
+                         'the folder or choose another --work') from None
     return model.eval()
 
 

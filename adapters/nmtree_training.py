@@ -25,8 +25,8 @@ from harness.vectors import WordVectors
 EMBEDDED_WIDTHS = dict(tag_size=8, dep_size=8, rnn_size=32, drop_prob=0.1)
 EMBEDDED_EPOCHS = 8
 EMBEDDED_BATCH = 16
-# The original's Adam, and every gradient cut at 0.1. It takes 40 epochs of 128 images a step at 1e-3, a tenth less every
-# 10; with this few, 5e-3 falls to a tenth of it.
+# The original's Adam, and every gradient cut at 0.1. It takes 40 epochs of 128 images a step at 1e-3, a tenth less
+# after each 10; with this few, 5e-3 falls to a tenth of it.
 EMBEDDED_OPTIM_WRAPPER = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-3, betas=(0.8, 0.999), eps=1e-8),
                               clip_grad=dict(type='value', clip_value=0.1))
 

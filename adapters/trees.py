@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from grounders.tree_lstm import Forest
 from harness.errors import InputError
@@ -175,12 +176,13 @@ class TreeVocabulary:
 
     def forest(self, parses: Sequence[Parse]) -> Forest:
         """The trees as the network takes them."""
-        word, tag, dep = (torch.tensor([_id(table, text) for parse in parses for text in parse[column]],
-                                       dtype=torch.int64)
-                          for column, table in enumerate((self.word_to_ix, self.tag_to_ix, self.dep_to_ix)))
+        word = _ids(self.word_to_ix, (text for parse in parses for text in parse.tokens))
+        tag = _ids(self.tag_to_ix, (text for parse in parses for text in parse.tags))
+        dep = _ids(self.dep_to_ix, (text for parse in parses for text in parse.deps))
         head = torch.tensor([head for parse in parses for head in parse.heads], dtype=torch.int64)
         return Forest.of(word, tag, dep, head, torch.tensor([len(parse.heads) for parse in parses], dtype=torch.int64))
 
 
-def _id(table: Mapping[str, int], text: str) -> int:
-    return table.get(text, table.get(UNK, table.get(PAD, 0)))
+def _ids(table: Mapping[str, int], texts: Iterable[str]) -> Tensor:
+    unknown = table.get(UNK, table.get(PAD, 0))
+    return torch.tensor([table.get(text, unknown) for text in texts], dtype=torch.int64)

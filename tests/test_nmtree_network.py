@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from grounders.nmtree import NMTree, softmax_by
 from grounders.tree_lstm import Forest
 from tests.nmtree_node_by_node import Sentence, ground, ground_one
+from tests.nmtree_speed import forest_of
 
 OPT = dict(word_vocab_size=9, tag_vocab_size=5, dep_vocab_size=4, word_size=6, tag_size=3, dep_size=2, vis_dim=7,
            rnn_size=5, drop_prob=0.)
@@ -39,11 +40,6 @@ def sentences(draw: st.DrawFn) -> Sentence:
     ids = [draw(st.lists(st.integers(0, OPT[size] - 1), min_size=len(head), max_size=len(head)))
            for size in ('word_vocab_size', 'tag_vocab_size', 'dep_vocab_size')]
     return Sentence(*ids, head)
-
-
-def forest_of(said: list[Sentence]) -> Forest:
-    columns = [torch.tensor([one for sentence in said for one in sentence[i]]) for i in range(4)]
-    return Forest.of(*columns, torch.tensor([len(sentence.head) for sentence in said]))
 
 
 def depth(head: list[int], word: int) -> int:

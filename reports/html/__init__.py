@@ -1,0 +1,241 @@
+"""``python -m reports html RESULTS… -o report.html``: one page with everything in it, that opens offline.
+
+It is made from result files alone: ``results.json``, and where they lie beside it ``predictions.jsonl`` and
+``proposals.jsonl``, and the images. What is missing is left out, and the page says so.
+"""
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from harness.embedded.build import SPLIT_BY
+from harness.errors import InputError
+from harness.names import OneLineParser
+from reports.failures import BINS, bins, counted, remarks, titles
+from reports.html.gallery import (
+    SAMPLE,
+    Expressions,
+    answers_of,
+    expressions_of,
+    found_by_rule,
+    order_of_sample,
+    payload,
+    read_answers,
+    sample,
+)
+from reports.html.page import render
+from reports.html.proposal_rows import Proposals, read_proposals
+from reports.html.recall_curve import curves
+from reports.html.summary import Summary, summary
+from reports.html.thumbnails import Thumbnail, Thumbnails
+from reports.layout import Table
+from reports.outcomes import rows_of
+from reports.paper_tables import left_out, paper_tables
+from reports.record_intervals import RecordIntervals
+from reports.results_files import Results, Run, read_runs
+from reports.tables import plain_tables
+
+MASK_IOU = 0.5
+
+
+class Report(NamedTuple):
+    """The page, and what it lacks, a line each."""
+
+    html: str
+    lacks: list[str]
+
+
+def report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
+           title: str = 'Referring expression grounding') -> Report:
+    """Make the page.
+
+    Args:
+        paths: runs' folders or ``results.json`` files, merged.
+        images: folders of images by dataset, ``''`` for every dataset; in the place of those that the results name.
+        title: of the page.
+
+    Raises:
+        InputError: a file is damaged, or the runs can't be merged.
+    """
+    results = read_runs(paths)
+    lacks: list[str] = []
+    predictions_files = _beside(results, 'predictions.jsonl', 'failures, gallery and intervals', lacks)
+    predictions = read_answers(predictions_files) if predictions_files else None
+    whole = len(predictions_files) == len(results.runs)
+    tables = [_shown(table) for table in paper_tables(results, RecordIntervals(results) if whole else None)]
+    said = summary(results.records, predictions)
+    gallery: dict[str, Any] = {}
+    figures: dict[str, Any] = {'curves': [], 'bins': []}
+    counts = None
+    if predictions is not None:
+        expressions = expressions_of(predictions)
+        gallery, proposals = _gallery(results, predictions, expressions, said, images or {}, lacks)
+        if proposals is not None and len(proposals.expression):
+            figures['curves'] = [_plain(split, rule, found) for split, rule, found in curves(
+                proposals, expressions.split, expressions.table['image_id'].to_numpy(), list(expressions.splits))]
+        counts = _failures(predictions)
+    if counts is not None:
+        figures['bins'] = [{'dataset': d, 'grounder': g, 'rule': r, 'counts': row}
+                           for (d, g, r), row in zip(counts.index, counts.to_numpy().tolist(), strict=True)]
+    figures['binNames'] = [{'name': b.name, 'title': said_, 'color': b.color}
+                           for b, said_ in zip(BINS, titles(MASK_IOU), strict=True)]
+    embedded = [name for name in dict.fromkeys(r['dataset'] for r in results.records) if name in SPLIT_BY]
+    values = {
+        'title': title, 'results': results, 'summary': said, 'tables': tables,
+        'left_out': left_out([shown.table for shown in tables]),
+        'plain': plain_tables(results.records), 'embedded': embedded, 'lacks': lacks, 'counts': counts,
+        'bins': list(zip(BINS, titles(MASK_IOU), strict=True)),
+        'remarks': remarks(rows_of('accuracy', predictions)) if counts is not None and predictions is not None else [],
+        'sizes': _sizes(results), 'costs': list(map(_cost, results.runs)), 'figures': figures,
+        'gallery': {**gallery, 'rules': list(said.rules), 'embedded': embedded}, 'sample': SAMPLE,
+        'pictured': sum(thumb is not None for thumb in gallery.get('thumb', ())),
+    }
+    return Report(render(values), lacks)
+
+
+class Shown(NamedTuple):
+    """A table, and whether it is one of the first that people look at."""
+
+    table: Table
+    first: bool
+
+
+def _shown(table: Table) -> Shown:
+    """Without the lines that hold no number; our own datasets' accuracy is in Table 2 already."""
+    lines = [line for line in table.lines if any(cell.shown is not None for cell in line.cells)]
+    published = any(cell.published is not None for line in lines for cell in line.cells)
+    return Shown(replace(table, lines=lines), table.name in (('1', '2', '3', '4') if published else ('1', '2')))
+
+
+def _beside(results: Results, name: str, makes: str, lacks: list[str]) -> list[Path]:
+    files = [run.file.with_name(name) for run in results.runs]
+    for file in files:
+        if not file.is_file():
+            lacks.append(f'There is no {name} beside {file.parent.name or "."}/{file.with_name("results.json").name}: '
+                         f'{makes} are made without it.')
+    return [file for file in files if file.is_file()]
+
+
+def _gallery(results: Results, predictions: pd.DataFrame, expressions: Expressions, said: Summary,
+             images: Mapping[str, Path], lacks: list[str]) -> tuple[dict[str, Any], Proposals | None]:
+    """What the gallery shows, and the proposals that it was made from."""
+    answers, found = answers_of(predictions, expressions), found_by_rule(predictions, expressions)
+    thumbnails = Thumbnails(_folders(results, images))
+    order = order_of_sample(answers, found, said.rules, expressions.split)
+    pictures: dict[int, Thumbnail] = sample(order, expressions, thumbnails)
+    if not pictures:
+        lacks.append('The images are not where the results say: the gallery has no pictures. --images DIR names their '
+                     'folder.')
+    files = _beside(results, 'proposals.jsonl', 'recall against the number of proposals, word attention and boxes',
+                    lacks)
+    proposals = read_proposals(files, expressions.places, pictures) if files else None
+    for file in proposals.without_hits if proposals is not None else ():
+        lacks.append(f'{file.parent.name}/{file.name} is of an earlier version and does not say what a proposal hits: '
+                     'it is left out. Run the benchmark again.')
+    return payload(expressions, answers, found, proposals, pictures), proposals
+
+
+def _folders(results: Results, images: Mapping[str, Path]) -> dict[str, Path]:
+    """Each dataset's folder of images: as given, or else as the results name it."""
+    folders: dict[str, Path] = {}
+    for run in results.runs:
+        named = run.run.get('images_in')
+        for dataset in dict.fromkeys(record['dataset'] for record in run.records):
+            folder = images.get(dataset, images.get('')) or (named.get(dataset) if isinstance(named, dict) else None)
+            if isinstance(folder, str | Path) and '\0' not in str(folder):
+                folders.setdefault(dataset, Path(folder))
+    return folders
+
+
+def _failures(predictions: pd.DataFrame) -> pd.DataFrame | None:
+    """Expressions by dataset, grounder and rule, and by bin; ``None`` where no grounder answered."""
+    rows = rows_of('accuracy', predictions)
+    rows = rows[rows['iou'].notna() | rows['mask_union'].notna()]
+    return counted(rows, bins(rows, MASK_IOU)) if len(rows) else None
+
+
+def _plain(split: str, rule: str, found: Any) -> dict[str, Any]:
+    columns = {name: [None if math.isnan(x) else round(x, 2) for x in getattr(found, name).tolist()]
+               for name in ('kept', 'recall', 'low', 'high')}
+    return {'split': split, 'rule': rule, 'n': found.expressions, **columns}
+
+
+def _sizes(results: Results) -> dict[str, Any]:
+    """How much was measured."""
+    counts: dict[tuple[str, str], int] = {}
+    for record in results.records:
+        key = record['dataset'], record['split']
+        counts[key] = max(counts.get(key, 0), record['n'])
+    return {'expressions': sum(counts.values()), 'datasets': list(dict.fromkeys(dataset for dataset, _ in counts)),
+            'splits': len(counts), 'rules': list(dict.fromkeys(r['proposals'] for r in results.records)),
+            'grounders': [g for g in dict.fromkeys(r['grounder'] for r in results.records) if g != '-']}
+
+
+def _cost(run: Run) -> dict[str, Any]:
+    """A run's stages, the longest first: seconds, share of all, and how many images and expressions a second."""
+    seconds = dict(_numbers(run.run.get('seconds')))
+    throughput = run.run.get('throughput')
+    through = throughput if isinstance(throughput, dict) else {}
+    stages = [{'stage': stage, 'seconds': spent, 'share': 100 * spent / max(seconds.values()),
+               **dict(_numbers(through.get(stage)))}
+              for stage, spent in sorted(seconds.items(), key=lambda item: -item[1]) if spent > 0]
+    wall = dict(_numbers(run.run)).get('wall_seconds')
+    return {'run': run, 'stages': stages, 'seconds': sum(seconds.values()), 'wall': wall}
+
+
+def _numbers(values: Any) -> Iterator[tuple[str, float]]:
+    """What of a stranger's record is a finite number and not negative."""
+    for name, value in values.items() if isinstance(values, dict) else ():
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12:
+            yield str(name), float(value)
+
+
+def main(argv: Sequence[str]) -> int:
+    """``python -m reports html RESULTS… -o report.html``."""
+    parser = OneLineParser(prog='python -m reports html', allow_abbrev=False, description=(
+        'Make one page that opens offline: summary, tables, recall against the number of proposals, failures, gallery, '
+        'cost, provenance.'))
+    parser.add_argument('results', nargs='+', type=Path, metavar='RESULTS', help='a run\'s folder or results.json')
+    parser.add_argument('-o', '--out', type=Path, required=True, metavar='FILE', help='the page, .html')
+    parser.add_argument('--images', action='append', default=[], metavar='[DATASET=]DIR',
+                        help='folder of the images, where it is not the one that the results name')
+    parser.add_argument('--title', default='Referring expression grounding', help='of the page')
+    args: argparse.Namespace = parser.parse_args(argv)
+    if args.out.suffix.lower() not in ('.html', '.htm'):
+        raise InputError(f'-o {args.out}: the page is HTML; name it .html')
+    made = report(args.results, dict(map(_folder, args.images)), args.title)
+    size = _write(args.out, made.html)
+    for line in made.lacks:
+        print(f'note: {line}')
+    print(f'{args.out}: {size / 1e6:.1f} MB')
+    return 0
+
+
+def _folder(option: str) -> tuple[str, Path]:
+    dataset, equals, folder = option.partition('=')
+    if equals and not Path(option).exists():
+        path = Path(folder)
+    else:
+        dataset, path = '', Path(option)
+    if not path.is_dir():
+        raise InputError(f'--images {option}: there is no such folder; give the folder with the images')
+    return dataset, path
+
+
+def _write(path: Path, text: str) -> int:
+    """A file that is there whole or not at all; its size."""
+    beside = path.with_name(path.name + '.part')
+    try:
+        size = beside.write_bytes(text.encode('utf-8', 'replace'))
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise InputError(f'-o {path}: cannot be written ({error.strerror}); name another file') from None
+    return size

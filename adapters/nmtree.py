@@ -1,7 +1,7 @@
 """NMTree as a grounder: MAttNet's features of an image's proposals and the trees of its expressions to scores."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from adapters.mattnet import MAttNetGrounder
-from adapters.trees import Parser, TreeVocabulary
+from adapters.originals.nmtree_data import read_trees, read_visual_features
+from adapters.trees import Parse, Parser, TreeVocabulary
 from grounders.nmtree import NMTree
 from harness.errors import InputError
 from harness.registry import GROUNDERS
@@ -29,15 +30,19 @@ class NMTreeGrounder:
         weights: ``meta['opt']`` are the network's options, ``meta['word_to_ix']``, ``'tag_to_ix'`` and ``'dep_to_ix'``
             its vocabularies.
         mattnet: MAttNet's weights, those that it was trained with.
+        trees: the original's ``data_dep.pth``, for the sentences that it has; the others are parsed here.
+        features: the original's ``matt_res_det_feats.pth`` or ``matt_res_gt_feats.pth`` in the place of MAttNet; then
+            no image is needed.
 
     Raises:
-        InputError: the weights are of another network, or the two don't belong together.
+        InputError: the weights are of another network, or the two don't belong together; or a file is not as described.
     """
 
     weights = 'nmtree'
     needs = ('mattnet',)
 
-    def __init__(self, weights: Weights, mattnet: Weights) -> None:
+    def __init__(self, weights: Weights, mattnet: Weights, trees: str | None = None,
+                 features: str | None = None) -> None:
         try:
             opt = dict(weights.meta['opt'])
             self.vocabulary = TreeVocabulary.from_json(weights.meta)
@@ -50,13 +55,20 @@ class NMTreeGrounder:
             raise InputError(f'{weights.path}: its vocabulary has more ids than the {small[0]} of its network; give '
                              'the file that belongs here')
         fill(self.network, weights.tensors, weights.path)
-        self.mattnet = MAttNetGrounder(mattnet)
-        width = self.mattnet.opt['fc7_dim'] + 2 * self.mattnet.opt['jemb_dim']
-        if width != opt['vis_dim']:
-            raise InputError(f'{weights.path}: NMTree takes features of {opt["vis_dim"]} numbers, but MAttNet of '
-                             f'{mattnet.path} gives {width}; name the one that it was trained with by --weights '
-                             'mattnet=FILE')
         self.parser = Parser()
+        self.trees = {} if trees is None else read_trees(trees)
+        self.needs_image = features is None
+        self.seen: Callable[..., list[Tensor]]
+        if features is None:
+            seen = MAttNetGrounder(mattnet)
+            width, whose = seen.opt['fc7_dim'] + 2 * seen.opt['jemb_dim'], f'MAttNet of {mattnet.path}'
+            self.seen = seen.visual
+        else:
+            stored = StoredFeatures(features)
+            width, whose, self.seen = stored.width, features, stored
+        if width != opt['vis_dim']:
+            raise InputError(f'{weights.path}: NMTree takes features of {opt["vis_dim"]} numbers, but {whose} gives '
+                             f'{width}; name the one that it was trained with by --weights mattnet=FILE')
 
     @classmethod
     def recipe(cls, material: Material, seed: int) -> Recipe:
@@ -71,12 +83,42 @@ class NMTreeGrounder:
         some = [i for i, found in enumerate(proposals) if len(found)]
         if not some:
             return [image.feature_map.new_zeros(0) for _ in proposals]
-        seen = self.mattnet.visual(image, [expressions[i] for i in some], [proposals[i] for i in some])
+        seen = self.seen(image, [expressions[i] for i in some], [proposals[i] for i in some])
         device = image.feature_map.device
         counts = torch.tensor([len(one) for one in seen], device=device)
-        forest = self.vocabulary.forest(self.parser([expressions[i].tokens for i in some])).to(device)
+        forest = self.vocabulary.forest(self._parses([expressions[i] for i in some])).to(device)
         present = torch.arange(int(counts.max()), device=device) < counts[:, None]
         scores = self.network.to(device)(pad_sequence(seen, batch_first=True), forest, present).log_scores
         none = image.feature_map.new_zeros(0)
         by_expression = dict(zip(some, scores[present].split(counts.tolist()), strict=True))
         return [by_expression.get(i, none) for i in range(len(proposals))]
+
+    def _parses(self, expressions: Sequence[Expression]) -> list[Parse]:
+        """Their trees, from the file where it has them."""
+        made = iter(self.parser([e.tokens for e in expressions if e.sent_id not in self.trees]))
+        return [self.trees[e.sent_id] if e.sent_id in self.trees else next(made) for e in expressions]
+
+
+class StoredFeatures:
+    """MAttNet's features as the original stored them, a row a proposal in the order of its detections or annotations.
+
+    Called as :meth:`adapters.mattnet.MAttNetGrounder.visual`.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._rows = read_visual_features(path)
+        self.width = next(iter(self._rows.values())).shape[1]
+
+    def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],
+                 proposals: Sequence[InstanceData]) -> list[Tensor]:
+        return [self._of(e, p) for e, p in zip(expressions, proposals, strict=True)]
+
+    def _of(self, expression: Expression, proposals: InstanceData) -> Tensor:
+        rows = self._rows.get(expression.sent_id)
+        if rows is None or len(rows) != len(proposals):
+            there = 'none' if rows is None else str(len(rows))
+            raise InputError(f'{self.path}: has features of {there} of the {len(proposals)} proposals of sent_id '
+                             f'{expression.sent_id}; give the boxes that they were made of, by --detections or '
+                             '--proposals ground-truth')
+        return rows[proposals.det_ids.argsort().argsort()] if 'det_ids' in proposals else rows

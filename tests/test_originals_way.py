@@ -7,7 +7,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 
+from adapters.mattnet import MAttNetGrounder
 from harness.data.masks import to_rle
 from harness.detection.detector import Detector, read_image
 from harness.embedded.known import load_embedded
@@ -80,6 +82,29 @@ def test_stored_masks_in_the_place_of_the_detector_s(run_from_images: Path, smal
                          str(tmp_path / 'masks.json'), '--out', str(tmp_path / 'out')]) == 0
     found = values(tmp_path / 'out')
     assert found['overall_iou', 'testB'] == 100 and found['accuracy', 'testB'] < 100
+
+
+def test_nmtree_on_features_that_its_original_stored(run_from_images: Path, small_benchmark: Path, tmp_path: Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows in the order of the file's detections (``utils/det_loader.py`` of daqingliu/NMTree), here in reverse."""
+    seen: dict[int, np.ndarray] = {}
+    visual = MAttNetGrounder.visual
+
+    def remembered(self, image, expressions, proposals):
+        found = visual(self, image, expressions, proposals)
+        seen.update({e.sent_id: rows.numpy() for e, rows in zip(expressions, found, strict=True)})
+        return found
+    monkeypatch.setattr(MAttNetGrounder, 'visual', remembered)
+    nmtree = ['--dataset', 'mini-refcoco', '--split', 'testB', '--grounder', 'nmtree', '--task', 'rec']
+    detections = ['--detections', str(run_from_images / 'dets.json')]
+    assert command_line([*nmtree, *detections, '--out', str(tmp_path / 'images')]) == 0
+    torch.save(seen, tmp_path / 'matt_res_det_feats.pth')
+
+    monkeypatch.setattr('harness.plan.Detector', None)  # neither detector nor images are needed any more
+    monkeypatch.setattr(MAttNetGrounder, 'visual', None)
+    stored = ['--set', f'nmtree.features={tmp_path / "matt_res_det_feats.pth"}']
+    assert command_line([*nmtree, *detections, *stored, '--out', str(tmp_path / 'out')]) == 0
+    assert values(tmp_path / 'out') == values(tmp_path / 'images')
 
 
 def test_features_alone_are_enough_for_every_rule(run_from_images: Path, small_benchmark: Path, tmp_path: Path) -> None:

@@ -331,8 +331,10 @@
     }
     byId('filters').addEventListener('submit', (event) => event.preventDefault());
     byId('filters').addEventListener('reset', () => setTimeout(() => { refill(); update(); }));
-    byId('filters').addEventListener('input', (event) => {
-      if (['f-grounder', 'f-left', 'f-right'].includes(event.target.id)) refill();
+    byId('search').addEventListener('input', update);
+    byId('filters').addEventListener('change', ({target}) => {
+      if (target.id === 'search') return;
+      if (['f-grounder', 'f-left', 'f-right'].includes(target.id)) refill();
       update();
     });
     refill();

@@ -140,10 +140,7 @@ class NMTree(nn.Module):
                             self.down_tree_lstm(embedded, types, forest)], 1)
         logits = torch.cat([attention(hidden) for attention
                             in (self.sbj_attn_logit, self.rlt_attn_logit, self.obj_attn_logit)], 1)
-        node, word = forest.subtrees()
-        weights = softmax_by(logits[word], node, len(embedded))
-        return Heard(*(torch.zeros_like(embedded).index_add(0, node, part[:, None] * embedded[word])
-                       for part in weights.unbind(1)))
+        return Heard(*subtree_attention(logits, embedded, forest).unbind(1))
 
     def assemble(self, visual: Tensor, forest: Forest, types: Tensor, heard: Heard,
                  present: Tensor | None = None) -> Tensor:
@@ -176,10 +173,20 @@ class NMTree(nn.Module):
         return below + language * self.single_score(single, heard.subject[:len(visual)])
 
 
-def softmax_by(logits: Tensor, group: Tensor, groups: int) -> Tensor:
-    """The softmax of ``(m, k)`` over the rows of each group; ``group`` (m,)."""
-    index = group[:, None].expand_as(logits)
-    highest = logits.new_full((groups, logits.shape[1]), float('-inf')).scatter_reduce(
-        0, index, logits.detach(), 'amax')
-    weights = (logits - highest[group]).exp()
-    return weights / torch.zeros_like(highest).index_add(0, group, weights)[group]
+def subtree_attention(logits: Tensor, embedded: Tensor, forest: Forest) -> Tensor:
+    """``(n, k, word)``: for each node and each of k kinds of attention, the sum of its subtree's words weighted by the
+    softmax of their ``logits`` (n, k).
+
+    Sums of exponentials go up the trees, each taken from the highest logit below, so that none over- or underflows.
+    """
+    highest, weight, words = logits[:0].detach(), logits[:0], embedded.new_zeros(0, logits.shape[1], embedded.shape[1])
+    owner, attended = forest.parent[:0], []
+    for level in reversed(forest.levels()):
+        own = logits[level.rows]
+        top = own.detach().scatter_reduce(0, owner[:, None].expand_as(highest), highest, 'amax')
+        share, less = (own - top).exp(), (highest - top[owner]).exp()
+        weight = share.index_add(0, owner, less * weight)
+        words = (share[:, :, None] * embedded[level.rows, None]).index_add(0, owner, less[:, :, None] * words)
+        attended.append(words / weight[:, :, None])
+        highest, owner = top, level.parent
+    return torch.cat(attended[::-1])

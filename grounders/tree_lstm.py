@@ -8,6 +8,7 @@ Section 3.1, the child-sum cell.
 """
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -77,21 +78,9 @@ class Forest(NamedTuple):
 
     def levels(self) -> list[Level]:
         """The depths from the roots down."""
-        sizes = self.depth.bincount().tolist()
-        starts = [sum(sizes[:i]) for i in range(len(sizes))]
-        return [Level(slice(start, start + size), self.parent[start:start + size] - above) for start, size, above
-                in zip(starts, sizes, [0, *starts], strict=False)]
-
-    def subtrees(self) -> tuple[Tensor, Tensor]:
-        """All pairs ``(m,)``, ``(m,)`` of a node and a node of its subtree, itself included."""
-        below = top = torch.arange(len(self.parent), device=self.parent.device)
-        tops, belows = [top], [below]
-        while len(top):
-            above = self.parent[top]
-            top, below = above[above >= 0], below[above >= 0]
-            tops.append(top)
-            belows.append(below)
-        return torch.cat(tops), torch.cat(belows)
+        starts = [0, *accumulate(self.depth.bincount().tolist())]
+        return [Level(slice(start, end), self.parent[start:end] - above)
+                for above, start, end in zip([0, *starts], starts, starts[1:], strict=False)]
 
 
 class Level(NamedTuple):

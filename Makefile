@@ -1,24 +1,47 @@
-# make benchmark   install what is missing, run the main job, print its tables
-# make test        install what is missing, run the tests
-# make weights     train every shipped weight file again (2 to 3 hours on 2 cores; resumable)
-# make lint        ruff and mypy
+# make benchmark      install what is missing, run the main job, print its tables, write report.html
+# make test           install what is missing, run the tests
+# make check          run a part of the benchmark and hold it against the committed baseline
+# make baseline       run all of it and make the figures the baseline: make baseline REASON='what changed'
+# make speed          one call for an image against a loop over its expressions
+# make weights        train every shipped weight file again (hours on 2 cores; resumable)
+# make test-browser   the report in headless Chromium (Debian: apt-get install chromium chromium-driver)
+# make lint           ruff and mypy
 PYTHON ?= python3
 BIN = .venv/bin
+DATASET = mini-refcoco
+SPLIT = testB
+CHECKED = results/check
 
-.PHONY: benchmark test weights lint install
+.PHONY: benchmark test check baseline speed weights test-browser lint install
 
 install:
 	@$(PYTHON) .ci/install.py
 
 benchmark: install
-	@echo 'CM-A-E on the embedded benchmark, all datasets and evaluation splits: about 4 minutes on 2 cores'
-	@$(BIN)/python run_benchmark.py --grounder cmae
+	@echo 'MAttNet, NMTree and CM-A-E on the embedded benchmark, all datasets and evaluation splits: about 5 minutes on 2 cores'
+	@$(BIN)/python run_benchmark.py --grounder all --out results/benchmark
+	@$(BIN)/python -m reports html results/benchmark -o results/benchmark/report.html
 
 test: install
 	@$(BIN)/python -m pytest $(ARGS)
 
+check: install
+	@$(BIN)/python run_benchmark.py --grounder all --dataset $(DATASET) --split $(SPLIT) --out $(CHECKED)
+	@$(BIN)/python -m reports check $(CHECKED) --against reports/baseline.json --part $(DATASET)/$(SPLIT) \
+		--junit $(CHECKED)/check.xml --summary $(CHECKED)/check.md
+
+baseline: install
+	@$(BIN)/python run_benchmark.py --grounder all --out results/baseline
+	@$(BIN)/python -m reports check results/baseline --against reports/baseline.json --update --reason '$(REASON)'
+
+speed: install
+	@$(BIN)/python -m tests.speed
+
 weights: install
 	@$(BIN)/python run_benchmark.py train all
+
+test-browser: install
+	@$(BIN)/python -m pytest tests/browser $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
+from harness.registry import METRICS
 from harness.run import Outcome, Stage
 from harness.weights import git_commit
 
@@ -36,12 +37,19 @@ def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], se
         'versions': {'python': platform.python_version(), **{name: version(name) for name in PACKAGES}},
         'machine': f'{platform.machine()}, {os.cpu_count()} processors',
         'data': dict(data), 'images_in': dict(images_in or {}),
-        'weights': {k: dict(v) for k, v in weights.items()}, 'conventions': CONVENTIONS,
+        'weights': {k: dict(v) for k, v in weights.items()}, 'conventions': conventions(),
         'seconds': {k: round(v.seconds, 3) for k, v in outcome.stages.items()},
         'throughput': {k: throughput(v) for k, v in outcome.stages.items() if v.images}, 'wall_seconds': round(wall, 3),
         'images': outcome.images, 'expressions': outcome.expressions,
         'counts': {k: v for k, v in outcome.counts.items() if v}, 'notes': notes,
     }
+
+
+def conventions() -> dict[str, str]:
+    """How the metrics count; a user's own ones say it in their docstring."""
+    own = [metric for metric in METRICS.module_dict.values() if not metric.__module__.startswith('harness.')]
+    return {**CONVENTIONS, **{name: (metric.__doc__ or name).strip().split('\n')[0]
+                              for metric in own for name in metric.names}}
 
 
 def throughput(stage: Stage) -> dict[str, Any]:

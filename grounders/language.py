@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 PAD = 0
+_MOST_LAYERS = 16
 
 
 def with_a_word(labels: Tensor, unk_token: int) -> Tensor:
@@ -25,8 +26,11 @@ def with_a_word(labels: Tensor, unk_token: int) -> Tensor:
 
 def recurrent(opt: dict) -> nn.RNNBase:
     """The recurrent layer of the originals' ``rnn_*`` options, over words of ``word_vec_size``."""
-    layers = opt['rnn_num_layers']
-    return getattr(nn, opt['rnn_type'].upper())(
+    kinds = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
+    kind, layers = opt['rnn_type'].lower(), opt['rnn_num_layers']
+    if kind not in kinds or not 0 < layers <= _MOST_LAYERS:
+        raise ValueError(f'rnn_type is one of {", ".join(kinds)}, and rnn_num_layers 1 to {_MOST_LAYERS}')
+    return kinds[kind](
         opt['word_vec_size'], opt['rnn_hidden_size'], layers, batch_first=True,
         bidirectional=opt['bidirectional'] > 0, dropout=opt['rnn_drop_out'] if layers > 1 else 0.0)
 

@@ -15,7 +15,9 @@ from grounders.modular import Grounding, ModularNetwork, Rows
 from grounders.visual import Places
 from harness.errors import InputError
 from harness.types import Expression, ImageFeatures
-from harness.weights import Weights, fill
+from harness.weights import Weights, built
+
+_MOST_SLOTS = 100
 
 
 class Seen(NamedTuple):
@@ -49,17 +51,18 @@ class ModularGrounder:
             self.opt = dict(weights.meta['opt'])
             self.vocabulary = Vocabulary.from_json(weights.meta['vocabulary'])
             self.longest = self.vocabulary.max_length
-            self.network = self.network_of(self.opt).eval()
             self.slots = int(self.opt.get('num_cxt', SLOTS))
+            if not 0 < self.slots <= _MOST_SLOTS:
+                raise ValueError(f'num_cxt is {self.slots}, not 1 to {_MOST_SLOTS}')
             self.with_st = bool(self.opt.get('with_st', 1)) if with_st is None else bool(with_st)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f'{weights.path}: no weights of {self.title} ({type(error).__name__}: {error}); train '
                              f'them with "make weights" or name others with --weights {self.weights}=FILE'
                              ) from error
+        self.network = built(lambda: self.network_of(self.opt), weights.tensors, weights.path)
         if len(self.vocabulary) != self.opt['vocab_size']:
             raise InputError(f'{weights.path}: {len(self.vocabulary)} words in the vocabulary but '
                              f'{self.opt["vocab_size"]} in the network; give the file that belongs here')
-        fill(self.network, weights.tensors, weights.path)
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],
                  proposals: Sequence[InstanceData]) -> list[Tensor]:

@@ -16,7 +16,7 @@ from grounders.nmtree import NMTree
 from harness.errors import InputError
 from harness.registry import GROUNDERS
 from harness.types import Expression, ImageFeatures
-from harness.weights import Weights, fill
+from harness.weights import Weights, built
 
 if TYPE_CHECKING:
     from harness.training.grounder import Material, Recipe
@@ -46,7 +46,6 @@ class NMTreeGrounder:
         try:
             opt = dict(weights.meta['opt'])
             self.vocabulary = TreeVocabulary.from_json(weights.meta)
-            self.network = NMTree(opt).eval()
             small = [name for name, size in self.vocabulary.sizes.items() if size > opt[name]]
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(f'{weights.path}: no weights of NMTree ({type(error).__name__}: {error}); train them with '
@@ -54,7 +53,7 @@ class NMTreeGrounder:
         if small:
             raise InputError(f'{weights.path}: its vocabulary has more ids than the {small[0]} of its network; give '
                              'the file that belongs here')
-        fill(self.network, weights.tensors, weights.path)
+        self.network = built(lambda: NMTree(opt), weights.tensors, weights.path)
         self.parser = Parser()
         self.trees = {} if trees is None else read_trees(trees)
         self.needs_image = features is None

@@ -9,18 +9,21 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from harness.data.files import parse_json
+from harness.data.safe_pickle import shown
 from harness.errors import InputError
 
+Network = TypeVar('Network', bound=nn.Module)
 SHIPPED = Path(__file__).parent / 'embedded' / 'weights'
 
 
@@ -68,11 +71,9 @@ def load_weights(path: Path) -> Weights:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f'{path}: not a readable safetensors file ({error}); fetch or train it again') from None
-    try:
-        meta = json.loads(raw['meta'])
-    except (KeyError, ValueError):
-        raise InputError(f'{path}: its metadata does not say what it is; '
-                         'use a file that "train" or "convert" wrote') from None
+    if 'meta' not in raw:
+        raise InputError(f'{path}: its metadata does not say what it is; use a file that "train" or "convert" wrote')
+    meta = parse_json(raw['meta'].encode(), f'{path}: its metadata')
     if not isinstance(meta, dict):
         raise InputError(f'{path}: its metadata is not a record; use a file that "train" or "convert" wrote')
     return Weights(path, tensors, meta, hashlib.sha256(path.read_bytes()).hexdigest())
@@ -95,12 +96,37 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         InputError: names the first few missing, unexpected or misshapen tensors.
     """
     own = module.state_dict()
+    _check_fits(tensors, own, path)
+    module.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()}, strict=False)
+
+
+def built(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path) -> Network:
+    """The network that ``make`` gives, filled, in evaluation mode.
+
+    It is laid out without memory first, so that options which a file claims take no more than its tensors do.
+
+    Raises:
+        InputError: ``make`` fails, or as :func:`fill`.
+    """
+    try:
+        with torch.device('meta'):
+            own = make().state_dict()
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError, OverflowError) as error:
+        what = ' '.join(str(error).split())[:200]
+        raise InputError(f'{path}: its options make no network ({type(error).__name__}: {what}); train weights with '
+                         '"make weights" or name others with --weights') from error
+    _check_fits(tensors, own, path)
+    network = make()
+    fill(network, tensors, path)
+    return network.eval()
+
+
+def _check_fits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
     wrong = differences(tensors, own)
     if wrong:
         more = f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''
-        raise InputError(f'{path}: weights of another network: {"; ".join(wrong[:3])}{more}; '
+        raise InputError(f'{path}: weights of another network: {"; ".join(shown(one) for one in wrong[:3])}{more}; '
                          'give the file that belongs here')
-    module.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()}, strict=False)
 
 
 def differences(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:

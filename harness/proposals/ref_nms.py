@@ -23,7 +23,9 @@ from harness.proposals.nms import class_wise_nms
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 from harness.vectors import Vocabulary
-from harness.weights import Weights, fill
+from harness.weights import Weights, built
+
+_MOST_BLOCKS = 16
 
 
 @MODELS.register_module()
@@ -248,16 +250,18 @@ def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
         InputError: something is missing, or of another shape or vocabulary.
     """
     try:
-        network = RefNMS(**weights.meta['model'])
+        options = dict(weights.meta['model'])
+        if options.get('blocks', 3) > _MOST_BLOCKS or not all(type(n) in (int, float) for n in options.values()):
+            raise ValueError(f'its options are numbers, and blocks at most {_MOST_BLOCKS}')
         words, vectors = weights.meta['vocabulary'], weights.tensors['words'].float()
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f'{weights.path}: not weights of Ref-NMS ({error}); train them with "make weights" or name '
                          'others with --weights') from error
+    network = built(lambda: RefNMS(**options), weights.under('model'), weights.path)
     if vectors.shape != (len(words), network.rnn.input_size):
         raise InputError(f'{weights.path}: {len(words)} words but vectors of shape {tuple(vectors.shape)} for a '
                          f'network that takes {network.rnn.input_size} numbers a word; give the file that belongs here')
-    fill(network, weights.under('model'), weights.path)
-    return network.eval(), Vocabulary(words, vectors)
+    return network, Vocabulary(words, vectors)
 
 
 class _RefNMSRule:

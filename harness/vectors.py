@@ -7,7 +7,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -129,10 +131,18 @@ def _read_text(path: Path, wanted: Collection[str] | None) -> WordVectors:
 
 def _read_npz(path: Path, wanted: Collection[str] | None) -> WordVectors:
     try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(archive.getinfo(f'{name}.npy').file_size for name in ('words', 'vectors'))
+            if unpacked > (16 << 20) + 64 * path.stat().st_size:
+                raise InputError(f'{path}: unpacks to {unpacked} bytes, far more than word vectors do; save it anew')
         with np.load(path, allow_pickle=False) as arrays:
             words, vectors = arrays['words'], arrays['vectors']
-    except (KeyError, ValueError) as error:
-        raise InputError(f'{path}: expected arrays "words" and "vectors" without pickled objects: {error}') from error
+    except (KeyError, ValueError, TypeError, MemoryError, RuntimeError, NotImplementedError, zlib.error,
+            struct.error) as error:
+        raise InputError(f'{path}: expected arrays "words" and "vectors" without pickled objects: '
+                         f'{" ".join(str(error).split())[:200]}') from error
+    if not (isinstance(words, np.ndarray) and isinstance(vectors, np.ndarray)):
+        raise InputError(f'{path}: its "words" and "vectors" are no arrays; save them with numpy.savez')
     if words.dtype.kind != 'U' or words.ndim != 1 or vectors.dtype.kind != 'f' or vectors.ndim != 2 \
             or len(words) != len(vectors):
         raise InputError(f'{path}: expected text "words" (V,) and floating "vectors" (V, D), got '

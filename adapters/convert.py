@@ -47,9 +47,8 @@ from harness.weights import differences, git_commit, save_weights
 
 _LONGEST_OPTION = 1_000
 _MAX_LISTED = 1_000
-_DEEPEST = 16
+_MOST_BLOCKS = 16
 _SHARED = 4
-_RECURRENT = ('lstm', 'gru', 'rnn')
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def _modular(kind: str, network: Callable[[dict], nn.Module], checkpoint: Checkp
                              'give the data.json that it was trained on')
         meta['vocabulary'] = vocabulary.to_json()
         opt = meta['opt'] = {'unk_token': vocabulary.unk_token, **opt}  # MAttNet's own options don't have it
-    _check_fits(checkpoint, lambda: network({'unk_token': 0, **_checked(opt, checkpoint.path)}))
+    _check_fits(checkpoint, lambda: network({'unk_token': 0, **opt}))
     return Converted(checkpoint.state, meta, [(name, name) for name in checkpoint.state])
 
 
@@ -211,7 +210,7 @@ def _ref_nms(checkpoint: Checkpoint, words: Words) -> Converted:
 
     blocks = {name.split('.')[1] for name in checkpoint.state if name.startswith('head.')}
     model = {'in_channels': size('head.0.conv1.weight', 1), 'planes': size('head.0.conv1.weight', 0),
-             'blocks': min(_DEEPEST, len(blocks)),
+             'blocks': min(_MOST_BLOCKS, len(blocks)),
              'word_dim': size('rnn.weight_ih_l0', 1), 'hidden': size('rnn.weight_hh_l0', 1),
              'mlp': size('vis_r_fc.0.weight', 0)}
     meta: dict[str, Any] = {'kind': 'ref-nms', 'model': model}
@@ -264,7 +263,7 @@ def _check_fits(checkpoint: Checkpoint, network: Callable[[], nn.Module]) -> Non
             own = network().state_dict()
     except KeyError as error:
         raise InputError(f'{checkpoint.path}: its options lack {error}; it is no such checkpoint') from None
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError, AssertionError, OverflowError) as error:
         what = ' '.join(str(error).split())[:200]
         raise InputError(f'{checkpoint.path}: its options make no network ({what}); it is no such checkpoint') from None
     wrong = differences(checkpoint.state, own)
@@ -294,12 +293,3 @@ def _is_plain(value: Any) -> bool:
     if type(value) is float:
         return math.isfinite(value)
     return value is None or type(value) is bool or (type(value) is int and abs(value) < 1 << 53)
-
-
-def _checked(opt: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Options that a network can be laid out with in no time."""
-    if opt.get('rnn_type') not in _RECURRENT:
-        raise InputError(f"{path}: its option 'rnn_type' has to be one of {', '.join(_RECURRENT)}")
-    if type(opt.get('rnn_num_layers')) is not int or not 0 < opt['rnn_num_layers'] <= _DEEPEST:
-        raise InputError(f"{path}: its option 'rnn_num_layers' has to be 1 to {_DEEPEST}")
-    return opt

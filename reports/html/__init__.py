@@ -38,7 +38,7 @@ from reports.html.thumbnails import Thumbnail, Thumbnails
 from reports.layout import Table
 from reports.outcomes import rows_of
 from reports.paper_tables import left_out, paper_tables
-from reports.record_intervals import RecordIntervals
+from reports.record_intervals import RecordIntervals, said_of_intervals
 from reports.results_files import Results, Run, read_runs
 from reports.tables import plain_tables
 
@@ -101,17 +101,24 @@ def report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
 
 
 class Shown(NamedTuple):
-    """A table, and whether it is one of the first that people look at."""
+    """A table, whether it is one of the first that people look at, and its notes: how to read it and where it comes
+    from, what its intervals are, and what limits it."""
 
     table: Table
     first: bool
+    reading: Sequence[str]
+    intervals: Sequence[str]
+    warnings: Sequence[str]
 
 
 def _shown(table: Table) -> Shown:
     """Without the lines that hold no number; our own datasets' accuracy is in Table 2 already."""
     lines = [line for line in table.lines if any(cell.shown is not None for cell in line.cells)]
     published = any(cell.published is not None for line in lines for cell in line.cells)
-    return Shown(replace(table, lines=lines), table.name in (('1', '2', '3', '4') if published else ('1', '2')))
+    first = table.name in (('1', '2', '3', '4') if published else ('1', '2'))
+    intervals = said_of_intervals(table)
+    limits = [note for note in table.notes[2:] if note not in intervals]
+    return Shown(replace(table, lines=lines), first, table.notes[:2], intervals, limits)
 
 
 def _beside(results: Results, name: str, makes: str, lacks: list[str]) -> list[Path]:
@@ -183,8 +190,8 @@ def _cost(run: Run) -> dict[str, Any]:
     seconds = dict(_numbers(run.run.get('seconds')))
     throughput = run.run.get('throughput')
     through = throughput if isinstance(throughput, dict) else {}
-    stages = [{'stage': stage, 'seconds': spent, 'share': 100 * spent / max(seconds.values()),
-               **dict(_numbers(through.get(stage)))}
+    stages = [{**dict(_numbers(through.get(stage))), 'stage': stage, 'seconds': spent,
+               'share': 100 * spent / max(seconds.values())}
               for stage, spent in sorted(seconds.items(), key=lambda item: -item[1]) if spent > 0]
     wall = dict(_numbers(run.run)).get('wall_seconds')
     return {'run': run, 'stages': stages, 'seconds': sum(seconds.values()), 'wall': wall}

@@ -5,6 +5,7 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from reports.layout import Table
+from reports.layout import Cell, Table
 
 FOLDER = Path(__file__).parent
 #: What must not stand as it is within a script element, and what it is in JSON.
@@ -30,7 +31,7 @@ def render(values: Mapping[str, Any]) -> str:
     """
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(inline_json=inline_json, heads=heads)
+    environment.filters.update(inline_json=inline_json, heads=heads, without_interval=without_interval)
     own = {name: Markup((FOLDER / f'report.{name}').read_text(encoding='utf-8')) for name in ('css', 'js')}
     return environment.get_template('report.html.j2').render(
         values, style=own['css'], script=own['js'], library=charting_library(), library_version=plotly.__version__)
@@ -50,6 +51,11 @@ def inline_json(data: Any) -> Markup:
 def charting_library() -> Markup:
     """plotly.js, packed: gzip in base64, a third of its size."""
     return Markup(base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode())
+
+
+def without_interval(cell: Cell) -> Cell:
+    """The same cell, whose interval stands on a line of its own."""
+    return replace(cell, low=None, high=None)
 
 
 def heads(table: Table) -> Sequence[Sequence[tuple[str, int]]]:

@@ -70,8 +70,9 @@
   const LAYOUT = {
     paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', dragmode: false,
     font: {size: 13, family: getComputedStyle(document.body).fontFamily.replaceAll('"', '')},
-    legend: {orientation: 'h', x: 0, y: 1.02, yanchor: 'bottom', itemwidth: 40}, hoverlabel: {align: 'left', font: {size: 13}},
+    legend: {orientation: 'h', x: 0, y: 1.02, yanchor: 'bottom', itemwidth: 40}, hoverlabel: {align: 'left'},
   };
+  LAYOUT.hoverlabel.font = LAYOUT.font;
 
   function rulePaint(rules) {
     let next = 0;

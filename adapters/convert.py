@@ -209,7 +209,7 @@ def _ref_nms(checkpoint: Checkpoint, words: Words) -> Converted:
         return tensor.shape[dimension] if tensor is not None and tensor.dim() > dimension else 4
 
     blocks = {name.split('.')[1] for name in checkpoint.state if name.startswith('head.')}
-    model = {'in_channels': size('head.0.conv1.weight', 1), 'planes': size('head.0.conv1.weight', 0),
+    model: dict[str, Any] = {'in_channels': size('head.0.conv1.weight', 1), 'planes': size('head.0.conv1.weight', 0),
              'blocks': min(_MOST_BLOCKS, len(blocks)),
              'word_dim': size('rnn.weight_ih_l0', 1), 'hidden': size('rnn.weight_hh_l0', 1),
              'mlp': size('vis_r_fc.0.weight', 0)}

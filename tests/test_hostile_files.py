@@ -253,8 +253,10 @@ MANY = 10_000
 OBJECT = named('x', 'X') + b')\x81'
 SIZES = {
     'a storage of 2**62 numbers': (storage(2**62), 'more than the file holds'),
-    'a storage of a negative size': (storage(-4), 'a storage of -4 numbers'),
+    'a storage of a negative size': (storage(-4), 'whose size is none'),
     'a storage whose bytes overflow': (storage(2**61 + 1, kind=DOUBLES), 'more than the file'),
+    'a storage of a number of a million digits': (storage(4).replace(
+        number(4), b'\x8b' + struct.pack('<I', 1 << 20) + b'\x7f' * (1 << 20)), 'whose size is none'),
     'a storage of a terabyte': (storage(2**38), 'more than the file holds'),
     'a storage of half a number': (group(text('storage'), FLOATS, text('0'), text('cpu'),
                                          b'G' + struct.pack('>d', .5), b'N') + b'Q', 'damaged'),
@@ -330,12 +332,15 @@ class TestSizes:
         (tmp_path / 'in.pth').write_bytes(old(loaded, keys, bytes(8 * len(keys))))
         assert len(torch_file.load(tmp_path / 'in.pth')) == 2_000
         monkeypatch.setattr(torch_file, '_MAX_STORAGES', 1_000)
-        assert 'its 1001th; it is no model' in refusal(tmp_path / 'in.pth')
+        assert 'more than 1000 storages' in refusal(tmp_path / 'in.pth')
 
     @pytest.mark.parametrize(('loaded', 'said'), [
         (network(modules=record(again=OBJECT + b'q\x07' + record(_parameters=b'}', _buffers=b'}', _modules=record(
             again=b'h\x07')) + b'b')), 'contain one another'),
         (b''.join([network()] + [b'q%c0' % i + network(modules=record(a=b'h%c' % i, b=b'h%c' % i)) for i in range(60)]),
+         'contain one another'),
+        (b''.join([network(b'}(' + b''.join(text(f'{i}') + b'N' for i in range(5_000)) + b'u')] + [
+            b'q%c0' % i + network(modules=record(a=b'h%c' % i, b=b'h%c' % i)) for i in range(16)]),
          'contain one another'),
         (network(modules=b'}' + text('x' * 2_000) + network() + b's'), 'have no names'),
         (network(modules=b'}K\x01' + network() + b's'), 'have no names'),
@@ -345,7 +350,7 @@ class TestSizes:
         (module(record(_parameters=b'}')), 'is no torch module'),
         (module(b'}'), 'layers.joint_match.JointMatching is no torch module'),
         (network(modules=record(a=OBJECT)), 'a.x.X is no torch module'),
-    ], ids=['itself', 'doubled', 'long', 'numbers', 'a list', 'a text', 'no members', 'half', 'no state', 'inner'])
+    ], ids=['itself', 'doubled', 'wide', 'long', 'numbers', 'list', 'text', 'no members', 'half', 'no state', 'inner'])
     def test_modules_that_are_none(self, loaded, said, tmp_path):
         path = tmp_path / 'in.pth'
         path.write_bytes(old(loaded))

@@ -116,20 +116,21 @@ def _collected(network: Record, where: str) -> dict[str, Tensor]:
     waiting, seen = [('', network)], 0
     while waiting:
         prefix, module = waiting.pop()
-        seen += 1
-        if max(seen, len(found)) > _MAX_NAMES or len(prefix) > _MAX_NAME:
-            raise InputError(f'{where}: its modules contain one another without an end; it is no network')
         state = module.state if type(module.state) is dict else {}
         if not {'_parameters', '_buffers', '_modules'} <= state.keys():
             raise InputError(f"{where}: {shown(prefix + module.name)} is no torch module; give a model's checkpoint")
-        buffers = {name: tensor for name, tensor in _named(state['_buffers'], where)
-                   if name not in (state.get('_non_persistent_buffers_set') or ())}
-        for name, tensor in (*_named(state['_parameters'], where), *buffers.items()):
+        parameters, buffers, modules = (_named(state[kind], where) for kind in ('_parameters', '_buffers', '_modules'))
+        seen += 1 + len(parameters) + len(buffers) + len(modules)
+        if seen > _MAX_NAMES or len(prefix) > _MAX_NAME:
+            raise InputError(f'{where}: its modules contain one another without an end; it is no network')
+        passing = state.get('_non_persistent_buffers_set')
+        kept = [one for one in buffers if type(passing) is not set or one[0] not in passing]
+        for name, tensor in (*parameters, *kept):
             if type(tensor) is Tensor:
                 found[prefix + name] = tensor
             elif tensor is not None:
                 raise InputError(f'{where}: {shown(prefix + name)} is of type {type(tensor).__name__}, no tensor')
-        for name, inner in reversed(_named(state['_modules'], where)):
+        for name, inner in reversed(modules):
             if type(inner) is Record:
                 waiting.append((f'{prefix}{name}.', inner))
             elif inner is not None:
@@ -213,10 +214,11 @@ class ObjectMachine(Machine):
             refuse(name)
         if view is not None:
             refuse('a storage inside another one')
-        as_exactly(str, key), as_exactly(int, count)
-        if key not in self.storages:
-            if count < 0 or len(self.storages) >= _MAX_STORAGES:
-                raise Refused(f'has a storage of {count} numbers, its {len(self.storages) + 1}th; it is no model')
+        if not 0 <= as_exactly(int, count) < 1 << 63:
+            raise Refused('has a storage whose size is none')
+        if as_exactly(str, key) not in self.storages:
+            if len(self.storages) >= _MAX_STORAGES:
+                raise Refused(f'has more than {_MAX_STORAGES} storages, more than any model')
             self.storages[key] = Storage(self.numbers_of(key, _NUMBERS[name], count), name)
         known = self.storages[key]
         if (known.type_name, len(known.numbers)) != (name, count):
@@ -403,7 +405,7 @@ class _Entries:
             raise Refused(f'claims {entry.file_size} bytes in {shown(name)}, more than the file holds')
         content = torch.empty(entry.file_size, dtype=torch.uint8)
         with self.archive.open(entry) as stream:
-            if stream.readinto(content.numpy()) != entry.file_size or stream.read(1):  # type: ignore[arg-type]
+            if stream.readinto(content.numpy()) != entry.file_size or stream.read(1):  # type: ignore[attr-defined]
                 raise EOFError('an entry is shorter than it says')
         return content
 

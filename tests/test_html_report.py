@@ -238,6 +238,12 @@ def test_failures_tables_cost_and_provenance_are_on_the_page(page: Page) -> None
         assert text in page.text
 
 
+def test_tables_keep_their_marks_and_say_what_limits_them(tmp_path: Path) -> None:
+    made = Page(report([write_run(tmp_path, run={'options': {'limit': 4}})]).html)
+    assert made.elements.count(('span', {'class': 'best'})) >= 2
+    assert 'Only the first 4 expressions of each split were run.' in made.text
+
+
 def answers(bins: list[int]) -> Answers:
     column = np.array(bins)
     return Answers(column, column == 0, column * 0.0, column * 0.0, np.full(len(bins), None))

@@ -53,10 +53,15 @@ class Parser:
         """The tree of each sentence, which is a sequence of words."""
         keys = [tuple(tokens) for tokens in sentences]
         new = list(dict.fromkeys(key for key in keys if key not in self._known))
-        pruned = (_without_dropped(document) for document in english().pipe(map(' '.join, new), batch_size=256))
+        pruned = (_without_dropped(document) for document in english().pipe(map(_text, new), batch_size=256))
         trees = map(_first_tree, english().pipe(pruned, batch_size=256))
         self._known.update(zip(new, trees, strict=True))
         return [self._known[key] for key in keys]
+
+
+def _text(tokens: Sequence[str]) -> str:
+    """The words with spaces between; half a surrogate pair, which JSON can hold and the model cannot, is a ``?``."""
+    return ' '.join(tokens).encode('utf-8', 'replace').decode()
 
 
 def _without_dropped(document: Any) -> str:

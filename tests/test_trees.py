@@ -76,7 +76,7 @@ def test_the_model_of_the_harness_parses_plain_english() -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.lists(st.one_of(st.sampled_from(['dog', 'the', '🐕', '.', 'left', "man's", '👩‍🦰', '\u00a0', '#']),
+@given(st.lists(st.lists(st.one_of(st.sampled_from(['dog', 'the', '🐕', '.', 'left', "man's", '👩‍🦰', '\u00a0', '#', '\ud83d']),
                                    st.text(max_size=5)), max_size=7), max_size=4))
 def test_whatever_is_said_becomes_a_tree(sentences: list[list[str]]) -> None:
     parses = Parser()(sentences)

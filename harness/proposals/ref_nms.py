@@ -8,6 +8,7 @@ released inference.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from mmdet.registry import MODELS
@@ -20,6 +21,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from harness.detection.c4_head import residual_stage
 from harness.errors import InputError
 from harness.proposals.nms import class_wise_nms
+from harness.proposals.ranking import RankedRule, ordered
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 from harness.vectors import Vocabulary
@@ -181,28 +183,51 @@ class RefNMS(BaseModule):
         """
         if not sentences:
             return []
+        related = self.relate(pooled, candidates, sentences)
+        return rank_by(related.relatedness * candidates.det_scores, related, self.nms_iou)
+
+    def relate(self, pooled: Tensor, candidates: InstanceData, sentences: Sequence[Tensor]) -> Related:
+        """The candidates with their relatedness; arguments as in :meth:`rank`, at least one sentence."""
         if self.training:
             raise RuntimeError('RefNMS ranks in evaluation mode: call .eval() first')
-        relatedness, attention = self._relatedness(pooled, sentences)
-        fused = relatedness * candidates.det_scores
-        if fused.isnan().any():
-            raise InputError('Ref-NMS: features or confidences are not numbers; check the weights of the detector and '
-                             'of Ref-NMS (--weights)')
-        kept = class_wise_nms(candidates.bboxes, candidates.labels, fused, self.nms_iou)
-        ranked = []
-        for scores, own_relatedness, own_kept, weights in zip(fused, relatedness, kept, attention, strict=True):
-            index = own_kept.nonzero()[:, 0]
-            index = index[scores[index].argsort(descending=True, stable=True)]
-            ranked.append(InstanceData(
-                metainfo=dict(word_attention=weights.tolist()), bboxes=candidates.bboxes[index], scores=scores[index],
-                labels=candidates.labels[index], det_scores=candidates.det_scores[index],
-                relatedness=own_relatedness[index], index=index))
-        return ranked
+        return Related(candidates, *self._relatedness(pooled, sentences))
 
     def predict(self, pooled: Tensor, candidates: InstanceData, sentences: Sequence[Tensor]) -> list[InstanceData]:
         """:meth:`rank`, then only the best one and those whose fused score is over ``self.threshold``."""
         ranked = self.rank(pooled, candidates, sentences)
         return ranked if self.threshold is None else [over_threshold(boxes, self.threshold) for boxes in ranked]
+
+
+class Related(NamedTuple):
+    """An image's n candidates with their relatedness to E expressions ``(E, n)``, and the attention over each
+    expression's words ``(length,)``."""
+
+    candidates: InstanceData
+    relatedness: Tensor
+    attention: Sequence[Tensor]
+
+
+def rank_by(scores: Tensor, related: Related, nms_iou: float) -> list[InstanceData]:
+    """What class-wise NMS on these scores keeps, for each expression; as :meth:`RefNMS.rank` describes it.
+
+    Args:
+        scores: ``(E, n)`` of the n candidates.
+        related: the candidates.
+        nms_iou: IoU over which a box is suppressed by a better one of its class.
+
+    Raises:
+        InputError: scores that are not numbers.
+    """
+    if scores.isnan().any():
+        raise InputError('Ref-NMS: features or confidences are not numbers; check the weights of the detector and '
+                         'of Ref-NMS (--weights)')
+    candidates = related.candidates
+    kept = class_wise_nms(candidates.bboxes, candidates.labels, scores, nms_iou)
+    ranked = [ordered(candidates, *own) for own in zip(scores, kept, strict=True)]
+    for boxes, relatedness, attention in zip(ranked, related.relatedness, related.attention, strict=True):
+        boxes.relatedness = relatedness[boxes.index]
+        boxes.set_metainfo(dict(word_attention=attention.tolist()))
+    return ranked
 
 
 def find_candidates(class_boxes: Tensor, class_scores: Tensor, delta: float = 0.05, step: float = 0.005,
@@ -264,12 +289,24 @@ def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
     return network, Vocabulary(words, vectors)
 
 
-class _RefNMSRule:
-    """What the rules share: all expressions of an image ranked together, once for all rules with the same weights."""
+class RefNMSRule(RankedRule):
+    """What the rules share: the relatedness of an image's candidates to all its expressions is computed once for all
+    rules with the same weights, and a ranking once for all rules that fuse alike.
 
-    weights: str
+    Args:
+        weights: the trained network.
+        delta: confidence that a candidate exceeds; ``None`` as trained.
+        nms_iou: IoU over which a box is suppressed; ``None`` as trained.
+        threshold: as in :class:`RankedRule`.
+        top: as in :class:`RankedRule`.
+    """
 
-    def __init__(self, weights: Weights, delta: float | None, nms_iou: float | None) -> None:
+    weights = 'ref-nms-b'
+    fusion: Any = 'product'
+
+    def __init__(self, weights: Weights, delta: float | None = None, nms_iou: float | None = None,
+                 threshold: float | None = None, top: int | None = None) -> None:
+        super().__init__(threshold, top)
         self._source = weights
         self.network, self.vocabulary = load_ref_nms(weights)
         if delta is not None:
@@ -277,24 +314,40 @@ class _RefNMSRule:
         if nms_iou is not None:
             self.network.nms_iou = nms_iou
 
-    def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """:meth:`RefNMS.rank` of each expression, empty for an image without regions."""
-        network = self.network
-        options = (id(self._source), network.delta, network.delta_step, network.nms_iou)
-        return image.once(('ref-nms', options, tuple(expressions)), lambda: self._rank(image, expressions))
+    def fused(self, relatedness: Tensor, confidence: Tensor) -> Tensor:
+        """``(E, n)`` relatedness and ``(n,)`` confidence to the ``(E, n)`` score of the ranking; a class with another
+        one names it in ``fusion``."""
+        return relatedness * confidence
 
-    def _rank(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+    def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """As :meth:`RefNMS.rank`; empty for an image without regions."""
+        if not expressions:
+            return []
+        related, nms_iou = self.related(image, expressions), self.network.nms_iou
+        key = ('ref-nms', self.fusion, nms_iou, self._seen(expressions))
+        return image.once(key, lambda: rank_by(self.fused(related.relatedness, related.candidates.det_scores), related,
+                                               nms_iou))
+
+    def related(self, image: ImageFeatures, expressions: Sequence[Expression]) -> Related:
+        """The image's candidates and their relatedness."""
+        return image.once(('relatedness', self._seen(expressions)), lambda: self._relate(image, expressions))
+
+    def _seen(self, expressions: Sequence[Expression]) -> tuple:
+        return id(self._source), self.network.delta, self.network.delta_step, tuple(expressions)
+
+    @torch.no_grad()
+    def _relate(self, image: ImageFeatures, expressions: Sequence[Expression]) -> Related:
         network = self.network.to(image.feature_map.device)
         if image.class_scores.isnan().any() or image.feature_map.isnan().any():
             raise InputError(f'image {image.info.image_id}: the detector gave features or confidences that are not '
                              'numbers; check its weights (--weights detector=FILE)')
         found = find_candidates(image.class_boxes, image.class_scores, network.delta, network.delta_step)
         sentences = [self.vocabulary(e.tokens).to(image.feature_map) for e in expressions]
-        return network.rank(image.pool(found.bboxes), found, sentences)
+        return network.relate(image.pool(found.bboxes), found, sentences)
 
 
 @PROPOSAL_RULES.register_module(name='ref-nms-b')
-class RefNMSB(_RefNMSRule):
+class RefNMSB(RefNMSRule):
     """Ref-NMS trained with binary XE: fused score over a threshold, and always the best box.
 
     Args:
@@ -304,23 +357,16 @@ class RefNMSB(_RefNMSRule):
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 
-    weights = 'ref-nms-b'
-
     def __init__(self, weights: Weights, threshold: float | None = None, delta: float | None = None,
                  nms_iou: float | None = None) -> None:
-        super().__init__(weights, delta, nms_iou)
         threshold = weights.meta.get('threshold') if threshold is None else threshold
         if threshold is None:
             raise InputError(f'{weights.path}: holds no threshold; give --set {self.weights}.threshold=VALUE')
-        self.threshold = float(threshold)
-
-    def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """One ``InstanceData`` an expression, as :meth:`RefNMS.rank` describes it."""
-        return [over_threshold(boxes, self.threshold) for boxes in self.ranked(image, expressions)]
+        super().__init__(weights, delta, nms_iou, threshold)
 
 
 @PROPOSAL_RULES.register_module(name='ref-nms-b-100')
-class RefNMSB100(_RefNMSRule):
+class RefNMSB100(RefNMSRule):
     """Ref-NMS trained with binary XE: the 100 boxes of the best fused score.
 
     Args:
@@ -330,16 +376,8 @@ class RefNMSB100(_RefNMSRule):
         nms_iou: as in :class:`RefNMSB`.
     """
 
-    weights = 'ref-nms-b'
     recall_only = True
 
     def __init__(self, weights: Weights, top: int = 100, delta: float | None = None,
                  nms_iou: float | None = None) -> None:
-        super().__init__(weights, delta, nms_iou)
-        if top < 1:
-            raise InputError(f'ref-nms-b-100.top={top}: must be at least 1')
-        self.top = top
-
-    def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """One ``InstanceData`` an expression, as :meth:`RefNMS.rank` describes it."""
-        return [boxes[:self.top] for boxes in self.ranked(image, expressions)]
+        super().__init__(weights, delta, nms_iou, top=top)

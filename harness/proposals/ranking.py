@@ -1,0 +1,80 @@
+"""What most rules are: a ranking of an image's candidates for each expression, of which the best part is proposed."""
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import inf
+
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from harness.errors import InputError
+from harness.registry import PROPOSAL_RULES
+from harness.types import Expression, ImageFeatures
+
+#: How many boxes are proposed where neither a threshold nor a number is asked for: as many as in the paper's tables.
+DEFAULT_TOP = 8
+
+
+class RankedRule(ABC):
+    """Proposes the best box always, of the others those with a score over the threshold, and no more than ``top``.
+
+    Args:
+        threshold: score that a proposal exceeds; ``None``: no threshold.
+        top: most proposals; ``None``: no limit, or :data:`DEFAULT_TOP` without a threshold.
+
+    Raises:
+        InputError: an option that is no such number.
+    """
+
+    def __init__(self, threshold: float | None = None, top: int | None = None) -> None:
+        self.threshold = None if threshold is None else self.number('threshold', threshold)
+        if top is not None and (not isinstance(top, int) or top < 1):
+            raise InputError(f'{self.name}.top={top}: must be a whole number of at least 1')
+        self.top = DEFAULT_TOP if threshold is None and top is None else top
+
+    @property
+    def name(self) -> str:
+        """What users call the rule."""
+        return next((name for name, rule in PROPOSAL_RULES.module_dict.items() if rule is type(self)), 'rule')
+
+    def number(self, option: str, value: object, least: float = -inf, most: float = inf) -> float:
+        """An option's value as a float.
+
+        Raises:
+            InputError: it is no number from ``least`` to ``most``.
+        """
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            limits = '' if least == -most == -inf else f' from {least:g} to {most:g}'
+            raise InputError(f'{self.name}.{option}={value}: must be a number{limits}')
+        return float(value)
+
+    @abstractmethod
+    def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """Everything that could be proposed, best first, one ``InstanceData`` an expression."""
+
+    def kept(self, scores: Tensor) -> int:
+        """How many of a ranking's boxes are proposed, given their ``scores`` ``(n,)``, best first."""
+        count = len(scores) if self.threshold is None else max(1, int((scores > self.threshold).sum()))
+        return min(count, len(scores) if self.top is None else self.top, len(scores))
+
+    def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """The best part of each ranking."""
+        return [boxes[:self.kept(boxes.scores)] for boxes in self.ranked(image, expressions)]
+
+
+def ordered(candidates: InstanceData, scores: Tensor, kept: Tensor) -> InstanceData:
+    """The candidates that are kept, best first, equal scores in the order of the candidates.
+
+    Args:
+        candidates: n boxes with ``bboxes``, ``labels``, ``det_scores``.
+        scores: ``(n,)``.
+        kept: ``(n,)`` bool.
+
+    Returns:
+        ``bboxes``, ``scores``, ``labels``, ``det_scores``, and ``index`` into the candidates.
+    """
+    index = kept.nonzero()[:, 0]
+    index = index[scores[index].argsort(descending=True, stable=True)]
+    return InstanceData(bboxes=candidates.bboxes[index], scores=scores[index], labels=candidates.labels[index],
+                        det_scores=candidates.det_scores[index], index=index)

@@ -75,9 +75,12 @@ def test_the_model_of_the_harness_parses_plain_english() -> None:
     assert none == NOTHING
 
 
+WORDS = st.one_of(st.sampled_from(['dog', 'the', '🐕', '.', 'left', "man's", '👩‍🦰', '\u00a0', '#', '\ud83d']),
+                  st.text(max_size=5))
+
+
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.lists(st.one_of(st.sampled_from(['dog', 'the', '🐕', '.', 'left', "man's", '👩‍🦰', '\u00a0', '#', '\ud83d']),
-                                   st.text(max_size=5)), max_size=7), max_size=4))
+@given(st.lists(st.lists(WORDS, max_size=7), max_size=4))
 def test_whatever_is_said_becomes_a_tree(sentences: list[list[str]]) -> None:
     parses = Parser()(sentences)
     assert len(parses) == len(sentences)

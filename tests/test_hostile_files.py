@@ -171,7 +171,7 @@ CODE = {
     'a state for a class': (named('os', 'system') + record(x=PLAIN) + b'b', 'a state for type Global'),
     'a call of an inert object': (module(b'}') + b')R', 'a call of type Record'),
     'a call of a call': (ORDERED + b')R', 'a call of type dict'),
-    'a persistent object in text': (b'Pos.system\n', 'damaged'),
+    'a persistent object in text': (b'Pos.system\n', 'of an unknown kind'),
     'a persistent object of another kind': (group(text('file'), text('/etc/passwd')) + b'Q', 'of an unknown kind'),
     'an extension code': (b'\x82\x01', 'extension registry'),
     'an OrderedDict of no pairs': (called(named('collections', 'OrderedDict'), text('ab')), 'something else'),

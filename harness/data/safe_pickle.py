@@ -131,10 +131,11 @@ class Machine:
 
     def take(self, size: int) -> bytes:
         """The next ``size`` bytes, which must be there."""
-        start, self.position = self.position, self.position + size
-        if size < 0 or self.position > len(self.data):
+        start, end = self.position, self.position + size
+        if size < 0 or end > len(self.data):
             raise ValueError('beyond the end')
-        return self.data[start:self.position]
+        self.position = end
+        return self.data[start:end]
 
     def number(self, size: int) -> int:
         """The next unsigned little-endian number."""

@@ -199,12 +199,11 @@ class ObjectMachine(Machine):
 
     def persistent(self, identifier: Any) -> Any:
         """A storage, or a class with its source, which is not looked at."""
-        kind, *rest = as_exactly(tuple, identifier)
-        if kind == 'module':
-            named, _, _ = rest
-            return as_exactly(Global, named)
-        if kind == 'storage':
-            return self.storage(*rest)
+        match identifier:
+            case ('module', Global() as named, _, _):
+                return named
+            case ('storage', *rest):
+                return self.storage(*rest)
         refuse('a persistent object of an unknown kind')
 
     def storage(self, kind: Any, key: Any, device: Any, count: Any, view: Any = None) -> Storage:

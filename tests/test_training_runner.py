@@ -1,15 +1,24 @@
 """A training that was killed and started again ends at the weights of one that never was."""
 from __future__ import annotations
 
+import itertools
+import struct
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
+from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from harness.training import runner
-from harness.training.runner import fit
+from harness.training import runner as runner_module
+from harness.training.event_file import crc32c
+from harness.training.runner import count_parameters, fit
+
+COSINE = dict(param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=False, T_max=12, begin=0, end=12)])
 
 
 class Noisy(Dataset):
@@ -37,29 +46,134 @@ class Line(BaseModel):
         return {'loss': (self.layer(self.dropout(x)) - x.mean()).pow(2).mean()}
 
 
-def train(work: Path, epochs: int, stop_after: int | None = None) -> dict[str, Tensor]:
+class Killed(BaseException):
+    """As ``SIGKILL`` would: nothing gets to tidy up."""
+
+
+def train(work: Path, epochs: int, kill_in: int | None = None, **options: Any) -> dict[str, Tensor]:
+    """Train; ``kill_in`` is the batch, counted over all epochs of this start, in which the process dies."""
     torch.manual_seed(0)
     model = Line()
+    batches = itertools.count()
 
-    def evaluate() -> dict[str, float]:
-        if stop_after is not None and (work / f'epoch_{stop_after}.pth').exists():
-            raise KeyboardInterrupt
-        return {'weight': float(model.layer.weight.detach().sum())}
+    def collate(items: list[Tensor]) -> dict[str, Tensor]:
+        if next(batches) == kill_in:
+            raise Killed
+        return {'x': torch.stack(items)}
     try:
-        fit('line', model, Noisy(), collate=lambda items: {'x': torch.stack(items)}, batch_size=4, epochs=epochs,
+        fit('line', model, Noisy(), collate=collate, batch_size=4, epochs=epochs,
             optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.01)), work_dir=work, seed=3,
-            evaluate=evaluate,
-            param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=False, T_max=12, begin=0, end=12)])
-    except KeyboardInterrupt:
-        assert stop_after is not None
+            evaluate=lambda: {'loss': float(model.layer.weight.detach().sum())}, **{**COSINE, **options})
+    except Killed:
+        assert kill_in is not None
     return {k: v.clone() for k, v in model.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return all(torch.equal(a[k], b[k]) for k in a)
 
 
 def test_resumed_is_the_same_as_never_killed(tmp_path: Path) -> None:
     whole = train(tmp_path / 'whole', epochs=4)
-    train(tmp_path / 'killed', epochs=4, stop_after=2)
-    resumed = train(tmp_path / 'killed', epochs=4)
-    assert all(torch.equal(whole[k], resumed[k]) for k in whole)
+    train(tmp_path / 'killed', epochs=4, kill_in=7)
+    assert same(whole, train(tmp_path / 'killed', epochs=4))
+
+
+@pytest.mark.parametrize('kill_in', [1, 2, 3, 4, 8])
+def test_it_goes_on_from_any_iteration(tmp_path: Path, kill_in: int) -> None:
+    """Three batches an epoch; a checkpoint after every second one, so that most stand within an epoch."""
+    whole = train(tmp_path / 'whole', epochs=3)
+    train(tmp_path / 'killed', epochs=3, checkpoint_every=2, kill_in=kill_in)
+    assert not (tmp_path / 'killed/epoch_1.pth').exists()
+    train(tmp_path / 'killed', epochs=3, checkpoint_every=2, kill_in=2)
+    assert same(whole, train(tmp_path / 'killed', epochs=3, checkpoint_every=2))
+
+
+def test_it_goes_on_to_the_same_plateaus_and_the_same_best(tmp_path: Path) -> None:
+    options: dict[str, Any] = dict(
+        param_scheduler=[dict(type='ReduceOnPlateauLR', monitor='loss', rule='less', factor=0.1, patience=0)],
+        checkpoint_every=2, validate_every=2, keep_best=True)
+    whole = train(tmp_path / 'whole', epochs=3, **options)
+    train(tmp_path / 'killed', epochs=3, kill_in=5, **options)
+    assert same(whole, train(tmp_path / 'killed', epochs=3, **options))
+    assert not same(whole, train(tmp_path / 'other', epochs=3))
+
+
+def test_a_checkpoint_is_whole_while_another_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = train(tmp_path / 'whole', epochs=4)
+    saved = itertools.count()
+
+    def die_in_the_third(*args: Any, **kwargs: Any) -> None:
+        if next(saved) == 2:
+            raise Killed
+        save(*args, **kwargs)
+    save = Runner.save_checkpoint
+    monkeypatch.setattr(Runner, 'save_checkpoint', die_in_the_third)
+    with pytest.raises(Killed):
+        train_to_the_end(tmp_path / 'killed')
+    monkeypatch.undo()
+    assert same(whole, train(tmp_path / 'killed', epochs=4))
+
+
+def train_to_the_end(work: Path) -> None:
+    try:
+        train(work, epochs=4)
+    except AssertionError as error:
+        raise Killed from error
+
+
+def test_the_best_on_val_is_kept(tmp_path: Path) -> None:
+    """The loss is told to be least after the second epoch."""
+    told = iter([0.5, 0.2, 0.3])
+    torch.manual_seed(0)
+    model, seen = Line(), []
+
+    def evaluate() -> dict[str, float]:
+        seen.append(model.layer.weight.detach().clone())
+        return {'loss': next(told)}
+    fit('line', model, Noisy(), collate=lambda items: {'x': torch.stack(items)}, batch_size=4, epochs=3, keep_best=True,
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.01)), work_dir=tmp_path, seed=3,
+        evaluate=evaluate)
+    assert torch.equal(model.layer.weight, seen[1]) and not torch.equal(seen[1], seen[2])
+
+
+def test_the_rate_falls_where_the_loss_does_not(tmp_path: Path) -> None:
+    told = iter([0.5, 0.4, 0.4, 0.4, 0.3, 0.3])
+    rates: list[float] = []
+
+    class Note(Hook):
+        def before_train_epoch(self, runner: Runner) -> None:
+            rates.append(runner.optim_wrapper.get_lr()['lr'][0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner_module, 'RandomState', Note)
+        fit('line', Line(), Noisy(), collate=lambda items: {'x': torch.stack(items)}, batch_size=4, epochs=6,
+            optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.01)), work_dir=tmp_path, seed=3,
+            evaluate=lambda: {'loss': next(told)}, param_scheduler=[dict(
+                type='ReduceOnPlateauLR', monitor='loss', rule='less', factor=0.5, patience=1)])
+    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.005, 0.005]), 'two without improvement are one too many'
+
+
+def test_scalars_are_written_as_tensorboard_reads_them(tmp_path: Path) -> None:
+    train(tmp_path, epochs=2)
+    file, = tmp_path.glob('*/vis_data/tf_logs/events.out.tfevents.*')
+    content, position, found = file.read_bytes(), 0, []
+    while position < len(content):
+        length, = struct.unpack_from('<Q', content, position)
+        record = content[position + 12:position + 12 + length]
+        check, = struct.unpack_from('<I', content, position + 12 + length)
+        crc = crc32c(record)
+        assert check == ((crc >> 15 | crc << 17) + 0xa282ead8) % 2 ** 32
+        found.append(record)
+        position += 16 + length
+    assert b'brain.Event:2' in found[0]
+    losses = [record for record in found if b'val/loss' in record]
+    assert len(losses) == 2 and all(record[9:10] == b'\x10' for record in losses)
+    assert [record[10] for record in losses] == [3, 6], 'the step, of three an epoch'
+
+
+def test_the_checksum_is_castagnoli_s() -> None:
+    assert crc32c(b'123456789') == 0xe3069283
+    assert crc32c(bytes(32)) == 0x8a9136aa
 
 
 def test_another_seed_is_another_training(tmp_path: Path) -> None:
@@ -69,4 +183,4 @@ def test_another_seed_is_another_training(tmp_path: Path) -> None:
 def test_parameters_that_training_changes_are_counted() -> None:
     model = Line()
     model.layer.bias.requires_grad = False
-    assert runner.count_parameters(model) == 3
+    assert count_parameters(model) == 3

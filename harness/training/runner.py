@@ -1,7 +1,8 @@
-"""One way to train anything here: mmengine's Runner, epoch checkpoints, and randomness that a resume reproduces.
+"""One way to train anything here: mmengine's Runner, checkpoints, and randomness that a resume reproduces.
 
-Every epoch starts by seeding from ``(seed, epoch)`` alone. A training killed at any moment and started again by the
-same command goes on from the last finished epoch and ends at the same weights as one that was never killed.
+Every epoch starts by seeding from ``(seed, epoch)`` alone, and a checkpoint within an epoch keeps the state of all
+randomness (:mod:`harness.training.resuming`). A training killed at any moment and started again by the same command
+goes on from its last checkpoint and ends at the same weights as one that was never killed.
 """
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 from mmengine.dataset import DefaultSampler
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner, set_random_seed
@@ -23,6 +25,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from harness.errors import InputError
+from harness.training.event_file import EventFileBackend
+from harness.training.resuming import LaterBatches, RandomState, ResumableLoop
 
 #: A checkpoint to resume from holds tensors and plain data; mmengine would try again without this guard.
 os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
@@ -71,29 +75,72 @@ class TellProgress(Hook):
         self._last, self._losses = now, []
 
 
-class CallEachEpoch(Hook):
-    """Report ``evaluate()`` after every epoch."""
+class Validate(Hook):
+    """Report ``evaluate()``, step what falls on plateaus, and keep the weights of the least loss on val.
 
-    priority = 'LOW'
+    Args:
+        name: what the lines call it.
+        evaluate: values by name; ``'loss'`` is what plateaus and the best are told by.
+        every: iterations between two calls, and after the last; ``None``: after each epoch.
+        best: file for the weights of the least loss; ``None`` keeps none.
+    """
 
-    def __init__(self, name: str, evaluate: Callable[[], dict[str, float]]) -> None:
-        self.name = name
-        self.evaluate = evaluate
+    priority = 80  # after schedules that go by iteration, before checkpoints, which then hold what happens here
+
+    def __init__(self, name: str, evaluate: Callable[[], dict[str, float]], every: int | None = None,
+                 best: Path | None = None) -> None:
+        self.name, self.evaluate, self.every, self.best = name, evaluate, every, best
+        self.least = float('inf')
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        done = runner.iter + 1
+        if self.every is not None and (done % self.every == 0 or done == runner.max_iters):
+            self._validate(runner, f'step {done}', done)
 
     def after_train_epoch(self, runner: Runner) -> None:
+        if self.every is None:
+            self._validate(runner, f'epoch {runner.epoch + 1}', runner.iter)
+
+    def _validate(self, runner: Runner, when: str, done: int) -> None:
         runner.model.eval()
-        values = self.evaluate()
+        shared = [self.evaluate()]
+        broadcast_object_list(shared)  # where several processes train, all go by the first one's values
+        values = shared[0]
         runner.model.train()
-        console.print(f'{self.name}: after epoch {runner.epoch + 1}: '
-                      + ', '.join(f'{k} {v:.4f}' for k, v in values.items()))
+        console.print(f'{self.name}: after {when}: ' + ', '.join(f'{k} {v:.4f}' for k, v in values.items()))
         for key, value in values.items():
             runner.message_hub.update_scalar(f'val/{key}', value)
+        runner.visualizer.add_scalars({f'val/{key}': value for key, value in values.items()}, step=done)
+        for schedule in runner.param_schedulers or []:
+            if getattr(schedule, 'need_val_args', False):
+                schedule.step(values)
+        if self.best is not None and values['loss'] < self.least:
+            self.least = values['loss']
+            if is_main_process():
+                beside = self.best.with_suffix('.part')
+                torch.save(bare(runner.model).state_dict(), beside)
+                os.replace(beside, self.best)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        checkpoint['least_loss'] = self.least
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        self.least = checkpoint.get('least_loss', self.least)
+
+
+def bare(model: Any) -> Any:
+    """A model without the wrapper of training on several processes."""
+    return getattr(model, 'module', model)
 
 
 def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callable, batch_size: int, epochs: int,
         optim_wrapper: dict, work_dir: Path, seed: int, param_scheduler: list[dict] | None = None,
-        evaluate: Callable[[], dict[str, float]] | None = None, workers: int = 0) -> BaseModel:
+        evaluate: Callable[[], dict[str, float]] | None = None, workers: int = 0, checkpoint_every: int | None = None,
+        validate_every: int | None = None, keep_best: bool = False) -> BaseModel:
     """Train ``model`` for ``epochs``, resuming from ``work_dir`` if it holds a checkpoint of this training.
+
+    Under ``torchrun`` each process trains on its share of every epoch's items.
 
     Args:
         name: what the progress lines call it.
@@ -101,10 +148,15 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
         train_set: map-style; a method ``set_epoch(int)`` is called where it exists.
         collate: list of items to the model's keyword arguments.
         optim_wrapper: mmengine's config.
-        work_dir: checkpoints and logs; one epoch's checkpoint is kept.
+        work_dir: checkpoints and logs (JSON lines, and event files for TensorBoard); the last two checkpoints are kept,
+            so that one is whole at any moment.
         seed: with the epoch, the only source of randomness.
-        evaluate: called after each epoch, its values are printed.
+        evaluate: called on val; its values are printed, and its ``'loss'`` steps schedules that go by plateaus.
         workers: processes that load data.
+        checkpoint_every: iterations between checkpoints; ``None``: one after each epoch. With ``workers``, items must
+            depend on nothing but the epoch and their index.
+        validate_every: iterations between calls of ``evaluate``; ``None``: after each epoch.
+        keep_best: end at the weights of the least ``'loss'`` on val instead of the last ones.
 
     Returns:
         the trained model, in evaluation mode.
@@ -112,25 +164,33 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
     Raises:
         InputError: the checkpoint to resume from asks for code.
     """
-    loader = DataLoader(train_set, batch_size=batch_size, sampler=DefaultSampler(train_set, shuffle=True, seed=seed),
-                        collate_fn=collate, num_workers=workers, drop_last=True)
-    hooks: list[Hook] = [SeedEachEpoch(seed), TellProgress(name)]
+    batches = LaterBatches(DefaultSampler(train_set, shuffle=True, seed=seed), batch_size, drop_last=True)
+    loader = DataLoader(train_set, batch_sampler=batches, collate_fn=collate, num_workers=workers)
+    hooks: list[Hook] = [SeedEachEpoch(seed), TellProgress(name), RandomState()]
+    best = work_dir / 'best.pth' if keep_best else None
     if evaluate is not None:
-        hooks.append(CallEachEpoch(name, evaluate))
+        hooks.append(Validate(name, evaluate, validate_every, best))
     set_random_seed(seed * 1000)
+    interval = dict(interval=1) if checkpoint_every is None else dict(interval=checkpoint_every, by_epoch=False)
     runner = Runner(
         model=model, work_dir=str(work_dir), train_dataloader=loader,
-        train_cfg=dict(by_epoch=True, max_epochs=epochs), optim_wrapper=optim_wrapper, param_scheduler=param_scheduler,
+        train_cfg=dict(type=ResumableLoop, max_epochs=epochs), optim_wrapper=optim_wrapper,
+        param_scheduler=param_scheduler,
         default_hooks=dict(logger=dict(type='LoggerHook', interval=50),
-                           checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)),
+                           checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2, **interval)),
         custom_hooks=hooks, resume=True, randomness=dict(seed=seed), log_level=logging.ERROR,
         experiment_name=name.replace(' ', '-'), default_scope='mmdet',
-        visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')], name=name.replace(' ', '-')))
+        launcher='pytorch' if 'LOCAL_RANK' in os.environ else 'none',
+        env_cfg=dict(dist_cfg=dict(backend='nccl' if torch.cuda.is_available() else 'gloo')),
+        visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type=EventFileBackend)],
+                        name=str(work_dir.resolve())))  # by its name it would be that of an earlier training
     try:
         runner.train()
     except UnpicklingError:
         raise InputError(f'{work_dir}: its checkpoint is not one of this training, and nothing of it was run; delete '
                          'the folder or choose another --work') from None
+    if best is not None:
+        model.load_state_dict(torch.load(best, map_location='cpu', weights_only=True))
     return model.eval()
 
 

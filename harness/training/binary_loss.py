@@ -1,0 +1,46 @@
+"""Ref-NMS B's objective (Eq. 3) and what it is computed on: regions that are a critical object and others that are not.
+
+Source: Ref-NMS (AAAI 2021), "Binary XE Loss"; ChopinSharp/ref-nms ``lib/vanilla_utils.py: DetBoxDataset``.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+REGIONS_AN_EXPRESSION = 32
+
+
+def choose_regions(positive: Tensor, number: int = REGIONS_AN_EXPRESSION,
+                   generator: torch.Generator | None = None) -> Tensor:
+    """A random sample of regions for each expression: half positive, half negative, more of one where the other lacks.
+
+    Source: ``DetBoxDataset.__getitem__``: up to half positives, negatives for the rest, positives again for what
+    negatives can't fill. Where there are fewer than ``number`` regions, all are taken.
+
+    Args:
+        positive: ``(E, n)`` bool.
+        number: regions an expression.
+        generator: of randomness; ``None`` is torch's global one.
+
+    Returns:
+        ``(E, n)`` bool with the same number of true entries, ``min(number, n)``, in each row.
+    """
+    positives = positive.sum(dim=1, keepdim=True)
+    negatives = positive.shape[1] - positives
+    from_negatives = torch.minimum(negatives, number - positives.clamp(max=number // 2))
+    from_positives = torch.minimum(positives, number - from_negatives)
+    # Random rank of each region in its row, all positives before all negatives.
+    rank = (torch.rand(positive.shape, generator=generator) + 2 * ~positive).argsort(dim=1).argsort(dim=1)
+    return torch.where(positive, rank < from_positives, rank - positives < from_negatives)
+
+
+def binary_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean over all regions of all expressions.
+
+    Args:
+        logits: ``(E, R)`` relatedness before the sigmoid.
+        labels: ``(E, R)`` 1 for critical objects, 0 for others; below 0 for a place that holds no region.
+    """
+    real = labels >= 0
+    return F.binary_cross_entropy_with_logits(logits[real], labels[real])

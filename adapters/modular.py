@@ -47,6 +47,7 @@ class ModularGrounder:
     network_of: Callable[[dict], ModularNetwork]
 
     def __init__(self, weights: Weights, with_st: bool | None = None) -> None:
+        self.path = weights.path
         try:
             self.opt = dict(weights.meta['opt'])
             self.vocabulary = Vocabulary.from_json(weights.meta['vocabulary'])
@@ -95,12 +96,20 @@ class ModularGrounder:
         sentence, position = _rows_of(torch.tensor([len(p) for p in proposals], device=device))
         objects = ObjectFeatures.of(image)
         used, box = objects.rows(boxes).unique(return_inverse=True)
-        fc7 = objects.fc7[used]
+        pool5, fc7 = objects.pool5[used], objects.fc7[used]
+        self._check_widths(pool5.shape[1], fc7.shape[1])
         sets, chosen = _padded_sets(box, labels, sentence, position)
         places = self._places(image, boxes, box, fc7.mean((2, 3)), sets)
         words = self.vocabulary.encode([e.tokens for e in expressions]).to(device)
-        return Seen(objects.pool5[used], fc7, places, words,
+        return Seen(pool5, fc7, places, words,
                     Rows(sentence, box, chosen[sentence] * sets.shape[1] + position))
+
+    def _check_widths(self, pool5: int, fc7: int) -> None:
+        wanted = self.opt['pool5_dim'], self.opt['fc7_dim']
+        if (pool5, fc7) != wanted:
+            raise InputError(f'{self.path}: {self.title} takes features of {wanted[0]} and {wanted[1]} channels, the '
+                             f'detector gives {pool5} and {fc7}; name the one that it was trained with by --weights '
+                             'detector=FILE')
 
     def _places(self, image: ImageFeatures, boxes: Tensor, box: Tensor, neighbours: Tensor, sets: Tensor) -> Places:
         """Location features and context slots in each distinct set of proposals.

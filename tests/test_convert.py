@@ -12,6 +12,7 @@ from harness.errors import InputError
 from harness.proposals.ref_nms import RefNMS, RefNMSB, load_ref_nms
 from harness.weights import load_weights
 from run_benchmark import command_line
+from tests import small_grounders
 
 SMALL = {'in_channels': 6, 'planes': 2, 'blocks': 2, 'word_dim': 5, 'hidden': 3, 'mlp': 4}
 
@@ -138,6 +139,15 @@ def test_options_that_lie_take_no_memory(option, size, files):
     torch.save({'model': JointMatching(), 'opt': {**OPT, option: size}}, files[0])
     message = refusal(files, 'mattnet')
     assert 'options make no network' in message or 'does not fit the network' in message
+
+
+@pytest.mark.parametrize('kind', small_grounders.OPTS)
+def test_a_grounder_says_that_it_needs_another_detector(kind):
+    grounder = small_grounders.GROUNDERS_OF[kind](small_grounders.weights(kind))
+    image = small_grounders.an_image()
+    image.detector.head = lambda crops: crops
+    with pytest.raises(InputError, match='takes features of 3 and 4 channels, the detector gives 3 and 3'):
+        grounder(image, small_grounders.say('red cup'), [small_grounders.propose([[10, 10, 30, 40]], [0])])
 
 
 def test_the_command_line(files, capsys, tmp_path):

@@ -83,8 +83,11 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, A
     """Write beside, then rename: a killed write leaves the old file whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + '.part')
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(beside),
-              metadata={'meta': json.dumps(dict(meta), sort_keys=True)})
+    try:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(beside),
+                  metadata={'meta': json.dumps(dict(meta), sort_keys=True)})
+    except SafetensorError as error:  # what a full disk is to it
+        raise InputError(f'{path}: cannot be written ({error}); free some space or choose another folder') from None
     beside.chmod(0o644)
     os.replace(beside, path)
 

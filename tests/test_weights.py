@@ -28,6 +28,13 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     assert len(weights.sha256) == 64
 
 
+def test_a_folder_that_takes_no_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'w.safetensors.part').mkdir()
+    with pytest.raises(InputError) as error:
+        save_weights(tmp_path / 'w.safetensors', {'a': torch.zeros(1)}, {})
+    assert 'w.safetensors: cannot be written' in one_line(error)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as error:
         load_weights(tmp_path / 'none.safetensors')

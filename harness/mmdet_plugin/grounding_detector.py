@@ -1,0 +1,281 @@
+"""Any two-stage mmdet detector with Ref-NMS in the place of its last NMS.
+
+A config that mmdet knows becomes one by two lines, the rest of it stays::
+
+    model = dict(type='GroundingDetector', ref_nms=dict(type='RefNMS', weights='ref-nms.safetensors'))
+
+The detector keeps its tensors' names, so that its checkpoints load as they are. It is never trained here: ``loss`` is
+Ref-NMS's alone (Eq. 3 of the paper).
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.models.detectors import TwoStageDetector
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.structures.bbox import scale_boxes
+from mmengine.structures import InstanceData
+from torch import Tensor
+from torch.nn import functional as F
+
+from harness.errors import InputError
+from harness.mmdet_plugin.box_features import BOX_FEATURES, channels
+from harness.mmdet_plugin.model_block import build_ref_nms, check_classes, check_model
+from harness.mmdet_plugin.words import Words
+from harness.proposals.nms import pairwise_iou
+from harness.proposals.ref_nms import find_candidates
+from harness.training.ref_nms import REGIONS_AN_EXPRESSION, choose_regions
+from harness.weights import fill, load_weights
+
+_CROPS_AT_ONCE = 256  # bounds the memory of Ref-NMS's head
+
+
+@MODELS.register_module()
+class GroundingDetector(TwoStageDetector):
+    """Proposals for each sentence of an image: relatedness × confidence, then class-wise NMS.
+
+    ``predict`` reads ``text`` of each data sample, a string or a list of strings, and gives it
+
+    - ``expressions``: one ``InstanceData`` a sentence, best first: ``scores`` (fused), ``det_scores``,
+      ``relatedness``, ``labels``, ``bboxes`` (n, 4) xyxy and, with a mask head, ``masks`` (n, H, W) bool, both in
+      pixels of the image as it was read; metainfo ``text``, ``words`` that were read, ``word_attention`` and
+      ``left_out``, the number of words past ``longest``.
+    - ``pred_instances``, what mmdet's own metrics read: the same for one string, and the best box of each sentence, row
+      by row, for a list. Where a sentence of a list has no proposal its row is zeros with label -1.
+
+    Args:
+        ref_nms: ``dict(type='RefNMS', …)``, options of :class:`~harness.proposals.ref_nms.RefNMS`; channels that are
+            left out are the detector's. With ``weights=FILE`` sizes, words and threshold are the file's.
+        box_features: ``'crops'``: the RoI extractor's crops through a residual stage of Ref-NMS's own, as in the
+            original; ``'head'``: what the detector's head classifies boxes by, without parameters of its own.
+        vectors: word vectors of a network without ``weights``; ``None`` takes the shipped ones (D = 100).
+        longest: words of a sentence that are read.
+        max_candidates: only so many of an image's most confident candidates are looked at.
+        weights: all of the detector from a file that ``train`` or ``convert`` wrote.
+        detector: what mmdet's ``TwoStageDetector`` takes.
+
+    Raises:
+        InputError: a part is missing, or parts don't fit each other.
+    """
+
+    def __init__(self, ref_nms: dict | None = None, box_features: str = 'crops', vectors: str | None = None,
+                 longest: int = 64, max_candidates: int = 1000, weights: str | None = None, **detector: Any) -> None:
+        block = check_model(ref_nms, box_features, detector)
+        super().__init__(**detector)
+        check_classes(self.roi_head)
+        self.max_candidates = max_candidates
+        if weights is not None:
+            fill(self, load_weights(Path(weights)).tensors, Path(weights))
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+        self.box_features = BOX_FEATURES[box_features]
+        self.ref_nms, vocabulary = build_ref_nms(block, channels(self.roi_head, box_features), box_features == 'head',
+                                                 vectors)
+        self.words = Words(vocabulary, longest)
+        self._read = (weights is not None, 'weights' in block)
+
+    def init_weights(self) -> None:
+        """As mmdet and Ref-NMS begin; what was read from files stays."""
+        detector, ref_nms = self._read
+        kept = {name: value.clone() for name, value in self.state_dict().items()
+                if (ref_nms if name.startswith('ref_nms.') else detector)}
+        super().init_weights()
+        self.load_state_dict(kept, strict=False)
+
+    def train(self, mode: bool = True) -> GroundingDetector:
+        """Only Ref-NMS ever trains: the detector's batch norms and dropout stay as in prediction."""
+        super().train(False)
+        self.training = mode
+        self.ref_nms.train(mode)
+        return self
+
+    # ------------------------------------------------------------------------------------------ what is predicted
+
+    @torch.no_grad()
+    def predict(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample],
+                rescale: bool = True) -> list[DetDataSample]:
+        """See the class.
+
+        Args:
+            batch_inputs: ``(N, 3, H, W)``.
+            batch_data_samples: with ``text``.
+            rescale: boxes in pixels of the image as it was read, not of the network's input.
+
+        Raises:
+            InputError: no ``text``, or features that are not numbers.
+        """
+        asked = [sentences_of(sample) for sample in batch_data_samples]
+        maps, candidates = self.look(batch_inputs, batch_data_samples)
+        ranked = [self.rank(maps, number, found, sentences)
+                  for number, (found, sentences) in enumerate(zip(candidates, asked, strict=True))]
+        self._finish(maps, candidates, ranked, batch_data_samples, rescale)
+        for sample, expressions in zip(batch_data_samples, ranked, strict=True):
+            sample.expressions = expressions
+            sample.pred_instances = expressions[0] if isinstance(sample.text, str) else _best(expressions, sample)
+        return list(batch_data_samples)
+
+    @torch.no_grad()
+    def look(self, batch_inputs: Tensor, samples: Sequence[DetDataSample],
+             at_least: int = 1) -> tuple[Sequence[Tensor], list[InstanceData]]:
+        """The feature maps, and each image's candidates before NMS (``bboxes`` in network-input pixels)."""
+        maps = self.extract_feat(batch_inputs)
+        if not all(bool(level.isfinite().all()) for level in maps):
+            bad = torch.stack([level.flatten(1).isfinite().all(1) for level in maps]).all(0).tolist().index(False)
+            raise _not_numbers(samples[bad], 'features')
+        regions = ([sample.proposals for sample in samples] if samples and 'proposals' in samples[0] else
+                   self.rpn_head.predict(maps, samples, rescale=False))
+        metas = [sample.metainfo for sample in samples]
+        raw = self.roi_head.predict_bbox(maps, metas, regions, rcnn_test_cfg=None, rescale=False)
+        return maps, [self._candidates(r, sample, at_least) for r, sample in zip(raw, samples, strict=True)]
+
+    def _candidates(self, raw: InstanceData, sample: DetDataSample, at_least: int) -> InstanceData:
+        """``bboxes`` (R, 4) or (R, 4 · K) and ``scores`` (R, K + 1) to one image's candidates."""
+        if raw.scores.isnan().any():
+            raise _not_numbers(sample, 'confidences')
+        scores = raw.scores[:, :-1]
+        boxes = raw.bboxes.reshape(len(scores), raw.bboxes.shape[1] // 4, 4).expand(-1, scores.shape[1], -1)
+        found = find_candidates(boxes, scores, self.ref_nms.delta, self.ref_nms.delta_step, at_least)
+        if len(found) <= self.max_candidates:
+            return found
+        return found[found.det_scores.topk(self.max_candidates).indices.sort().values]
+
+    def rank(self, maps: Sequence[Tensor], number: int, candidates: InstanceData,
+             sentences: Sequence[str]) -> list[InstanceData]:
+        """One image's candidates for each sentence, best first; ``number`` is the image's in the batch."""
+        read = [self.words(sentence) for sentence in sentences]
+        most = self.test_cfg.rcnn.get('max_per_img', -1)
+        ranked = self.ref_nms.predict(self.encode(maps, number, candidates.bboxes), candidates, [v for v, _ in read])
+        ranked = [boxes[:most] if most > 0 else boxes for boxes in ranked]
+        for boxes, (_, told) in zip(ranked, read, strict=True):
+            boxes.set_metainfo(told)
+        return ranked
+
+    def encode(self, maps: Sequence[Tensor], number: int, boxes: Tensor) -> Tensor:
+        """``(n, 4)`` boxes of one image in network-input pixels to ``(n, F)`` features of Ref-NMS."""
+        rois = F.pad(boxes, (1, 0), value=number)
+        parts = rois.split(_CROPS_AT_ONCE) if len(rois) else (rois,)
+        return torch.cat([self.ref_nms.encode_boxes(self._crop(maps, part)) for part in parts])
+
+    @torch.no_grad()
+    def _crop(self, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
+        if len(rois) == 0:
+            return rois.new_zeros(0, channels(self.roi_head, 'crops'), 1, 1)
+        return self.box_features(self.roi_head, maps, rois)
+
+    def _finish(self, maps: Sequence[Tensor], candidates: Sequence[InstanceData],
+                ranked: Sequence[list[InstanceData]], samples: Sequence[DetDataSample], rescale: bool) -> None:
+        """Masks and image pixels, once a box however many sentences keep it."""
+        used = [torch.cat([p.index for p in of_image] or [found.labels.new_zeros(0)]).unique()
+                for of_image, found in zip(ranked, candidates, strict=True)]
+        boxes = [InstanceData(bboxes=found.bboxes[kept], labels=found.labels[kept])
+                 for found, kept in zip(candidates, used, strict=True)]
+        metas = [sample.metainfo for sample in samples]
+        if self.with_mask:
+            boxes = self.roi_head.predict_mask(maps, metas, boxes, rescale=rescale)
+        elif rescale:
+            for own, meta in zip(boxes, metas, strict=True):
+                own.bboxes = scale_boxes(own.bboxes, [1 / factor for factor in meta['scale_factor']])
+        for of_image, kept, own in zip(ranked, used, boxes, strict=True):
+            for proposals in of_image:
+                place = torch.searchsorted(kept, proposals.pop('index'))
+                proposals.bboxes = own.bboxes[place]
+                if self.with_mask:
+                    proposals.masks = own.masks[place]
+
+    # ------------------------------------------------------------------------------------------ what is learned
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample]) -> dict[str, Tensor]:
+        """Binary cross-entropy of relatedness on 32 candidates a sentence (Eq. 3), positive from IoU 0.5 on.
+
+        Only the referents are positives: mmdet's datasets do not say which other objects a sentence speaks of
+        (``run_benchmark.py train`` finds them).
+
+        Args:
+            batch_inputs: ``(N, 3, H, W)``.
+            batch_data_samples: with ``text`` and one row of ``gt_instances`` a sentence, ``bboxes`` or ``masks``, in
+                network-input pixels.
+        """
+        maps, candidates = self.look(batch_inputs, batch_data_samples, REGIONS_AN_EXPRESSION)
+        logits, labels = [], []
+        for number, (found, sample) in enumerate(zip(candidates, batch_data_samples, strict=True)):
+            sentences, targets = sentences_of(sample), _referents(sample).to(found.bboxes)
+            if len(targets) != len(sentences):
+                raise InputError(f'{_name(sample)}: {len(sentences)} sentences but {len(targets)} objects in '
+                                 'gt_instances; give one for each sentence')
+            if not len(found) or not sentences:
+                continue
+            positive = pairwise_iou(targets, found.bboxes) >= 0.5
+            chosen = choose_regions(positive.cpu()).to(positive.device)
+            used = chosen.any(dim=0)
+            rows = chosen[:, used].nonzero()[:, 1].reshape(len(sentences), -1)
+            features = self.encode(maps, number, found.bboxes[used])
+            logits.append(self.ref_nms(features[rows], [self.words(s)[0] for s in sentences]).flatten())
+            labels.append(positive[chosen].float())
+        if not logits:
+            return {'loss_ref_nms': sum(p.sum() for p in self.ref_nms.parameters()) * 0}
+        return {'loss_ref_nms': F.binary_cross_entropy_with_logits(torch.cat(logits), torch.cat(labels))}
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
+        """mmengine skips tensors of other shapes with a warning; here the figures would be noise."""
+        own = self.state_dict()
+        wrong = [name for name in own if (stored := state_dict.get(prefix + name)) is not None
+                 and stored.shape != own[name].shape]
+        if wrong:
+            stored, here = tuple(state_dict[prefix + wrong[0]].shape), tuple(own[wrong[0]].shape)
+            classes = ' (the classes and the background)' if 'fc_cls' in wrong[0] else ''
+            raise InputError(f'the checkpoint is of another model: {wrong[0]} is {stored}, not {here}{classes}; set '
+                             'num_classes and widths of the config to the checkpoint\'s')
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+def sentences_of(sample: DetDataSample) -> list[str]:
+    """The sentences of a data sample's ``text``.
+
+    Raises:
+        InputError: there is no ``text``, or it is neither a string nor strings.
+    """
+    text = sample.get('text')
+    if text is None:
+        raise InputError(f"{_name(sample)}: has no text; add 'text' to meta_keys of PackDetInputs, and text_prompt or "
+                         'text to what the pipeline reads')
+    sentences = [text] if isinstance(text, str) else text
+    if not isinstance(sentences, list | tuple) or not all(isinstance(sentence, str) for sentence in sentences):
+        raise InputError(f'{_name(sample)}: its text is {str(text)[:40]!r}; give a string or a list of strings')
+    return list(sentences)
+
+
+def _best(expressions: Sequence[InstanceData], sample: DetDataSample) -> InstanceData:
+    """The best box of each sentence, a row each."""
+    if not expressions:
+        return InstanceData()
+    first = [boxes[:1] if len(boxes) else _nothing(boxes) for boxes in expressions]
+    return InstanceData(**{key: torch.cat([own[key] for own in first]) for key in first[0].keys()})  # noqa: SIM118
+
+
+def _nothing(empty: InstanceData) -> InstanceData:
+    """A row of zeros with label -1."""
+    row = InstanceData(**{key: value.new_zeros((1, *value.shape[1:])) for key, value in empty.items()})
+    row.labels = row.labels - 1
+    return row
+
+
+def _referents(sample: DetDataSample) -> Tensor:
+    """``(E, 4)`` boxes of the annotated objects, a mask's where there are masks alone."""
+    objects = sample.get('gt_instances')
+    if objects is None or not ('bboxes' in objects or 'masks' in objects):
+        raise InputError(f'{_name(sample)}: has no gt_instances to learn from; add LoadAnnotations to the pipeline')
+    boxes = objects.bboxes if 'bboxes' in objects else objects.masks.get_bboxes()
+    return getattr(boxes, 'tensor', boxes)
+
+
+def _name(sample: DetDataSample) -> str:
+    return f'image {sample.get("img_path") or sample.get("img_id", "?")}'
+
+
+def _not_numbers(sample: DetDataSample, what: str) -> InputError:
+    return InputError(f'{_name(sample)}: the detector gave {what} that are not numbers; check its weights (load_from) '
+                      'and the image')

@@ -1,0 +1,193 @@
+"""The harness's own metrics in mmengine's loop: ``val_evaluator = dict(type='REGMetric')``.
+
+Each sentence becomes a row as in ``predictions.jsonl``, and the metrics of :data:`harness.registry.METRICS` count the
+rows, so that their conventions are those of every other figure here. How mmdet's ``RefExpMetric`` and ``RefSegMetric``
+differ is in ``docs/mmdet.md``.
+"""
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmdet.registry import METRICS as MMDET_METRICS
+from mmengine.evaluator import BaseMetric
+from pycocotools import mask as coco_mask
+from torch import Tensor
+
+from harness.errors import InputError
+from harness.metrics.iou import Floats, best_iou, mask_overlap, rec_iou, xywh_to_xyxy
+from harness.predictions import to_xywh
+from harness.registry import METRICS
+
+GROUNDER = 'best score'
+
+
+@MMDET_METRICS.register_module()
+class REGMetric(BaseMetric):
+    """Recall of referents, REC accuracy and RES overall IoU of whatever mmdet model grounds sentences.
+
+    A data sample has ``expressions``, an ``InstanceData`` a sentence (see
+    :class:`~harness.mmdet_plugin.grounding_detector.GroundingDetector`), or ``text`` of one string and
+    ``pred_instances`` (mmdet's own grounding models). All of a sentence's boxes are its proposals, the best score is
+    its answer: the first among equals. The truth is a row a sentence of ``gt_masks`` or ``gt_instances`` (``masks``,
+    ``bboxes``), in pixels of the image as it was read, so ``LoadAnnotations`` comes after ``Resize``. Without boxes, a
+    mask's own are taken.
+
+    Besides the figures (percent) it gives how many ``expressions`` there were, and how many of them were
+    ``without_proposals``, ``without_words`` or ``cut`` because they are longer than is read.
+
+    Args:
+        ann_file: MDETR's annotations, whose boxes are then the truth, with all their digits.
+        tasks: among ``'recall'``, ``'rec'``, ``'res'``; RES is given where there are masks.
+        collect_device: mmengine's.
+        prefix: of the names, ``reg`` by default.
+    """
+
+    default_prefix = 'reg'
+
+    def __init__(self, ann_file: str | None = None, tasks: Sequence[str] = ('recall', 'rec', 'res'),
+                 collect_device: str = 'cpu', prefix: str | None = None) -> None:
+        super().__init__(collect_device, prefix)
+        if wrong := set(tasks) - {'recall', 'rec', 'res'}:
+            raise InputError(f'REGMetric: tasks={sorted(wrong)[0]!r} is unknown; write recall, rec or res')
+        self.tasks = tuple(tasks)
+        self.gold = None if ann_file is None else read_mdetr_boxes(Path(ann_file))
+
+    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
+        """Rows of a batch, a list an image: mmengine counts images when it collects them from several processes."""
+        self.results += [self._rows(sample) for sample in data_samples]
+
+    def _rows(self, sample: Mapping[str, Any]) -> list[dict[str, Any]]:
+        expressions = expressions_of(sample)
+        masks = _true_masks(sample) if 'res' in self.tasks else None
+        boxes = self._true_boxes(sample, masks)
+        if len(boxes) != len(expressions):
+            raise InputError(f'REGMetric: {_name(sample)} has {len(expressions)} sentences but {len(boxes)} annotated '
+                             'objects; give one for each sentence')
+        return [row(own, box, None if masks is None else masks[number])
+                for number, (own, box) in enumerate(zip(expressions, boxes, strict=True))]
+
+    def _true_boxes(self, sample: Mapping[str, Any], masks: np.ndarray | None) -> Floats:
+        """``(E, 4)`` xywh."""
+        if self.gold is not None:
+            if sample.get('img_id') not in self.gold:
+                raise InputError(f'REGMetric: ann_file has no {_name(sample)}; give the file of this dataset')
+            return self.gold[sample['img_id']]
+        objects = sample.get('gt_instances') or {}
+        if 'bboxes' in objects:
+            boxes = objects['bboxes']
+            return to_xywh(_array(getattr(boxes, 'tensor', boxes)))
+        masks = _true_masks(sample) if masks is None else masks
+        if masks is None:
+            raise InputError(f'REGMetric: {_name(sample)} has neither gt_instances.bboxes nor gt_masks; add '
+                             'LoadAnnotations after Resize, or give ann_file')
+        return coco_mask.toBbox([_encoded(mask) for mask in masks]).reshape(-1, 4)
+
+    def compute_metrics(self, results: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, float]:
+        """``{name: value}``; a metric for which there is nothing to count is left out."""
+        METRICS.import_from_location()
+        rows = [row for of_image in results for row in of_image]
+        figures: dict[str, float] = {}
+        for metric_of in METRICS.module_dict.values():
+            if metric_of.task in self.tasks:
+                metric = metric_of()
+                metric.process(rows)
+                figures.update({name: value for name, (value, _) in metric.compute().items() if value is not None})
+        counts = Counter(name for row in rows for name in ('without_proposals', 'without_words', 'cut') if row[name])
+        return {**figures, 'expressions': len(rows),
+                **{name: counts[name] for name in ('without_proposals', 'without_words', 'cut')}}
+
+
+def expressions_of(sample: Mapping[str, Any]) -> list[Any]:
+    """Each sentence's proposals, as a mapping.
+
+    Raises:
+        InputError: the model gave none.
+    """
+    if sample.get('expressions') is not None:
+        return list(sample['expressions'])
+    if isinstance(sample.get('text'), str) and sample.get('pred_instances') is not None:
+        return [sample['pred_instances']]
+    raise InputError(f'REGMetric: {_name(sample)} has neither expressions nor pred_instances of one text; the model '
+                     "must be a GroundingDetector, or 'text' be a string and in meta_keys of PackDetInputs")
+
+
+def row(proposals: Any, gold: Floats, mask: np.ndarray | None) -> dict[str, Any]:
+    """What the metrics read of one sentence.
+
+    Args:
+        proposals: ``bboxes`` (n, 4) xyxy, ``scores`` (n,), maybe ``masks`` (n, H, W).
+        gold: the referent's box, xywh.
+        mask: the referent's, ``(H, W)``.
+    """
+    boxes, scores = _array(proposals['bboxes']).reshape(-1, 4), _array(proposals['scores'])
+    if np.isnan(scores).any():
+        raise InputError('REGMetric: some scores are not numbers; check the model\'s weights')
+    best = int(scores.argmax()) if len(scores) else None
+    box = None if best is None else to_xywh(boxes[best])[0]
+    overlap, union = (None, None) if mask is None else _overlap(proposals, best, mask)
+    words = getattr(proposals, 'words', None)
+    return {
+        'grounder': GROUNDER, 'box': box, 'n_proposals': len(boxes),
+        'best_proposal_iou': float(best_iou(xywh_to_xyxy([gold]), boxes)[0]),
+        'iou': 0.0 if box is None else float(rec_iou(box[None], gold[None])[0]),
+        'mask_intersection': overlap, 'mask_union': union,
+        'without_proposals': not len(boxes), 'without_words': words is not None and not words,
+        'cut': bool(getattr(proposals, 'left_out', 0)),
+    }
+
+
+def _overlap(proposals: Any, best: int | None, mask: np.ndarray) -> tuple[int | None, int | None]:
+    """Pixels in both and in either; an answer without any box is an empty mask."""
+    if best is None:
+        return 0, int(mask.sum())
+    if 'masks' not in proposals:
+        return None, None
+    answer = _array(proposals['masks'][best])
+    if answer.shape != mask.shape:
+        raise InputError(f'REGMetric: a predicted mask is {answer.shape}, the annotated one {mask.shape}; put '
+                         'LoadAnnotations after Resize')
+    return mask_overlap(_encoded(answer), _encoded(mask))
+
+
+def _true_masks(sample: Mapping[str, Any]) -> np.ndarray | None:
+    """``(E, H, W)`` of ``gt_masks`` or ``gt_instances.masks``, ``None`` where there are none."""
+    masks = sample.get('gt_masks')
+    if masks is None:
+        masks = (sample.get('gt_instances') or {}).get('masks')
+    return None if masks is None else masks.to_ndarray() if hasattr(masks, 'to_ndarray') else _array(masks)
+
+
+def read_mdetr_boxes(path: Path) -> dict[int, Floats]:
+    """``(n, 4)`` xywh of each image of MDETR's annotations, where an image stands for one sentence.
+
+    Raises:
+        InputError: the file is not there, or is none.
+    """
+    try:
+        with path.open(encoding='utf-8') as file:
+            content = json.load(file)
+        boxes: dict[int, list[Any]] = {image['id']: [] for image in content['images']}
+        for annotation in content['annotations']:
+            boxes[annotation['image_id']].append(annotation['bbox'])
+        return {image_id: np.array(own, np.float64).reshape(-1, 4) for image_id, own in boxes.items()}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        said = ' '.join(str(error).split())[:100]
+        raise InputError(f'REGMetric: ann_file {path}: not annotations as MDETR has them ({said}); give '
+                         'finetune_refcoco_val.json or the like') from None
+
+
+def _array(values: Any) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _encoded(mask: np.ndarray) -> dict[str, Any]:
+    return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+
+
+def _name(sample: Mapping[str, Any]) -> str:
+    return f'image {sample.get("img_path") or sample.get("img_id", "?")}'

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.proposals.nms import pairwise_iou
 from harness.training.binary_loss import binary_loss
 from harness.training.jitter import jittered
-from harness.training.levels import INTERVALS, LevelNumbers, fill_levels, quantised
+from harness.training.levels import INTERVALS, LevelSampler, quantised
 from harness.training.ranking_loss import RankingLoss
 
 # ------------------------------------------------------------------------------------------------- levels
@@ -31,8 +31,8 @@ def test_a_level_is_the_interval_of_an_overlap(overlap: float) -> None:
 
 def test_each_level_fills_its_own_places() -> None:
     levels = torch.tensor([[0, 3, 0, 0, 1, 3, 3, 5], [0, 0, 0, 0, 0, 0, 0, 2]])
-    filled = fill_levels(levels, LevelNumbers(lowest=4, others=2))
-    first, second = filled.region.tolist()
+    region = LevelSampler(lowest=4, others=2).draw(levels, None).region
+    first, second = region.tolist()
     assert sorted(first[:3]) == [0, 2, 3] and first[3] == -1
     assert first[4:6] == [4, -1], 'level 1'
     assert first[6:8] == [-1, -1], 'level 2'
@@ -40,34 +40,35 @@ def test_each_level_fills_its_own_places() -> None:
     assert first[10:] == [-1, -1, 7, -1], 'levels 4 and 5'
     assert len(set(second[:4])) == 4 and set(second[:4]) < set(range(7)), 'four of seven, none twice'
     assert second[4:] == [-1, -1, 7, -1, -1, -1, -1, -1, -1, -1]
-    assert filled.missing.sum(dim=1).tolist() == [1 + 1 + 2 + 0 + 2 + 1, 9]
+    assert (region < 0).sum(dim=1).tolist() == [1 + 1 + 2 + 0 + 2 + 1, 9]
 
 
 @settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 5), min_size=7, max_size=7), min_size=1, max_size=4), st.integers(1, 4),
        st.integers(1, 3), st.integers(0, 99))
 def test_a_place_holds_a_region_of_its_level_and_none_twice(rows: list, lowest: int, others: int, seed: int) -> None:
-    levels, numbers = torch.tensor(rows), LevelNumbers(lowest, others)
-    region = fill_levels(levels, numbers, torch.Generator().manual_seed(seed)).region
+    levels, sampler = torch.tensor(rows), LevelSampler(lowest, others)
+    region, labels = sampler.draw(levels, torch.Generator().manual_seed(seed))
+    assert torch.equal(labels, sampler.of_slots.expand(len(rows), -1))
     assert region.shape == (len(rows), lowest + 5 * others)
     for row, own in zip(levels, region, strict=True):
         there = own >= 0
-        assert torch.equal(row[own[there]], numbers.of_slots[there])
+        assert torch.equal(row[own[there]], sampler.of_slots[there])
         assert len(own[there].unique()) == int(there.sum())
         for level in range(6):
-            wanted = int(numbers.numbers[level])
+            wanted = int(sampler.numbers[level])
             assert int((row[own[there]] == level).sum()) == min(wanted, int((row == level).sum()))
 
 
 def test_every_region_of_a_level_is_as_likely_as_another() -> None:
     levels = torch.tensor([0, 0, 0, 0, 5, 5, 5]).expand(6000, -1)
-    region = fill_levels(levels, LevelNumbers(lowest=1, others=1), torch.Generator().manual_seed(0)).region
+    region = LevelSampler(lowest=1, others=1).draw(levels, torch.Generator().manual_seed(0)).region
     often = region[:, [0, -1]].flatten().bincount(minlength=7) / 6000
     torch.testing.assert_close(often, torch.tensor([1 / 4] * 4 + [1 / 3] * 3), atol=0.03, rtol=0)
 
 
 def test_the_released_numbers() -> None:
-    assert LevelNumbers().of_slots.bincount().tolist() == [150, 10, 10, 10, 10, 10]
+    assert LevelSampler().of_slots.bincount().tolist() == [150, 10, 10, 10, 10, 10]
 
 
 # ------------------------------------------------------------------------------------------------- jittered boxes

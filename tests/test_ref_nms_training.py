@@ -12,20 +12,18 @@ from torch.nn import functional as F
 from harness.detection.c4_head import C4Head
 from harness.detection.crop import crop_and_resize
 from harness.proposals.ref_nms import RefNMS, RefNMSB, over_threshold
+from harness.training.binary_loss import choose_regions
+from harness.training.calibration import calibrate, calibrated, rank_expressions
+from harness.training.image_regions import ImageRegions
+from harness.training.options import EMBEDDED, TrainingOptions
 from harness.training.ref_nms import (
-    ImageRegions,
     RefNMSForTraining,
-    RelatedRegions,
-    calibrate,
-    calibrated,
-    choose_regions,
-    collate,
     critical_boxes,
     mean_loss,
     optim_wrapper,
-    rank_expressions,
     train_ref_nms,
 )
+from harness.training.related_regions import RelatedRegions, collate
 from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
 from harness.vectors import Vocabulary, WordVectors
 from harness.weights import load_weights
@@ -282,7 +280,10 @@ def test_critical_boxes_are_the_referent_s_and_those_of_contextual_objects():
 
 # ------------------------------------------------------------------------------------------------- the whole of it
 
-def small_training(folder, seed=1):
+SMALL = EMBEDDED['binary'].changed(epochs=2, batch_size=2, hidden=4, mlp=8)
+
+
+def small_training(folder, seed=1, options=SMALL, collected=None, **more):
     regions, groups, _ = world(images=6)
     train_groups, val_groups = groups[:4], groups[4:]
     annotations = {i: [Annotation(2 * i, i, (3, 21, 32, 32), 'cup'), Annotation(2 * i + 1, i, (53, 21, 32, 32), 'bowl')]
@@ -298,9 +299,10 @@ def small_training(folder, seed=1):
     head = C4Head(in_channels=3, planes=4, blocks=2)
     detector = SimpleNamespace(network=SimpleNamespace(roi_head=SimpleNamespace(shared_head=head)))
     vectors = WordVectors('set', ('bowl', 'cup'), torch.eye(2, 5), gamma=0.5)
+    regions = regions if collected is None else collected
     out = train_ref_nms(dataset(train_groups, 'train'), dataset(val_groups, 'val'), regions, regions, detector, vectors,
-                        folder / 'ref-nms-b.safetensors', folder / 'work', command='make it', seed=seed, epochs=2,
-                        batch_size=2, widths=dict(hidden=4, mlp=8))
+                        folder / 'ref-nms-b.safetensors', folder / 'work', command='make it', seed=seed,
+                        options=options, **more)
     return load_weights(out)
 
 

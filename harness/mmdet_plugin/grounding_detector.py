@@ -28,7 +28,7 @@ from harness.mmdet_plugin.model_block import build_ref_nms, check_classes, check
 from harness.mmdet_plugin.words import Words
 from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import find_candidates
-from harness.training.ref_nms import REGIONS_AN_EXPRESSION, choose_regions
+from harness.training.binary_loss import REGIONS_AN_EXPRESSION, choose_regions
 from harness.weights import fill, load_weights
 
 _CROPS_AT_ONCE = 256  # bounds the memory of Ref-NMS's head

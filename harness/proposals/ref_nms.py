@@ -55,16 +55,18 @@ class RefNMS(BaseModule):
         delta_step: how far ``delta`` is lowered at a time where it leaves too few.
         att_dropout: dropout on [box; word] before the attention.
         rank_dropout: dropout on the fused feature before the last layer.
+        relu: the released ReLU before the L2 norm of Eq. 2.
         init_cfg: mmengine's.
     """
 
     def __init__(self, in_channels: int = 1024, planes: int = 512, blocks: int = 3, word_dim: int = 300,
                  hidden: int = 256, mlp: int = 1024, threshold: float | None = None, nms_iou: float = 0.3,
                  delta: float = 0.05, delta_step: float = 0.005, att_dropout: float = 0.5, rank_dropout: float = 0.5,
-                 init_cfg: dict | None = None) -> None:
+                 relu: bool = True, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.threshold, self.nms_iou = threshold, nms_iou
         self.delta, self.delta_step = delta, delta_step
+        self.relu = relu
         self.features = 4 * planes
         self.head = residual_stage(in_channels, planes, blocks)
         self.rnn = nn.GRU(word_dim, hidden, bidirectional=True, batch_first=True)
@@ -160,8 +162,10 @@ class RefNMS(BaseModule):
         return logits.sigmoid(), [row[mask] for row, mask in zip(attention, real, strict=True)]
 
     def _match(self, boxes: Tensor, phrases: Tensor) -> Tensor:
-        """Eq. 2, with the released ReLU before the norm: ``(E or 1, R, 2H)`` and ``(E, R or 1, 2H)`` to ``(E, R)``."""
-        fused = F.normalize(F.relu(boxes * phrases), dim=-1)
+        """Eq. 2, with the released ReLU before the norm or without: ``(E or 1, R, 2H)``, ``(E, R or 1, 2H)`` to ``(E, R)``.
+        """
+        product = boxes * phrases
+        fused = F.normalize(F.relu(product) if self.relu else product, dim=-1)
         return self.rank_fc(self.rank_dropout(fused))[..., 0]
 
     @torch.no_grad()

@@ -1,12 +1,16 @@
-"""Ref-NMS B's objective (Eq. 3) and what it is computed on: regions that are a critical object and others that are not.
+"""Ref-NMS B's objective (Eq. 3), and what it is computed on: regions that are a critical object and others that are not.
 
 Source: Ref-NMS (AAAI 2021), "Binary XE Loss"; ChopinSharp/ref-nms ``lib/vanilla_utils.py: DetBoxDataset``.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from harness.training.sampler import Draw
 
 REGIONS_AN_EXPRESSION = 32
 
@@ -33,6 +37,29 @@ def choose_regions(positive: Tensor, number: int = REGIONS_AN_EXPRESSION,
     # Random rank of each region in its row, all positives before all negatives.
     rank = (torch.rand(positive.shape, generator=generator) + 2 * ~positive).argsort(dim=1).argsort(dim=1)
     return torch.where(positive, rank < from_positives, rank - positives < from_negatives)
+
+
+@dataclass(frozen=True)
+class BinarySampler:
+    """Critical objects and others.
+
+    Attributes:
+        number: regions an expression; ``None``: all of them.
+        at_half: whether an overlap of exactly 0.5 makes a region positive.
+    """
+
+    number: int | None = REGIONS_AN_EXPRESSION
+    at_half: bool = True
+    fills = False
+
+    def labels(self, overlap: Tensor) -> Tensor:
+        """``(E, n)`` bool."""
+        return overlap >= 0.5 if self.at_half else overlap > 0.5
+
+    def draw(self, labels: Tensor, generator: torch.Generator | None) -> Draw:
+        """Regions in their own order, labels 1 and 0."""
+        chosen = torch.ones_like(labels) if self.number is None else choose_regions(labels, self.number, generator)
+        return Draw(chosen.nonzero()[:, 1].reshape(len(labels), -1), labels[chosen].reshape(len(labels), -1).float())
 
 
 def binary_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -23,7 +23,8 @@ from harness.registry import GROUNDERS
 from harness.training.detector import train_detector
 from harness.training.features import AnnotatedFeatures, described_images
 from harness.training.grounder import Material, train_grounder
-from harness.training.ref_nms import ImageRegions, train_ref_nms
+from harness.training.image_regions import ImageRegions
+from harness.training.ref_nms import train_ref_nms
 from harness.training.runner import console
 from harness.types import Dataset
 from harness.vectors import load_vectors

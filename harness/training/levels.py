@@ -6,10 +6,11 @@ RankDataset`` and the numbers of ``tools/train_att_rank.py: CONFIG``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from harness.training.sampler import Draw
 
 LEVELS = 6
 #: Overlap of a jittered box with its target, by level. Between 0.4 and 0.5 nothing is made: it is neither.
@@ -29,7 +30,7 @@ def quantised(overlap: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LevelNumbers:
+class LevelSampler:
     """How many regions of each level an expression takes: ``lowest`` at level 0, ``others`` at each of the others."""
 
     lowest: int = 150
@@ -45,36 +46,37 @@ class LevelNumbers:
         """``(R,)`` int64: the level of each of an expression's R places, from the lowest to the highest."""
         return torch.arange(LEVELS).repeat_interleave(self.numbers)
 
+    fills = True
 
-class Filled(NamedTuple):
-    """Which region stands in each place, ``(E, R)`` int64; -1 where a level has too few and a jittered box has to."""
+    def labels(self, overlap: Tensor) -> Tensor:
+        """``(E, n)`` int8 levels."""
+        return quantised(overlap).to(torch.int8)
 
-    region: Tensor
-
-    @property
-    def missing(self) -> Tensor:
-        """``(E, R)`` bool."""
-        return self.region < 0
+    def draw(self, labels: Tensor, generator: torch.Generator | None) -> Draw:
+        """Places in order of their levels, which are the labels."""
+        return Draw(fill_levels(labels, self.numbers, generator), self.of_slots.expand(len(labels), -1))
 
 
-def fill_levels(levels: Tensor, numbers: LevelNumbers, generator: torch.Generator | None = None) -> Filled:
+def fill_levels(levels: Tensor, numbers: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """A random sample of each level for each expression: its number, or all where it has fewer.
 
     Source: ``RankDataset.sample_roi``.
 
     Args:
         levels: ``(E, n)`` int, of n regions for E expressions.
-        numbers: of places of each level.
+        numbers: ``(6,)`` places of each level.
         generator: of randomness; ``None`` is torch's global one.
+
+    Returns:
+        ``(E, R)`` int64: the region in each place, levels in order; -1 where a level has too few.
     """
-    wanted = numbers.numbers
+    levels = levels.long()
     # Levels in order and each level shuffled; a region's rank in its level says whether it is in, and where.
     order = (levels + 0.5 * torch.rand(levels.shape, generator=generator)).argsort(dim=1)
-    sorted_levels = levels.gather(1, order)
+    in_order = levels.gather(1, order)
     counts = (levels[:, None] == torch.arange(LEVELS)[:, None]).sum(dim=2)
-    rank = torch.arange(levels.shape[1]) - (counts.cumsum(dim=1) - counts).gather(1, sorted_levels)
-    place = (wanted.cumsum(0) - wanted)[sorted_levels] + rank
-    total = int(wanted.sum())
-    place = place.masked_fill(rank >= wanted[sorted_levels], total)  # a place too many, for all that are left over
-    region = torch.full((len(levels), total + 1), -1).scatter(1, place, order)
-    return Filled(region[:, :total])
+    rank = torch.arange(levels.shape[1]) - (counts.cumsum(dim=1) - counts).gather(1, in_order)
+    total = int(numbers.sum())
+    place = (numbers.cumsum(0) - numbers)[in_order] + rank
+    place = place.masked_fill(rank >= numbers[in_order], total)  # a place too many, for all that are left over
+    return torch.full((len(levels), total + 1), -1).scatter(1, place, order)[:, :total]

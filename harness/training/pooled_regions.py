@@ -1,0 +1,111 @@
+"""Ref-NMS with its head frozen: every region's feature once an image, so that a training takes minutes.
+
+Candidates never change; of jittered boxes, which Ref-NMS R tops its levels up with, a number is made once for every
+target and level, and an expression draws from those. That is the one difference from making them anew each time.
+"""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from harness.errors import InputError
+from harness.training.image_regions import ImageRegions
+from harness.training.jitter import jittered
+from harness.training.levels import INTERVALS, LEVELS
+from harness.types import ImageFeatures
+
+#: Jittered boxes of each target, by level.
+POOL = torch.tensor([24, 10, 10, 10, 10, 10])
+_OF_POOL = torch.arange(LEVELS).repeat_interleave(POOL)
+
+
+class PooledRegions:
+    """Collects what Ref-NMS with a frozen head sees of each image.
+
+    Args:
+        targets: the boxes of each image that can be jittered, ``(T, 4)`` xyxy image pixels; an image that is not in it
+            has none.
+        dtype: of the features.
+        seed: of jittered boxes, with the image's id.
+        regions: finds candidates.
+    """
+
+    def __init__(self, targets: Mapping[int, Tensor], dtype: torch.dtype = torch.float16, seed: int = 0,
+                 regions: ImageRegions | None = None) -> None:
+        self.targets, self.dtype, self.seed = targets, dtype, seed
+        self._regions = regions or ImageRegions()
+        self._images: dict[int, dict[str, Any]] = {}
+
+    @torch.inference_mode()
+    def add(self, image: ImageFeatures) -> None:
+        """Pool one image's candidates and its jittered boxes."""
+        found = self._regions.without_map(image)
+        targets = self.targets.get(image.info.image_id, torch.zeros(0, 4)).double()
+        made = self._made(image, targets)
+        features = image.head(image.pool(torch.cat((found['boxes'], made.float())))).mean(dim=(2, 3))
+        features = features.to(self.dtype).cpu()
+        n = len(found['boxes'])
+        self._images[image.info.image_id] = {
+            **found, 'features': features[:n].clone(), 'pool_targets': targets,
+            'pool': features[n:].reshape(len(targets), len(_OF_POOL), -1).clone()}
+
+    def _made(self, image: ImageFeatures, targets: Tensor) -> Tensor:
+        low, high = torch.tensor(INTERVALS, dtype=torch.float64)[_OF_POOL].repeat(len(targets), 1).T
+        generator = torch.Generator().manual_seed(self.seed * 10 ** 9 + image.info.image_id)
+        return jittered(targets.repeat_interleave(len(_OF_POOL), dim=0), low, high, image.info.width,
+                        image.info.height, generator)
+
+    def collected(self) -> dict[int, dict[str, Any]]:
+        """By image id as :meth:`ImageRegions.collected` without maps, and: ``features`` (n, F) of the candidates,
+        ``pool_targets`` (T, 4), ``pool`` (T, P, F) features of jittered boxes, levels in order."""
+        return self._images
+
+
+def in_pool(image: Mapping[str, Any], targets: Tensor, levels: Tensor, generator: torch.Generator | None) -> Tensor:
+    """``(k, F)``: a random jittered box's features for each of k targets ``(k, 4)`` and levels ``(k,)``."""
+    target = (targets.double()[:, None] == image['pool_targets'][None]).all(dim=2).int().argmax(dim=1)
+    within = (torch.rand(len(levels), generator=generator) * POOL[levels]).long().clamp(max=POOL[levels] - 1)
+    return image['pool'][target, (POOL.cumsum(0) - POOL)[levels] + within]
+
+
+def save_regions(path: Path, images: Mapping[int, Mapping[str, Any]], meta: Mapping[str, Any]) -> None:
+    """Write what was collected, beside and then renamed; ``meta`` says what it is of."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {f'{image_id}.{name}': value.contiguous() for image_id, image in images.items()
+               for name, value in image.items() if isinstance(value, Tensor)}
+    numbers = {str(image_id): {name: value for name, value in image.items() if not isinstance(value, Tensor)}
+               for image_id, image in images.items()}
+    beside = path.with_name(path.name + '.part')
+    save_file(tensors, str(beside), metadata={'meta': json.dumps(dict(meta)), 'numbers': json.dumps(numbers)})
+    os.replace(beside, path)
+
+
+def load_regions(path: Path, meta: Mapping[str, Any]) -> dict[int, dict[str, Any]] | None:
+    """What :func:`save_regions` wrote, mapped from the file; ``None`` where there is no file or it is of something else.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            raw = file.metadata() or {}
+            if json.loads(raw['meta']) != json.loads(json.dumps(dict(meta))):
+                return None
+            images: dict[int, dict[str, Any]] = {int(image_id): {**numbers, 'size': tuple(numbers['size'])}
+                                                 for image_id, numbers in json.loads(raw['numbers']).items()}
+            for name in file.keys():  # noqa: SIM118 (no mapping)
+                image_id, _, what = name.partition('.')
+                images[int(image_id)][what] = file.get_tensor(name)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise InputError(f'{path}: stored features are damaged ({error}); delete the file') from None
+    return images

@@ -1,2 +1,9 @@
-"""Proposal rules: from an image's candidates and expressions to each expression's proposals, one rule a file."""
-from harness.proposals import given, greedy, ground_truth, ref_nms  # noqa: F401
+"""Proposal rules: from an image's candidates and expressions to each expression's proposals, one rule a file.
+
+Every module of this folder is imported, so that the rule in it is found by its name.
+"""
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f'{__name__}.{_module.name}')

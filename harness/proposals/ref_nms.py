@@ -162,8 +162,8 @@ class RefNMS(BaseModule):
         return logits.sigmoid(), [row[mask] for row, mask in zip(attention, real, strict=True)]
 
     def _match(self, boxes: Tensor, phrases: Tensor) -> Tensor:
-        """Eq. 2, with the released ReLU before the norm or without: ``(E or 1, R, 2H)``, ``(E, R or 1, 2H)`` to ``(E, R)``.
-        """
+        """Eq. 2, with or without the released ReLU before the norm: ``(E or 1, R, 2H)`` and ``(E, R or 1, 2H)`` to
+        ``(E, R)``."""
         product = boxes * phrases
         fused = F.normalize(F.relu(product) if self.relu else product, dim=-1)
         return self.rank_fc(self.rank_dropout(fused))[..., 0]

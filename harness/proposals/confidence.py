@@ -1,0 +1,51 @@
+"""Ref-NMS without its relatedness: what its candidates, its suppression and its cut bring by themselves."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.structures import InstanceData
+
+from harness.proposals.greedy import confidences
+from harness.proposals.nms import class_wise_nms
+from harness.proposals.ranking import RankedRule, ordered
+from harness.proposals.ref_nms import find_candidates
+from harness.registry import PROPOSAL_RULES
+from harness.types import Expression, ImageFeatures
+
+
+@PROPOSAL_RULES.register_module(name='confidence')
+class Confidence(RankedRule):
+    """Confidence alone, with the candidates, the NMS and the cut of Ref-NMS.
+
+    It differs from ``greedy`` in that plain areas count instead of inclusive pixels, an IoU of exactly 0.3 does not
+    suppress, and an image without confident boxes keeps its best one instead of having the threshold lowered.
+
+    Args:
+        threshold: confidence that all but the best exceed.
+        top: most proposals.
+        delta: confidence that a candidate exceeds.
+        nms_iou: IoU over which a box is suppressed by a better one of its class.
+    """
+
+    def __init__(self, threshold: float | None = None, top: int | None = None, delta: float = 0.05,
+                 nms_iou: float = 0.3) -> None:
+        super().__init__(threshold, top)
+        self.delta = self.number('delta', delta, 0, 1)
+        self.nms_iou = self.number('nms_iou', nms_iou, 0, 1)
+        self.suppression: Any = None  # the other options of ``suppress``, in classes that have some
+
+    def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """One and the same ranking for each expression."""
+        return [self.ranking(image)] * len(expressions)
+
+    def ranking(self, image: ImageFeatures) -> InstanceData:
+        """The image's candidates after NMS, best first."""
+        key = (type(self).suppress, self.delta, self.nms_iou, self.suppression)
+        return image.once(key, lambda: self.suppress(find_candidates(image.class_boxes, confidences(image),
+                                                                     self.delta)))
+
+    def suppress(self, found: InstanceData) -> InstanceData:
+        """Candidates, in any order, to a ranking."""
+        kept = class_wise_nms(found.bboxes, found.labels, found.det_scores, self.nms_iou)
+        return ordered(found, found.det_scores, kept)

@@ -1,0 +1,32 @@
+"""Proposals by the detector's confidence alone, the same number for every image."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmengine.structures import InstanceData
+
+from harness.proposals.greedy import Greedy100
+from harness.proposals.ranking import RankedRule
+from harness.registry import PROPOSAL_RULES
+from harness.types import Expression, ImageFeatures
+
+MOST = 100
+
+
+@PROPOSAL_RULES.register_module(name='greedy-top-n')
+class GreedyTopN(RankedRule):
+    """The N most confident boxes after greedy's class-wise NMS, whatever their confidence.
+
+    Args:
+        top: N, at most 100.
+        threshold: confidence that all but the best exceed.
+        nms_iou: as in ``greedy``.
+    """
+
+    def __init__(self, top: int | None = None, threshold: float | None = None, nms_iou: float = 0.3) -> None:
+        super().__init__(threshold, top)
+        self.hundred = Greedy100(MOST, self.number('nms_iou', nms_iou, 0, 1))
+
+    def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """One and the same ranking for each expression."""
+        return self.hundred(image, expressions)

@@ -1,0 +1,40 @@
+"""Ref-NMS that hears nothing: what its training on critical objects brings without the text."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mmengine.structures import InstanceData
+
+from harness.proposals.ref_nms import RefNMSRule
+from harness.registry import PROPOSAL_RULES
+from harness.types import Expression, ImageFeatures
+from harness.weights import Weights
+
+
+@PROPOSAL_RULES.register_module(name='ref-nms-blind')
+class RefNMSBlind(RefNMSRule):
+    """Ref-NMS trained and run with one constant in the place of every sentence; weights are not shipped.
+
+    Args:
+        weights: of a network that was trained so; ``meta['sentence']`` is the constant, no words at all by default.
+        threshold: fused score that all but the best exceed; ``None`` takes the one stored with the weights.
+        top: most proposals.
+        delta: confidence that a candidate exceeds; ``None`` as trained.
+        nms_iou: IoU over which a box is suppressed; ``None`` as trained.
+    """
+
+    weights = 'ref-nms-blind'
+    not_shipped = 'train them with "python run_benchmark.py train ref-nms-blind"'
+
+    def __init__(self, weights: Weights, threshold: float | None = None, top: int | None = None,
+                 delta: float | None = None, nms_iou: float | None = None) -> None:
+        if threshold is None and top is None:
+            threshold = weights.meta.get('threshold')
+        super().__init__(weights, delta, nms_iou, threshold, top)
+        self.sentence = str(weights.meta.get('sentence', ''))
+
+    def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """One and the same ranking for each expression."""
+        constant = [replace(e, sent=self.sentence, tokens=tuple(self.sentence.split())) for e in expressions[:1]]
+        return super().ranked(image, constant) * len(expressions)

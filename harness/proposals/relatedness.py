@@ -1,0 +1,30 @@
+"""Ref-NMS without the detector's confidence."""
+from __future__ import annotations
+
+from torch import Tensor
+
+from harness.proposals.ref_nms import RefNMSRule
+from harness.registry import PROPOSAL_RULES
+from harness.weights import Weights
+
+
+@PROPOSAL_RULES.register_module(name='relatedness')
+class Relatedness(RefNMSRule):
+    """Ref-NMS's relatedness alone; confidence only says which boxes are candidates.
+
+    Args:
+        weights: of Ref-NMS.
+        threshold: relatedness that all but the best exceed.
+        top: most proposals.
+        delta: confidence that a candidate exceeds; ``None`` as trained.
+        nms_iou: IoU over which a box is suppressed; ``None`` as trained.
+    """
+
+    fusion = 'relatedness'
+
+    def __init__(self, weights: Weights, threshold: float | None = None, top: int | None = None,
+                 delta: float | None = None, nms_iou: float | None = None) -> None:
+        super().__init__(weights, delta, nms_iou, threshold, top)
+
+    def fused(self, relatedness: Tensor, confidence: Tensor) -> Tensor:
+        return relatedness

@@ -15,7 +15,7 @@ from harness.proposals.ref_nms import RefNMS, RefNMSB, over_threshold
 from harness.training.binary_loss import choose_regions
 from harness.training.calibration import calibrate, calibrated, rank_expressions
 from harness.training.image_regions import ImageRegions
-from harness.training.options import EMBEDDED, TrainingOptions
+from harness.training.options import EMBEDDED
 from harness.training.ref_nms import (
     RefNMSForTraining,
     critical_boxes,

@@ -1,4 +1,4 @@
-"""Ref-NMS B's objective (Eq. 3), and what it is computed on: regions that are a critical object and others that are not.
+"""Ref-NMS B's objective (Eq. 3), and what it is computed on: regions that are critical objects and others.
 
 Source: Ref-NMS (AAAI 2021), "Binary XE Loss"; ChopinSharp/ref-nms ``lib/vanilla_utils.py: DetBoxDataset``.
 """

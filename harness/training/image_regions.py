@@ -1,4 +1,4 @@
-"""What Ref-NMS's training sees of each image, whatever the expressions: candidates, and the map they are pooled from."""
+"""What Ref-NMS's training sees of each image, whatever the expressions: candidates and a map to pool them from."""
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -89,7 +89,7 @@ def save_regions(path: Path, images: Mapping[int, Mapping[str, Any]], meta: Mapp
 
 
 def load_regions(path: Path, meta: Mapping[str, Any]) -> dict[int, dict[str, Any]] | None:
-    """What :func:`save_regions` wrote, mapped from the file; ``None`` where there is no file or it is of something else.
+    """What :func:`save_regions` wrote; ``None`` where there is no file or it is of something else.
 
     Raises:
         InputError: the file is damaged.

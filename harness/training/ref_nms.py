@@ -121,7 +121,8 @@ def schedule(options: TrainingOptions, model: nn.Module, steps: int) -> list[dic
         return [dict(type='CosineAnnealingLR', by_epoch=False, T_max=steps, begin=0, end=steps, eta_min=1e-6)]
     if how.schedule == 'constant':
         return []
-    rates = [how.head_lr if name.startswith('network.head') else how.rnn_lr if name.startswith('network.rnn') else how.lr
+    own = {'network.head': how.head_lr, 'network.rnn': how.rnn_lr}
+    rates = [next((rate for prefix, rate in own.items() if name.startswith(prefix)), how.lr)
              for name, _ in model.named_parameters()]
     return [dict(type='ReduceOnPlateauLR', monitor='loss', rule='less', factor=how.factor, patience=how.patience,
                  min_value=[rate / 100 for rate in rates])]

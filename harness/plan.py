@@ -8,6 +8,7 @@ import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,20 +92,22 @@ def prepare(request: Request) -> Prepared:
     expressions = _expressions(request, datasets)
     store = _WeightStore(request)
     notes: list[str] = []
+    rules = _with_weights(request, rules, datasets, store, notes)
+    vectors = cache(lambda: _vectors(request, [e for es in expressions.values() for e in es], datasets, rules, store))
     plugins: dict[str, Plugins] = {}
     outside = _outside_boxes(request, grounders)
     if outside is not None:
         expressions = _covered(outside, datasets, expressions, notes)
     for name in datasets:
-        built = {g: _build(GROUNDERS.get(g), g, name, store, request) for g in grounders}
+        built = {g: _build(GROUNDERS.get(g), g, name, store, request, vectors) for g in grounders}
         plugins[name] = Plugins({r: Given(outside) if outside is not None else
-                                 _build(PROPOSAL_RULES.get(r), r, name, store, request) for r in rules}, built,
+                                 _build(PROPOSAL_RULES.get(r), r, name, store, request, vectors) for r in rules}, built,
                                 _controls(built, request.seed))
     source = _source(request, store, outside, [g for p in plugins.values() for g in p.grounders.values()])
     if isinstance(source, FromNowhere) and request.masks is None and 'res' in tasks:
         tasks.remove('res')
         notes.append('RES is not available: there is neither a detector to make masks nor --masks FILE')
-    context = _context(request, datasets, expressions, notes) if 'recall' in tasks else {}
+    context = _context(request, datasets, expressions, vectors, notes) if 'recall' in tasks else {}
     for dataset in datasets.values():
         notes.extend(dataset.notes)
         if source is not None and dataset.name not in EMBEDDED and store.uses_shipped():
@@ -172,6 +175,23 @@ def _rules(request: Request) -> list[str]:
     if request.rules is not None and 'given' in request.rules:
         raise InputError('--proposals given: needs boxes from outside; add --candidates FILE or --detections FILE')
     return pick('--proposals', request.rules, known, TABLE_1)
+
+
+def _with_weights(request: Request, rules: list[str], datasets: Mapping[str, Dataset], store: _WeightStore,
+                  notes: list[str]) -> list[str]:
+    """The rules; of ``all`` only those whose weights are there, and the others are noted."""
+    if 'all' not in ','.join(request.rules or ()).split(','):
+        return rules
+    lacking = {r: path for r in rules for name in datasets
+               if (path := store.missing(PROPOSAL_RULES.get(r), name)) is not None}
+    notes.extend(f'{rule}: left out, there is no {path.name}; {_how_to_train(rule)}' for rule, path in lacking.items())
+    return [r for r in rules if r not in lacking]
+
+
+def _how_to_train(name: str) -> str:
+    """What to do about weights of a rule that are not there."""
+    rule = PROPOSAL_RULES.get(name)
+    return f'{getattr(rule, "not_shipped", "train them with make weights")} or give --weights {rule.weights}=FILE'
 
 
 def _datasets(request: Request) -> dict[str, Dataset]:
@@ -255,12 +275,12 @@ def _covered(outside: OutsideBoxes, datasets: Mapping[str, Dataset],
 
 
 def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Mapping[tuple[str, str], list[Expression]],
-             notes: list[str]) -> dict[tuple[str, int], list[Annotation]]:
+             vectors: Callable[[], WordVectors], notes: list[str]) -> dict[tuple[str, int], list[Annotation]]:
     """Contextual objects of all chosen expressions whose dataset annotates other objects."""
     wanted = [e for es in expressions.values() for e in es if datasets[e.dataset].annotations is not None]
     if not wanted:
         return {}
-    finder = CriticalObjects(_vectors(request, wanted, datasets), **request.settings.get('critical-objects', {}))
+    finder = CriticalObjects(vectors(), **request.settings.get('critical-objects', {}))
     found = {}
     for name, dataset in datasets.items():
         mine = [e for e in wanted if e.dataset == name]
@@ -273,11 +293,14 @@ def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Map
     return found
 
 
-def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapping[str, Dataset]) -> WordVectors:
+def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapping[str, Dataset],
+             rules: Sequence[str], store: _WeightStore) -> WordVectors:
     """The shipped vectors, or the user's, of which only the words that can be asked for are kept."""
     if request.vectors is None:
         return load_vectors()
     categories = {c for d in datasets.values() for c in d.categories}
+    if any(getattr(PROPOSAL_RULES.get(r), 'with_vectors', False) for r in rules):
+        categories.update(map(str, store.get('detector', None).meta.get('classes', ())))
     return load_vectors(request.vectors, words_to_look_up(expressions, categories))
 
 
@@ -297,6 +320,14 @@ class _WeightStore:
         self._used[name if home is None else f'{name} ({home})'] = path
         return self._loaded[path]
 
+    def missing(self, plugin: Any, dataset: str) -> Path | None:
+        """Where a plug-in's weights would be, if they are not there."""
+        name = getattr(plugin, 'weights', None)
+        if name is None or name in self._given:
+            return None
+        path = shipped_path(name, STAND_IN.get(dataset, dataset))
+        return None if path.is_file() else path
+
     def uses_shipped(self) -> bool:
         """Whether any weights are those that the project ships."""
         return any(path.parent == SHIPPED for path in self._used.values())
@@ -308,9 +339,14 @@ class _WeightStore:
                 for name, path in self._used.items()}
 
 
-def _build(plugin: Any, name: str, dataset: str, store: _WeightStore, request: Request) -> Any:
-    """Construct a rule or grounder with its weights and the user's settings."""
+def _build(plugin: Any, name: str, dataset: str, store: _WeightStore, request: Request,
+           vectors: Callable[[], WordVectors]) -> Any:
+    """Construct a rule or grounder with its weights, word vectors and the user's settings."""
     options = dict(request.settings.get(name, {}))
+    if getattr(plugin, 'with_vectors', False):
+        options['vectors'] = vectors()
+    if hasattr(plugin, 'not_shipped') and (path := store.missing(plugin, dataset)) is not None:
+        raise InputError(f'{name}: its weights {path.name} are not shipped; {_how_to_train(name)}')
     if (weights := getattr(plugin, 'weights', None)) is not None:
         options['weights'] = store.get(weights, dataset)
     for other in getattr(plugin, 'needs', ()):

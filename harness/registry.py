@@ -24,7 +24,9 @@ What each registry holds:
 
 A rule or grounder that needs trained weights sets the class attribute ``weights = 'its-weights-name'``; the run then
 passes the loaded file as the keyword ``weights``; weights of other plug-ins that it ``needs = ('their-name',)`` come as
-keywords of those names. Options of ``--set NAME.KEY=VALUE`` arrive as further keywords.
+keywords of those names; ``with_vectors = True`` lets word vectors come as the keyword ``vectors``. A rule whose weights
+the project does not ship says in ``not_shipped`` how to make them. Options of ``--set NAME.KEY=VALUE`` arrive as
+further keywords.
 """
 from mmengine.registry import Registry
 

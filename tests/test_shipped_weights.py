@@ -9,7 +9,8 @@ from harness.vectors import SHIPPED as VECTORS
 from harness.vectors import load_vectors
 from harness.weights import SHIPPED, load_weights, shipped_path
 
-TRAINED = ['detector', *(f'{part}-{dataset}' for part in ('ref-nms-b', 'cmae', 'mattnet') for dataset in SPLIT_BY)]
+OF_A_DATASET = ('ref-nms-b', 'cmae', 'mattnet', 'nmtree')
+TRAINED = ['detector', *(f'{part}-{dataset}' for part in OF_A_DATASET for dataset in SPLIT_BY)]
 
 
 def test_every_file_is_one_that_a_command_trains_and_together_they_are_small() -> None:

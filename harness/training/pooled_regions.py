@@ -16,14 +16,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from harness.detection.detector import Detector
 from harness.errors import InputError
+from harness.training.critical_boxes import critical_boxes
+from harness.training.features import described_images
 from harness.training.image_regions import ImageRegions
 from harness.training.jitter import jittered
 from harness.training.levels import INTERVALS, LEVELS
-from harness.types import ImageFeatures
+from harness.types import Dataset, ImageFeatures
+from harness.vectors import WordVectors
 
 #: Jittered boxes of each target, by level.
-POOL = torch.tensor([24, 10, 10, 10, 10, 10])
+POOL = torch.tensor([16, 6, 6, 6, 6, 6])
 _OF_POOL = torch.arange(LEVELS).repeat_interleave(POOL)
 
 
@@ -74,6 +78,35 @@ def in_pool(image: Mapping[str, Any], targets: Tensor, levels: Tensor, generator
     target = (targets.double()[:, None] == image['pool_targets'][None]).all(dim=2).int().argmax(dim=1)
     within = (torch.rand(len(levels), generator=generator) * POOL[levels]).long().clamp(max=POOL[levels] - 1)
     return image['pool'][target, (POOL.cumsum(0) - POOL)[levels] + within]
+
+
+def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: WordVectors, path: Path, *,
+                 detector_hash: str, dtype: torch.dtype = torch.float16) -> dict[int, dict[str, Any]]:
+    """:meth:`PooledRegions.collected` of a split's images, from ``path`` if it holds them, else computed and kept.
+
+    Args:
+        dataset: with annotations and images.
+        split: of it.
+        detector: whose head is frozen.
+        vectors: what says which objects are contextual.
+        path: of the features, for all seeds and losses.
+        detector_hash: tells one detector's features from another's.
+        dtype: of the features.
+    """
+    meta = {'data': dataset.data_hash, 'split': split, 'detector': detector_hash, 'vectors': vectors.name,
+            'gamma': vectors.gamma, 'pool': POOL.tolist(), 'dtype': str(dtype)}
+    if (stored := load_regions(path, meta)) is not None:
+        return stored
+    boxes = critical_boxes(dataset, split, vectors)
+    by_image: dict[int, list[Tensor]] = {}
+    for e in dataset.split(split):
+        by_image.setdefault(e.image_id, []).append(boxes[e.sent_id])
+    regions = PooledRegions({image_id: torch.cat(mine).unique(dim=0)
+                             for image_id, mine in by_image.items()}, dtype)
+    for image in described_images(dataset, split, detector):
+        regions.add(image)
+    save_regions(path, regions.collected(), meta)
+    return regions.collected()
 
 
 def save_regions(path: Path, images: Mapping[int, Mapping[str, Any]], meta: Mapping[str, Any]) -> None:

@@ -20,10 +20,10 @@ from torch.nn import functional as F
 
 from harness.detection.crop import crop_and_resize
 from harness.detection.detector import Detector
-from harness.proposals.critical_objects import CriticalObjects
 from harness.proposals.ref_nms import RefNMS
 from harness.training.binary_loss import BinarySampler, binary_loss
 from harness.training.calibration import Calibration, calibrated, rank_expressions
+from harness.training.critical_boxes import critical_boxes
 from harness.training.image_regions import Regions
 from harness.training.levels import LevelSampler
 from harness.training.options import EMBEDDED, TrainingOptions
@@ -31,7 +31,7 @@ from harness.training.ranking_loss import RankingLoss
 from harness.training.related_regions import RelatedRegions, collate
 from harness.training.runner import console, fit
 from harness.training.sampler import Sampler
-from harness.types import XYWH, Dataset, Expression
+from harness.types import Dataset, Expression
 from harness.vectors import Vocabulary, WordVectors
 from harness.weights import provenance, save_weights
 
@@ -240,22 +240,9 @@ def network_of(options: TrainingOptions, detector: Detector, vocabulary: Vocabul
     return network, arguments
 
 
-def critical_boxes(dataset: Dataset, split: str, vectors: WordVectors) -> dict[int, Tensor]:
-    """By ``sent_id``: the referent's box first, then those of contextual objects, ``(t, 4)`` xyxy image pixels."""
-    expressions = dataset.split(split)
-    context = CriticalObjects(vectors).context(expressions, dataset.annotations or {})
-    return {e.sent_id: _xyxy([e.gt_xywh, *(a.xywh for a in objects)])
-            for e, objects in zip(expressions, context, strict=True)}
-
-
 def _items(dataset: Dataset, split: str, batch_of: str) -> Iterable[Sequence[Expression]]:
     return _groups(dataset, split) if batch_of == 'images' else [[e] for e in dataset.split(split)]
 
 
 def _groups(dataset: Dataset, split: str) -> list[list[Expression]]:
     return [group for _, group in dataset.by_image(dataset.split(split))]
-
-
-def _xyxy(boxes: Sequence[XYWH]) -> Tensor:
-    xywh = torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4)
-    return torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), dim=1)

@@ -1,0 +1,13 @@
+"""Ref-NMS trained by ranking."""
+from __future__ import annotations
+
+from harness.proposals.ref_nms import RefNMSB
+from harness.registry import PROPOSAL_RULES
+
+
+@PROPOSAL_RULES.register_module(name='ref-nms-r')
+class RefNMSR(RefNMSB):
+    """Ref-NMS trained by ranking (Eq. 4); otherwise as ``ref-nms-b``. Weights are not shipped."""
+
+    weights = 'ref-nms-r'
+    not_shipped = 'train them with "python run_benchmark.py train ref-nms-r"'

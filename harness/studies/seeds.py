@@ -1,0 +1,215 @@
+"""``run_benchmark.py study seeds``: what of Ref-NMS's gain is the loss, what is the text, and what is chance.
+
+Ref-NMS B, R and text-blind are trained with several seeds each, the detector's head frozen, and every one is evaluated
+with one checkpoint of each grounder. Beside them stand greedy and the shipped Ref-NMS B, whose head was trained by the
+same recipe. What is finished is not done again: the same command goes on where a killed one stopped.
+"""
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+from tabulate import tabulate
+
+from harness.detection.detector import Detector
+from harness.embedded.known import load_embedded
+from harness.errors import InputError
+from harness.names import OneLineParser, pick
+from harness.plan import EMBEDDED as DATASETS
+from harness.plan import Request, names, prepare
+from harness.registry import GROUNDERS
+from harness.results import run_record, write_results, write_text
+from harness.run import run
+from harness.studies.spread import Spread, paired, spread
+from harness.training.options import EMBEDDED, TrainingOptions, with_settings
+from harness.training.pooled_regions import pooled_split
+from harness.training.ref_nms import train_ref_nms
+from harness.training.runner import console
+from harness.types import Dataset
+from harness.vectors import load_vectors
+from harness.weights import load_weights, shipped_path
+
+VARIANTS = {'ref-nms-b': dict(loss='binary'), 'ref-nms-r': dict(loss='ranking'),
+            'ref-nms-blind': dict(loss='binary', text='blind')}
+#: Evaluated beside the seeds, once: which rule, and what the tables call it.
+BESIDE = {'greedy': 'greedy', 'ref-nms-b': 'ref-nms-b, head trained'}
+SHOWN = {'recall': ('referent_recall', 'context_recall', 'mean_proposals'), 'rec': ('accuracy',),
+         'res': ('overall_iou',)}
+#: Differences that the tables show, seed by seed.
+PAIRS = (('ref-nms-b', 'ref-nms-r'), ('ref-nms-b', 'ref-nms-blind'), ('ref-nms-b', 'greedy'), ('ref-nms-r', 'greedy'),
+         ('ref-nms-blind', 'greedy'), ('ref-nms-b', BESIDE['ref-nms-b']))
+OUT = Path('results') / 'study-seeds'
+WORK = Path('results') / 'training'
+_KEPT = 'finished.json'
+
+Key = tuple[str, str, str, str]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the options, train and evaluate what is not finished, and print the tables."""
+    parser = OneLineParser(prog='run_benchmark.py study seeds', description=__doc__.split('\n')[0])
+    parser.add_argument('--dataset', default='mini-refcoco', metavar='NAME', help='an embedded dataset')
+    parser.add_argument('--seeds', default='1,2,3', metavar='N,N,…', help='default: 1,2,3')
+    parser.add_argument('--variant', action='append', metavar='NAME', help=f'default: {", ".join(VARIANTS)}')
+    parser.add_argument('--grounder', action='append', metavar='NAME', help='default: all with shipped weights')
+    parser.add_argument('--set', action='append', default=[], metavar='OPTION=VALUE', dest='settings',
+                        help='an option of the training, for instance margin=0.2, top_h=50, delta=0.1, epochs=6')
+    parser.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a look')
+    parser.add_argument('--out', type=Path, default=OUT, metavar='DIR', help=f'default: {OUT}')
+    parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
+                        help=f'features of images, for all seeds (default: {WORK})')
+    args = parser.parse_args(argv)
+    dataset, = pick('--dataset', [args.dataset], DATASETS, ())
+    study = Study(dataset, _seeds(args.seeds), pick('--variant', args.variant, VARIANTS, tuple(VARIANTS)),
+                  _grounders(args.grounder, dataset), args.settings, args.limit, args.out, args.work)
+    study.run()
+    return 0
+
+
+def _seeds(text: str) -> list[int]:
+    seeds = [int(part) for part in text.split(',') if part.strip().isdigit()]
+    if not seeds or len(seeds) != len(text.split(',')) or len(set(seeds)) != len(seeds):
+        raise InputError(f'--seeds {text}: write different whole numbers separated by commas, for instance 1,2,3')
+    return seeds
+
+
+def _grounders(wanted: Sequence[str] | None, dataset: str) -> list[str]:
+    """Those asked for, or those with weights of the dataset; ``none`` is no grounder at all."""
+    there = [name for name in names(GROUNDERS)
+             if not getattr(GROUNDERS.get(name), 'control', False) and shipped_path(name, dataset).exists()]
+    asked = pick('--grounder', wanted, [*names(GROUNDERS), 'none'], there)
+    return [] if 'none' in asked else asked
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that the study does, in order; each part is skipped where it is finished.
+
+    Attributes:
+        dataset: an embedded one.
+        seeds: of the trainings.
+        variants: among :data:`VARIANTS`.
+        grounders: with which proposals are evaluated.
+        settings: ``OPTION=VALUE`` changes of the recipe.
+        limit: expressions of each split; ``None``: all.
+        out: weights, runs and tables.
+        work: the frozen head's features, for all studies.
+    """
+
+    dataset: str
+    seeds: Sequence[int]
+    variants: Sequence[str]
+    grounders: Sequence[str]
+    settings: Sequence[str]
+    limit: int | None
+    out: Path
+    work: Path
+
+    def run(self) -> None:
+        """Train, evaluate, write ``seeds.json`` and ``seeds.md``, and print."""
+        values = {name: [self.evaluated(name, rule, shipped_path(rule, self.dataset) if rule != 'greedy' else None)]
+                  for rule, name in BESIDE.items()}
+        for seed in self.seeds:
+            for variant in self.variants:
+                path = self.trained(variant, seed)
+                values.setdefault(variant, []).append(self.evaluated(f'{variant}-seed{seed}', variant, path))
+        text = report(values, self.dataset, self.seeds)
+        write_text(self.out / 'seeds.json', json.dumps(
+            {'dataset': self.dataset, 'seeds': list(self.seeds), 'settings': list(self.settings),
+             'values': {name: [[*key, value] for one in mine for key, value in one.items()]
+                        for name, mine in values.items()}}, indent=1) + '\n')
+        write_text(self.out / 'seeds.md', text)
+        print(text)
+
+    def options(self, variant: str) -> TrainingOptions:
+        """The shipped recipe with the head frozen; draws depend on the seed alone, so that seeds are told apart."""
+        what = dict(VARIANTS[variant])
+        options = EMBEDDED[what['loss']].changed(head='frozen', draws='index', **what)
+        return with_settings(options, self.settings)
+
+    def trained(self, variant: str, seed: int) -> Path:
+        """The weights of one variant and seed.
+
+        Raises:
+            InputError: the folder holds weights of other options.
+        """
+        options, path = self.options(variant), self.out / 'weights' / f'{variant}-seed{seed}.safetensors'
+        work = self.out / 'work' / f'{variant}-seed{seed}'
+        if path.exists() and (work / _KEPT).exists():
+            if load_weights(path).meta.get('options') != options.flat:
+                raise InputError(f'{path}: was trained with other options; choose another --out')
+            return path
+        start = time.monotonic()
+        detector = shipped_path('detector')
+        weights, vectors = load_weights(detector), load_vectors()
+        train, val = load_embedded(self.dataset, 'train'), load_embedded(self.dataset, 'eval')
+        regions = [self._regions(dataset, split, Detector(weights), weights.sha256)
+                   for dataset, split in ((train, 'train'), (val, 'val'))]
+        train_ref_nms(train, val, *regions, Detector(weights), vectors, path, work, seed=seed, options=options,
+                      command=f'python run_benchmark.py study seeds --dataset {self.dataset} --seeds {seed}'
+                      + ''.join(f' --set {setting}' for setting in self.settings))
+        write_text(work / _KEPT, json.dumps({'seconds_of_the_last_start': round(time.monotonic() - start)}) + '\n')
+        return path
+
+    def _regions(self, dataset: Dataset, split: str, detector: Detector, sha256: str) -> dict[int, dict[str, Any]]:
+        """The frozen head's features; float32 on val, where the threshold is chosen."""
+        path = self.work / f'pooled-{dataset.name}-{split}.safetensors'
+        return pooled_split(dataset, split, detector, load_vectors(), path, detector_hash=sha256,
+                            dtype=torch.float16 if split == 'train' else torch.float32)
+
+    def evaluated(self, name: str, rule: str, weights: Path | None) -> dict[Key, float]:
+        """What a run of one rule measures, by split, task, metric and grounder."""
+        folder = self.out / 'runs' / name.replace(', ', '-').replace(' ', '-')
+        if not (folder / 'results.json').exists():
+            self._run(folder, rule, weights)
+        records = json.loads((folder / 'results.json').read_text())['records']
+        return {(r['split'], r['task'], r['metric'], r['grounder']): r['value'] for r in records
+                if r['metric'] in SHOWN[r['task']]}
+
+    def _run(self, folder: Path, rule: str, weights: Path | None) -> None:
+        start = time.monotonic()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        prepared = prepare(Request(grounders=list(self.grounders) or None, datasets=[self.dataset], rules=[rule],
+                                   limit=self.limit, weights={} if weights is None else {rule: weights}))
+        outcome = run(prepared.plan, folder, lambda work: track(work, description=folder.name, console=console))
+        write_results(folder, outcome, run_record(
+            outcome, command='python run_benchmark.py study seeds', options={'proposals': rule}, seed=0,
+            data=prepared.data, weights=prepared.weights, notes=prepared.notes, wall=time.monotonic() - start))
+
+
+def report(values: Mapping[str, Sequence[Mapping[Key, float]]], dataset: str, seeds: Sequence[int]) -> str:
+    """Markdown: each variant's mean and standard deviation over its seeds, then differences paired by seed."""
+    keys = list(dict.fromkeys(key for mine in values.values() for one in mine for key in one))
+    splits = list(dict.fromkeys(key[0] for key in keys))
+    parts = [f'# {dataset}, seeds {", ".join(map(str, seeds))}\n\n'
+             'Mean ± standard deviation over the seeds, in percent or proposals; differences are paired by seed. The '
+             'head is frozen but where it says otherwise. A number alone is of one run.']
+    for what in list(dict.fromkeys(key[1:] for key in keys)):
+        task, metric, grounder = what
+        title = metric if grounder == '-' else f'{metric}, {grounder}'
+        rows = [[name, *(_told(spread([one[split, *what] for one in mine if (split, *what) in one]))
+                         for split in splits)] for name, mine in values.items()]
+        pairs = [[f'{a} - {b}', *(_told(paired(_column(values[a], (split, *what)), _column(values[b], (split, *what))),
+                                        sign='+') for split in splits)]
+                 for a, b in PAIRS if a in values and b in values]
+        parts.append(f'## {title}\n\n' + tabulate(rows + pairs, ['', *splits], 'pipe', disable_numparse=True))
+    return '\n\n'.join(parts) + '\n'
+
+
+def _column(mine: Sequence[Mapping[Key, float]], key: Key) -> list[float]:
+    return [one[key] for one in mine if key in one]
+
+
+def _told(found: Spread | None, sign: str = '') -> str:
+    if found is None:
+        return ''
+    mean = f'{found.mean:{sign}.2f}'
+    return mean if found.deviation is None else f'{mean} ± {found.deviation:.2f}'

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from mmengine.structures import InstanceData
 
@@ -33,7 +32,11 @@ class Confidence(RankedRule):
         super().__init__(threshold, top)
         self.delta = self.number('delta', delta, 0, 1)
         self.nms_iou = self.number('nms_iou', nms_iou, 0, 1)
-        self.suppression: Any = None  # the other options of ``suppress``, in classes that have some
+
+    @property
+    def suppression(self) -> tuple:
+        """All options that a ranking depends on."""
+        return self.delta, self.nms_iou
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ranking for each expression."""
@@ -41,9 +44,8 @@ class Confidence(RankedRule):
 
     def ranking(self, image: ImageFeatures) -> InstanceData:
         """The image's candidates after NMS, best first."""
-        key = (type(self).suppress, self.delta, self.nms_iou, self.suppression)
-        return image.once(key, lambda: self.suppress(find_candidates(image.class_boxes, confidences(image),
-                                                                     self.delta)))
+        return image.once((type(self).suppress, self.suppression), lambda: self.suppress(
+            find_candidates(image.class_boxes, confidences(image), self.delta)))
 
     def suppress(self, found: InstanceData) -> InstanceData:
         """Candidates, in any order, to a ranking."""

@@ -38,11 +38,23 @@ class Greedy:
 
     def propose(self, image: ImageFeatures) -> InstanceData:
         """The image's proposals, best first."""
-        scores, threshold = confidences(image), self.threshold
+        # A box is only ever suppressed by a more confident one, so those under the threshold need not compete.
+        return _suppressed(image, self._least(confidences(image)), self.nms_iou)
+
+    def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
+        """The hundred best boxes after NMS, of which any threshold proposes the first ones."""
+        return Greedy100(nms_iou=self.nms_iou)(image, expressions)
+
+    def kept(self, scores: Tensor) -> int:
+        """How many of a ranking's boxes are proposed, given their ``scores`` ``(n,)``, best first."""
+        return int((scores >= self._least(scores)).sum())
+
+    def _least(self, scores: Tensor) -> float:
+        """The threshold, lowered until some of the scores reach it."""
+        threshold = self.threshold
         while scores.numel() and not (scores >= threshold).any():
             threshold -= self.step
-        # A box is only ever suppressed by a more confident one, so those under the threshold need not compete.
-        return _suppressed(image, threshold, self.nms_iou)
+        return threshold
 
 
 @PROPOSAL_RULES.register_module(name='greedy-100')

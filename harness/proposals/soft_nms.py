@@ -40,7 +40,10 @@ class SoftNMS(Confidence):
         self.method, self.sigma = method, self.number('sigma', sigma)
         if self.sigma <= 0:
             raise InputError(f'{self.name}.sigma={sigma}: must be over 0')
-        self.suppression = (self.method, self.sigma)
+
+    @property
+    def suppression(self) -> tuple:
+        return self.delta, self.nms_iou, self.method, self.sigma
 
     def suppress(self, found: InstanceData) -> InstanceData:
         scores, kept = found.det_scores.clone(), torch.zeros_like(found.labels, dtype=torch.bool)

@@ -1,0 +1,84 @@
+"""The rules that studies compare, each with the option that says how much it proposes."""
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.names import pick
+from harness.plan import names
+from harness.registry import PROPOSAL_RULES
+
+REFERENCE = 'ref-nms-b'
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A registered rule as it competes.
+
+    Attributes:
+        rule: its registered name.
+        option: what is swept to change the number of proposals; ``None``: it competes as it is.
+        changes: of its other options.
+    """
+
+    rule: str
+    option: str | None = 'threshold'
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self, rule: Any) -> str:
+        """What ``--set`` makes the registered rule this one."""
+        options = dict(self.changes) | ({} if self.option is None else {self.option: getattr(rule, self.option)})
+        return ' '.join(f'--set {self.rule}.{key}={value}' for key, value in options.items())
+
+
+CONTESTANTS = {
+    'greedy': Contestant('greedy', None),
+    'greedy-swept': Contestant('greedy'),
+    'greedy-top-n': Contestant('greedy-top-n', 'top'),
+    'soft-nms': Contestant('soft-nms'),
+    'soft-nms-gaussian': Contestant('soft-nms', changes={'method': 'gaussian'}),
+    'class-agnostic': Contestant('class-agnostic'),
+    'confidence': Contestant('confidence'),
+    'category-name': Contestant('category-name'),
+    'category-name-0.1': Contestant('category-name', changes={'others': 0.1}),
+    'relatedness': Contestant('relatedness'),
+    'additive': Contestant('additive'),
+    'ref-nms-blind': Contestant('ref-nms-blind'),
+    REFERENCE: Contestant(REFERENCE),
+    'oracle': Contestant('oracle'),
+}
+
+
+def chosen(wanted: Sequence[str] | None) -> dict[str, Contestant]:
+    """Those of ``--proposals``, by default all; other registered rules compete by their threshold, or as they are.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    others = {name: Contestant(name, 'threshold' if 'threshold' in _options(name) else None)
+              for name in names(PROPOSAL_RULES) if name not in CONTESTANTS}
+    known = CONTESTANTS | others
+    return {name: known[name] for name in pick('--proposals', wanted, known, tuple(CONTESTANTS))}
+
+
+def _options(name: str) -> Iterable[str]:
+    return inspect.signature(PROPOSAL_RULES.get(name)).parameters
+
+
+def built(contestants: Mapping[str, Contestant], rules: Mapping[str, Any]) -> dict[str, Any]:
+    """A rule of its own for each contestant whose registered rule is there.
+
+    Args:
+        contestants: by name.
+        rules: registered rules by name, with their weights.
+    """
+    found = {}
+    for name, contestant in contestants.items():
+        if contestant.rule in rules:
+            found[name] = copy.copy(rules[contestant.rule])
+            for key, value in contestant.changes.items():
+                setattr(found[name], key, value)
+    return found

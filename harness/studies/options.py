@@ -1,0 +1,62 @@
+"""The options that studies share, and where they write."""
+from __future__ import annotations
+
+import argparse
+import datetime
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+from harness.names import OneLineParser
+from harness.plan import Request, parse_setting, parse_weight
+
+
+def study_parser(name: str, what: str) -> OneLineParser:
+    """A parser that knows what is measured, with which files, and where results go."""
+    parser = OneLineParser(prog=f'run_benchmark.py study {name}', allow_abbrev=False, description=what)
+    parser.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: mini-refcoco)')
+    parser.add_argument('--split', action='append', metavar='NAME', help='splits (default: all but train)')
+    parser.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a look')
+    parser.add_argument('--data-root', type=Path, metavar='DIR', help='real datasets in REFER\'s layout')
+    parser.add_argument('--vectors', type=Path, metavar='FILE', help='word vectors, for instance glove.840B.300d.txt')
+    parser.add_argument('--out', type=Path, metavar='DIR', help=f'default: results/study-{name}-<time>')
+    return parser
+
+
+def with_rules(parser: OneLineParser) -> OneLineParser:
+    """The same for a study that proposes."""
+    parser.add_argument('--proposals', action='append', metavar='RULE', help='default: all whose weights are there')
+    parser.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
+                        help='weights instead of the shipped ones, or such as are not shipped')
+    parser.add_argument('--set', action='append', default=[], metavar='NAME.OPTION=VALUE', dest='settings',
+                        help='an option of a rule or grounder')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
+    return parser
+
+
+def request_of(args: argparse.Namespace, **more: Any) -> Request:
+    """The options of both parsers, and ``more``, as a request."""
+    settings: dict[str, dict[str, Any]] = {}
+    for name, key, value in map(parse_setting, args.settings):
+        settings.setdefault(name, {})[key] = value
+    wanted: dict[str, Any] = dict(
+        datasets=args.dataset or ['mini-refcoco'], splits=args.split, limit=args.limit, data_root=args.data_root,
+        vectors=args.vectors, weights=dict(map(parse_weight, args.weights)), settings=settings, device=args.device)
+    return Request(**(wanted | more))
+
+
+def new_folder(wanted: Path | None, name: str) -> Path:
+    """An empty folder for what a study writes.
+
+    Raises:
+        InputError: it can't be made, or holds something.
+    """
+    time = datetime.datetime.now().strftime('%Y-%m-%d-%H%M%S')
+    out = wanted or Path('results') / f'study-{name}-{time}'
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise InputError(f'--out {out}: the folder holds other files; choose an empty or new one')
+    except OSError as error:
+        raise InputError(f'--out {out}: cannot be made ({error.strerror}); choose another folder') from None
+    return out

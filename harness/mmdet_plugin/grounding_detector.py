@@ -268,7 +268,7 @@ def _referents(sample: DetDataSample) -> Tensor:
     objects = sample.get('gt_instances')
     if objects is None or not ('bboxes' in objects or 'masks' in objects):
         raise InputError(f'{_name(sample)}: has no gt_instances to learn from; add LoadAnnotations to the pipeline')
-    boxes = objects.bboxes if 'bboxes' in objects else objects.masks.get_bboxes()
+    boxes = objects.bboxes if 'bboxes' in objects else objects.masks.get_bboxes('hbox')
     return getattr(boxes, 'tensor', boxes)
 
 

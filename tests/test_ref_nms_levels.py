@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.proposals.nms import pairwise_iou
+from harness.proposals.ref_nms import RefNMS
 from harness.training.binary_loss import binary_loss
 from harness.training.jitter import jittered
 from harness.training.levels import INTERVALS, LevelSampler, quantised
+from harness.training.masked_attention import masked_forward
 from harness.training.ranking_loss import RankingLoss
 
 # ------------------------------------------------------------------------------------------------- levels
@@ -155,3 +157,31 @@ def test_the_binary_loss_by_hand() -> None:
     loss = binary_loss(logits, torch.tensor([[1., 0.], [1., -1.]]))
     expected = -torch.tensor([0.8, 0.7, 0.6]).log().mean()
     torch.testing.assert_close(loss, expected)
+
+
+# ------------------------------------------------------------------------------------------------- the forward pass
+
+def small_network(**options: float) -> RefNMS:
+    torch.manual_seed(0)
+    network = RefNMS(in_channels=3, planes=2, blocks=1, word_dim=3, hidden=4, mlp=6, **options)
+    network.init_weights()
+    return network
+
+
+def test_without_dropout_the_masked_pass_is_the_network_s_own() -> None:
+    network, sentences = small_network().eval(), [torch.rand(2, 3), torch.rand(5, 3)]
+    features, rows = torch.rand(6, 8), torch.tensor([[0, 5, 2], [2, 2, 1]])
+    torch.testing.assert_close(masked_forward(network, features, rows, sentences), network(features[rows], sentences))
+
+
+@pytest.mark.parametrize('rate', [0.5, 0.3])
+def test_with_dropout_it_is_the_same_in_distribution(rate: float) -> None:
+    network, sentences = small_network(att_dropout=rate, rank_dropout=0.).train(), [4 * torch.rand(3, 3)] * 3000
+    network.att_fc.weight.data *= 8
+    features, rows = 3 * torch.rand(2, 8), torch.tensor([[0, 1]]).expand(3000, 2)
+    with torch.no_grad():
+        one, other = masked_forward(network, features, rows, sentences), network(features[rows], sentences)
+    assert float(other.std(dim=0).min()) > 0.005, 'the words that are attended to differ from pass to pass'
+    torch.testing.assert_close(one.mean(dim=0), other.mean(dim=0), atol=4 * float(other.std()) / 3000 ** 0.5, rtol=0)
+    torch.testing.assert_close(one.std(dim=0), other.std(dim=0), atol=0, rtol=0.1)
+    assert not torch.equal(one[0], one[1])

@@ -133,7 +133,7 @@ class RefNMS(BaseModule):
         values = words[:, None].expand(pairs)
         logits = self.att_fc(self.att_dropout(torch.cat((keys, values), dim=3)))[..., 0]
         attention = logits.masked_fill(~real[:, None], float('-inf')).softmax(dim=2)
-        return self._match(self.vis_r_fc(boxes), attention @ words)
+        return self.match(self.vis_r_fc(boxes), attention @ words)
 
     def word_attention(self, words: Tensor, real: Tensor) -> Tensor:
         """``(E, S)``: what :meth:`forward`'s attention is for every box when nothing is dropped."""
@@ -158,10 +158,10 @@ class RefNMS(BaseModule):
         words, real = self.encode_words(sentences)
         attention = self.word_attention(words, real)
         phrases = attention[:, None] @ words
-        logits = self._match(self.vis_r_fc(boxes)[None], phrases)
+        logits = self.match(self.vis_r_fc(boxes)[None], phrases)
         return logits.sigmoid(), [row[mask] for row, mask in zip(attention, real, strict=True)]
 
-    def _match(self, boxes: Tensor, phrases: Tensor) -> Tensor:
+    def match(self, boxes: Tensor, phrases: Tensor) -> Tensor:
         """Eq. 2, with or without the released ReLU before the norm: ``(E or 1, R, 2H)`` and ``(E, R or 1, 2H)`` to
         ``(E, R)``."""
         product = boxes * phrases

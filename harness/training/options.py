@@ -43,7 +43,8 @@ class SamplingOptions:
         delta_step: how far it is lowered at a time where an image has too few.
         at_least: candidates an image has to have; 0: none are lowered.
         lowest, others: of the ranking loss: regions at level 0 and at each of the others.
-        draws: whether a sample depends on seed, epoch and place alone, or on one stream of randomness.
+        draws: whether a sample depends on seed, epoch and place alone (``'index'``; dropout then by
+            :mod:`harness.training.masked_attention`), or all randomness is one stream, as of the shipped weights.
         vocabulary: whether words of all splits are counted, or of the training split alone.
         embeddings: whether word vectors stay GloVe's or are trained on.
     """

@@ -26,6 +26,7 @@ from harness.training.calibration import Calibration, calibrated, rank_expressio
 from harness.training.critical_boxes import critical_boxes
 from harness.training.image_regions import Regions
 from harness.training.levels import LevelSampler
+from harness.training.masked_attention import masked_forward
 from harness.training.options import EMBEDDED, TrainingOptions
 from harness.training.ranking_loss import RankingLoss
 from harness.training.related_regions import RelatedRegions, collate
@@ -51,14 +52,15 @@ class RefNMSForTraining(BaseModel):
         loss: of ``(E, R)`` logits and labels, below 0 where an expression has fewer than R regions.
         freeze_head: leave the head as it is.
         learn_vectors: train the vectors too. The released training does not.
+        masked: run :func:`~harness.training.masked_attention.masked_forward`, which draws other random numbers.
     """
 
     def __init__(self, network: RefNMS, vectors: Tensor, freeze_norm: bool = False, loss: Loss = binary_loss,
-                 freeze_head: bool = False, learn_vectors: bool = False) -> None:
+                 freeze_head: bool = False, learn_vectors: bool = False, masked: bool = False) -> None:
         super().__init__()
         self.network = network
         self.freeze_norm = freeze_norm or freeze_head
-        self.objective = loss
+        self.objective, self.masked = loss, masked
         network.head.requires_grad_(not freeze_head)
         if learn_vectors:
             self.vectors: Tensor = nn.Parameter(vectors.clone())
@@ -101,6 +103,8 @@ class RefNMSForTraining(BaseModel):
             labels.append(F.pad(image['labels'], (0, short), value=-1))
             first += length
         sentences = [self.vectors[ids] for image in images for ids in image['words']]
+        if self.masked:
+            return masked_forward(self.network, features, torch.cat(rows), sentences), torch.cat(labels)
         return self.network(features[torch.cat(rows)], sentences), torch.cat(labels)
 
 
@@ -184,7 +188,7 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
     vocabulary = Vocabulary.build((e.tokens for e in counted), vectors)
     network, built_with = network_of(options, detector, vocabulary)
     model = RefNMSForTraining(network, vocabulary.vectors, options.head_norm == 'fixed', loss_of(options),
-                              options.head == 'frozen', sampling.embeddings == 'learned')
+                              options.head == 'frozen', sampling.embeddings == 'learned', sampling.draws == 'index')
     longest = LONGEST.get(train.name.removeprefix('mini-'), LONGEST_ELSEWHERE)
     sampler, over = sampler_of(options), None if sampling.at_least else sampling.delta
     images = RelatedRegions(_items(train, 'train', sampling.batch_of), critical_boxes(train, 'train', vectors),

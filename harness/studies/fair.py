@@ -1,0 +1,219 @@
+"""``run_benchmark.py study fair``: all proposal rules at the same mean number of proposals, chosen on val.
+
+The threshold of each rule, or its N, is chosen on val so that it proposes as many boxes an expression as Ref-NMS B does
+there, and never on test. Then all rules and the grounders run on every split, as in any run.
+"""
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from tabulate import tabulate
+from torch import Tensor
+
+from harness.errors import InputError
+from harness.plan import Prepared, prepare
+from harness.results import run_record, write_results, write_text
+from harness.run import Plan, Plugins, run
+from harness.studies.contestants import REFERENCE, Contestant, built, chosen
+from harness.studies.options import new_folder, request_of, study_parser, with_rules
+from harness.studies.survey import DEEPEST, Ranking, Survey, survey
+
+CHOSEN_ON = 'val'
+SHOWN = {'mean_proposals': 'proposals', 'referent_recall': 'referent recall', 'context_recall': 'context recall',
+         'accuracy': 'REC', 'overall_iou': 'RES IoU'}
+COSTS = ('proposals', 'option', 'value', 'an expression', 'ms', 'ms over greedy')
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One rule as it competes on one dataset.
+
+    Attributes:
+        option: what was chosen on val; ``None``: the rule competes as it is.
+        value: of the option.
+        proposals: mean number an expression on val.
+        milliseconds: an expression on val, as if the rule ran alone; the detector's are not in it.
+        settings: what to give to a run to have the same rule.
+    """
+
+    option: str | None
+    value: float | None
+    proposals: float
+    milliseconds: float
+    settings: str
+
+
+def main(argv: Sequence[str]) -> int:
+    """Choose on val, run, write ``results.json``, ``fair.json`` and ``fair.md``, and print."""
+    parser = with_rules(study_parser('fair', __doc__.split('\n')[0].partition(': ')[2]))
+    parser.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: none, recall only)')
+    parser.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: recall, rec)')
+    parser.add_argument('--proposals-per-expression', type=float, metavar='X',
+                        help=f'the number on val (default: what {REFERENCE} proposes with its own threshold)')
+    args = parser.parse_args(argv)
+    target = args.proposals_per_expression
+    if target is not None and not 1 <= target <= DEEPEST:
+        raise InputError(f'--proposals-per-expression {target}: must be from 1 to {DEEPEST}')
+    start, console = time.perf_counter(), Console(stderr=True, highlight=False, soft_wrap=True)
+    contestants = chosen(args.proposals)
+    if target is None:
+        contestants[REFERENCE] = replace(Contestant(REFERENCE), option=None)
+    prepared = prepare(request_of(
+        args, splits=args.split and [*args.split, CHOSEN_ON], rules=_asked(args.proposals, contestants),
+        grounders=args.grounder, tasks=args.task or (['recall', 'rec'] if args.grounder else ['recall'])))
+    out = new_folder(args.out, 'fair')
+    rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
+    found = survey(on_val(prepared.plan), rules, lambda work: track(work, 'choose on val', console=console))
+    choices = {name: choose(name, mine, contestants, found, target) for name, mine in rules.items()}
+    plan = competing(prepared.plan, rules, args.split)
+    outcome = run(plan, out, lambda work: track(work, 'all splits', console=console))
+    notes = [*prepared.notes, *said(choices)]
+    record = run_record(outcome, command=f'python run_benchmark.py study fair {shlex.join(argv)}'.rstrip(),
+                        options={k: v if isinstance(v, str | int | float | None) else str(v)
+                                 for k, v in vars(args).items()},
+                        seed=0, data=prepared.data, weights=prepared.weights, notes=notes,
+                        wall=time.perf_counter() - start, images_in=_folders(prepared))
+    write_results(out, outcome, record)
+    write_text(out / 'fair.json', json.dumps({name: {rule: asdict(choice) for rule, choice in mine.items()}
+                                              for name, mine in choices.items()}, indent=1) + '\n')
+    text = report(choices, outcome.records())
+    write_text(out / 'fair.md', f'`{record["command"]}`\n\n{text}')
+    print(text)
+    for note in prepared.notes:
+        print(f'note: {note}')
+    print(f'{record["wall_seconds"]:.0f} s; everything is in {out}, and python -m reports reads it')
+    return 0
+
+
+def _asked(wanted: Sequence[str] | None, contestants: Mapping[str, Contestant]) -> list[str]:
+    """The registered rules to prepare; of all, those that lack weights are left out there."""
+    return ['all'] if wanted is None else list(dict.fromkeys(c.rule for c in contestants.values()))
+
+
+def on_val(plan: Plan) -> Plan:
+    """The part of a plan that thresholds are chosen on.
+
+    Raises:
+        InputError: a dataset has no val.
+    """
+    expressions = {key: es for key, es in plan.expressions.items() if key[1] == CHOSEN_ON and es}
+    for name in plan.datasets:
+        if (name, CHOSEN_ON) not in expressions:
+            raise InputError(f'--dataset {name}: has no split {CHOSEN_ON} to choose thresholds on')
+    return replace(plan, expressions=expressions)
+
+
+def competing(plan: Plan, rules: Mapping[str, Mapping[str, Any]], splits: Sequence[str] | None) -> Plan:
+    """The plan with the contestants in the place of the registered rules, on the splits that were asked for."""
+    wanted = None if splits is None or 'all' in splits else {s.strip() for given in splits for s in given.split(',')}
+    return replace(
+        plan, ground_recall_only=True,
+        expressions={key: es for key, es in plan.expressions.items() if wanted is None or key[1] in wanted},
+        plugins={name: Plugins(dict(rules[name]), plugins.grounders) for name, plugins in plan.plugins.items()})
+
+
+def choose(dataset: str, rules: Mapping[str, Any], contestants: Mapping[str, Contestant], found: Survey,
+           target: float | None) -> dict[str, Choice]:
+    """Set every rule's option to what comes nearest to the reference's number of proposals, or to ``target``."""
+    scores = {name: [r.scores for r in found.rankings[dataset, name]] for name in rules}
+    if target is None:
+        target = mean_kept(rules[REFERENCE], scores[REFERENCE])
+    choices = {}
+    for name, rule in rules.items():
+        option, value = contestants[name].option, None
+        if option is not None:
+            value = (best_number if option == 'top' else least_threshold)(rule, scores[name], target)
+        rankings: Sequence[Ranking] = found.rankings[dataset, name]
+        choices[name] = Choice(option, value, mean_kept(rule, scores[name]),
+                               1000 * found.seconds[dataset, name] / max(len(rankings), 1),
+                               contestants[name].settings(rule))
+    return choices
+
+
+def mean_kept(rule: Any, scores: Sequence[Tensor]) -> float:
+    """Mean number of proposals that a rule makes of these rankings."""
+    kept = getattr(rule, 'kept', len)
+    return sum(kept(own) for own in scores) / max(len(scores), 1)
+
+
+def least_threshold(rule: Any, scores: Sequence[Tensor], most: float) -> float:
+    """Set ``rule.threshold`` to the smallest at which it proposes no more than ``most`` on the average.
+
+    Every rule keeps at least one box of each ranking, so that the number can't fall below that.
+    """
+    grid = torch.cat([*scores, torch.zeros(1)]).clamp(min=0).unique().tolist()
+    low, high = 0, len(grid) - 1  # the answer is between them, both included
+    rule.top = None
+    while low < high:
+        middle = (low + high) // 2
+        rule.threshold = grid[middle]
+        if mean_kept(rule, scores) <= most:
+            high = middle
+        else:
+            low = middle + 1
+    rule.threshold = grid[high]
+    return grid[high]
+
+
+def best_number(rule: Any, scores: Sequence[Tensor], target: float) -> int:
+    """Set ``rule.top`` to the number whose mean, after rankings that are shorter, comes nearest to ``target``."""
+    def distance(top: int) -> float:
+        return abs(sum(min(len(own), top) for own in scores) / max(len(scores), 1) - target)
+    rule.threshold, rule.top = None, min(range(1, DEEPEST + 1), key=distance)
+    return rule.top
+
+
+def said(choices: Mapping[str, Mapping[str, Choice]]) -> Iterable[str]:
+    """A line for each choice, for ``results.json``."""
+    for dataset, mine in choices.items():
+        for name, choice in mine.items():
+            yield (f'{dataset} {name}: {choice.settings or "as it is"}; {choice.proposals:.2f} proposals on '
+                   f'{CHOSEN_ON}, {choice.milliseconds:.2f} ms an expression')
+
+
+def report(choices: Mapping[str, Mapping[str, Choice]], records: Sequence[Mapping[str, Any]]) -> str:
+    """Markdown: what was chosen and what it costs, then a table for each dataset and split."""
+    parts = []
+    for dataset, mine in choices.items():
+        parts.append(_titled(f'{dataset}: chosen on {CHOSEN_ON}', COSTS, _costs(mine)))
+        for split in dict.fromkeys(r['split'] for r in records if r['dataset'] == dataset):
+            here = [r for r in records if (r['dataset'], r['split']) == (dataset, split)]
+            columns = list(dict.fromkeys((m, r['grounder']) for m in SHOWN for r in here if r['metric'] == m))
+            values = {(r['proposals'], r['metric'], r['grounder']): r['value'] for r in here}
+            heads = [SHOWN[m] if grounder == '-' else f'{SHOWN[m]}, {grounder}' for m, grounder in columns]
+            rows = [[name, *(_number(values.get((name, *column))) for column in columns)] for name in mine]
+            parts.append(_titled(f'{dataset} {split} ({max(r["n"] for r in here)} expressions; %)',
+                                 ['proposals', 'an expression', *heads[1:]], rows))
+    return '\n\n'.join(parts) + '\n'
+
+
+def _costs(mine: Mapping[str, Choice]) -> list[list[str]]:
+    base = mine['greedy'].milliseconds if 'greedy' in mine else None
+    return [[name, c.option or 'as it is', '' if c.value is None else f'{c.value:.4g}', f'{c.proposals:.2f}',
+             f'{c.milliseconds:.2f}', '' if base is None else f'{c.milliseconds - base:+.2f}']
+            for name, c in mine.items()]
+
+
+def _number(value: float | None) -> str:
+    return '—' if value is None else f'{value:.2f}'
+
+
+def _titled(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    table = tabulate(rows, heads, 'github', disable_numparse=True, colalign=('left', *('right' for _ in heads[1:])))
+    return f'**{title}**\n\n{table}'
+
+
+def _folders(prepared: Prepared) -> dict[str, str]:
+    """Where each dataset's images are, for reports to show."""
+    paths: dict[str, Path | None] = {name: next(iter(dataset.images.values())).path
+                                     for name, dataset in prepared.plan.datasets.items()}
+    return {name: str(path.parent) for name, path in paths.items() if path is not None}

@@ -1,0 +1,134 @@
+"""Every rule's ranking of every expression, and what it cost, from one pass over the images."""
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from harness.errors import InputError
+from harness.metrics.iou import plain_iou, xywh_to_xyxy
+from harness.metrics.recall import HIT_IOU
+from harness.run import Group, Plan, images
+from harness.types import Annotation, Expression, ImageFeatures
+
+#: As far as a ranking is looked at.
+DEEPEST = 100
+NOWHERE = -1
+
+
+class Ranking(NamedTuple):
+    """What one rule makes of one expression.
+
+    Attributes:
+        expression: whose.
+        scores: ``(n,)`` of the first :data:`DEEPEST` boxes, best first.
+        referent: place of the first box that hits the referent, from 0, or :data:`NOWHERE`.
+        context: the same of each contextual object; ``None`` where they are not available.
+    """
+
+    expression: Expression
+    scores: Tensor
+    referent: int
+    context: tuple[int, ...] | None
+
+
+@dataclass
+class Survey:
+    """By dataset and rule: the rankings, and the seconds that the rule would take if it ran alone."""
+
+    rankings: dict[tuple[str, str], list[Ranking]] = field(default_factory=lambda: defaultdict(list))
+    seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
+    unreadable: int = 0
+
+
+@dataclass
+class TimedFeatures(ImageFeatures):
+    """An image that knows what was computed once cost, so that each rule is charged for all that it uses.
+
+    ``_cost`` is by key; ``_borrowed`` what was there already cost, for each computation that is under way.
+    """
+
+    _cost: dict[Any, float] = field(default_factory=dict, repr=False)
+    _borrowed: list[float] = field(default_factory=lambda: [0.], repr=False)
+
+    def once(self, key: Any, compute: Callable[[], Any]) -> Any:
+        if key in self._memo:
+            self._borrowed[-1] += self._cost[key]
+            return self._memo[key]
+        with self.charged(lambda seconds: self._cost.update({key: seconds})):
+            value = super().once(key, compute)
+        return value
+
+    @contextmanager
+    def charged(self, to: Callable[[float], None]) -> Iterator[None]:
+        """Tell ``to`` the seconds spent inside, and those that others have spent on what is used inside."""
+        start = time.perf_counter()
+        self._borrowed.append(0.)
+        yield
+        borrowed = self._borrowed.pop()
+        self._borrowed[-1] += borrowed
+        to(time.perf_counter() - start + borrowed)
+
+
+def survey(plan: Plan, rules: Mapping[str, Mapping[str, Any]],
+           progress: Callable[[list[list[Group]]], Iterable[list[Group]]] = iter) -> Survey:
+    """Rank with every rule.
+
+    Args:
+        plan: whose images and expressions.
+        rules: by dataset and name. What a rule has no ``ranked`` for, its proposals are the ranking.
+        progress: wraps the list of images.
+
+    Raises:
+        InputError: none of the images can be read.
+    """
+    assert plan.source is not None, 'rules need images'
+    found = Survey()
+    seen = 0
+    for groups in progress(images(plan)):
+        try:
+            read: Any = plan.source.read(groups[0].info)
+        except InputError:
+            found.unreadable += 1
+            continue
+        seen += 1
+        image = plan.source.features(read, groups[0].info)
+        for group in groups:
+            _rank(plan, group, image, rules[group.dataset], found)
+    if not seen:
+        raise InputError('none of the images could be read; check the image folder (--data-root)')
+    return found
+
+
+def _rank(plan: Plan, group: Group, image: ImageFeatures, rules: Mapping[str, Any], found: Survey) -> None:
+    annotations = plan.datasets[group.dataset].annotations
+    own = TimedFeatures(group.info, image.scale, image.feature_map, image.class_boxes, image.class_scores,
+                        image.classes, image.detector,
+                        None if annotations is None else annotations.get(group.info.image_id, []))
+    for name, rule in rules.items():
+        key = group.dataset, name
+
+        def add(seconds: float, key: tuple[str, str] = key) -> None:
+            found.seconds[key] += seconds
+        with own.charged(add):
+            rule(own, group.expressions)
+        ranked = getattr(rule, 'ranked', rule)(own, group.expressions)
+        found.rankings[key] += [ranking(e, boxes, plan.context.get((e.dataset, e.sent_id)))
+                                for e, boxes in zip(group.expressions, ranked, strict=True)]
+
+
+def ranking(expression: Expression, boxes: InstanceData, context: Iterable[Annotation] | None) -> Ranking:
+    """Where a ranking's first :data:`DEEPEST` boxes hit the referent and the contextual objects."""
+    objects = [expression.gt_xywh, *(a.xywh for a in context or ())]
+    first = boxes.bboxes[:DEEPEST].cpu().double().numpy()
+    hits = plain_iou(xywh_to_xyxy(objects), first) > HIT_IOU
+    places = np.where(hits.any(axis=1), hits.argmax(axis=1), NOWHERE).tolist() if len(first) else [
+        NOWHERE] * len(objects)
+    return Ranking(expression, boxes.scores[:DEEPEST].cpu(), places[0], None if context is None else tuple(places[1:]))

@@ -1,0 +1,50 @@
+"""``run_benchmark.py show``: a picture and a sentence in, the grounded box and mask out, drawn."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import adapters.cmae
+import adapters.mattnet
+import adapters.nmtree  # noqa: F401 (they register their grounders, for who imports this alone)
+from harness.errors import InputError
+from harness.names import OneLineParser
+from harness.plan import parse_setting, parse_weight
+from harness.show import PICTURES, Answer, draw, ground, table
+
+__all__ = ['Answer', 'draw', 'ground', 'main', 'table']
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the options, ground, print and draw."""
+    parser = OneLineParser(prog='run_benchmark.py show', description=__doc__, allow_abbrev=False)
+    parser.add_argument('image', type=Path, metavar='IMAGE')
+    parser.add_argument('sentence', metavar='SENTENCE', help='for instance "the left cup"')
+    parser.add_argument('--grounder', default='cmae', metavar='NAME', help='who chooses (default: cmae)')
+    parser.add_argument('--proposals', default='ref-nms-b', metavar='RULE', help='from what (default: ref-nms-b)')
+    parser.add_argument('--dataset-weights', default='mini-refcoco', metavar='DATASET',
+                        help='whose shipped weights are taken (default: mini-refcoco)')
+    parser.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
+                        help='weights of detector, ref-nms-b, cmae, … instead of the shipped ones')
+    parser.add_argument('--set', action='append', default=[], metavar='NAME.OPTION=VALUE', dest='settings',
+                        help='an option of the rule or grounder, for instance ref-nms-b.threshold=0.2')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
+    parser.add_argument('--out', type=Path, metavar='FILE', help='the picture (default: IMAGE-grounded.png here)')
+    args = parser.parse_args(argv)
+    out = args.out or Path(f'{args.image.stem}-grounded.png')
+    if out.suffix.lower() not in PICTURES:
+        raise InputError(f'--out {out}: must end in {", ".join(PICTURES)}; choose one of them')
+    if out.exists() and args.image.exists() and out.samefile(args.image):
+        raise InputError(f'--out {out}: is the image itself; choose another file')
+    settings: dict[str, dict] = {}
+    for name, key, value in map(parse_setting, args.settings):
+        settings.setdefault(name, {})[key] = value
+    answer = ground(args.image, args.sentence, args.grounder, args.proposals, args.dataset_weights,
+                    dict(map(parse_weight, args.weights)), settings, args.device)
+    print(table(answer))
+    for note in answer.notes:
+        print(f'note: {note}')
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draw(answer, out)
+    print(f'drawn: {out}')
+    return 0

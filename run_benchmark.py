@@ -6,6 +6,7 @@ import argparse
 import datetime
 import importlib
 import importlib.util
+import os
 import pkgutil
 import shlex
 import sys
@@ -85,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
 
 #: Subcommands, each a module with ``main(argv)``.
 COMMANDS = {'train': 'harness.training.command', 'convert': 'adapters.convert', 'export': 'adapters.originals.export',
-            'check-data': 'adapters.originals.check_data'}
+            'check-data': 'adapters.originals.check_data', 'study': 'harness.studies', 'show': 'adapters.show'}
 
 
 #: What the modules of a user's own files are called by.
@@ -280,6 +281,9 @@ def command_line(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print('interrupted: the rows written so far are kept', file=sys.stderr)
         return 130
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f'error: {error.filename or "disk"}: {error.strerror}; free some space or check permissions',
               file=sys.stderr)

@@ -34,8 +34,10 @@ SIZE = (40, 60)
 
 
 @pytest.fixture(autouse=True)
-def in_mmdet():
+def in_mmdet(monkeypatch: pytest.MonkeyPatch):
     init_default_scope('mmdet')
+    # A Runner writes its config down prettily, which takes longer than all that is tested here.
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda config: str(config.to_dict())))
 
 
 def box_mask(box) -> np.ndarray:

@@ -47,6 +47,7 @@ CONTESTANTS = {
     'relatedness': Contestant('relatedness'),
     'additive': Contestant('additive'),
     'ref-nms-blind': Contestant('ref-nms-blind'),
+    'ref-nms-r': Contestant('ref-nms-r'),
     REFERENCE: Contestant(REFERENCE),
     'oracle': Contestant('oracle'),
 }

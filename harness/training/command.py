@@ -20,10 +20,13 @@ from harness.embedded.build import IMAGES, SPLIT_BY, part_folder
 from harness.embedded.known import load_embedded
 from harness.names import OneLineParser, pick
 from harness.registry import GROUNDERS
+from harness.training import ref_nms_command
 from harness.training.detector import train_detector
 from harness.training.features import AnnotatedFeatures, described_images
 from harness.training.grounder import Material, train_grounder
 from harness.training.image_regions import ImageRegions
+from harness.training.options import EMBEDDED
+from harness.training.pooled_regions import pooled_split
 from harness.training.ref_nms import train_ref_nms
 from harness.training.runner import console
 from harness.types import Dataset
@@ -31,14 +34,21 @@ from harness.vectors import load_vectors
 from harness.weights import SHIPPED, load_weights
 
 WORK = Path('results') / 'training'
+DETECTOR = 'detector.safetensors'
+#: The losses and texts that are not shipped; draws depend on the seed alone.
+FROZEN = {'ref-nms-r': EMBEDDED['ranking'].changed(head='frozen', draws='index'),
+          'ref-nms-blind': EMBEDDED['binary'].changed(head='frozen', draws='index', text='blind')}
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse the options and train the parts asked for."""
+    """Parse the options and train the parts asked for; ``ref-nms`` has a command line of its own."""
+    if argv and argv[0] == 'ref-nms':
+        return ref_nms_command.main(argv[1:])
     trainable = [name for name, plugin in GROUNDERS.module_dict.items() if hasattr(plugin, 'recipe')]
     parts = ['detector', 'ref-nms-b', *trainable]
     parser = OneLineParser(prog='run_benchmark.py train', description=__doc__.split('\n')[0])
-    parser.add_argument('part', nargs='+', help=f'all, or some of: {", ".join(parts)}')
+    parser.add_argument('part', nargs='+', help=f'all, or some of: {", ".join(parts)}; or else {", ".join(FROZEN)}, '
+                        'which are not shipped; or "ref-nms --help": Ref-NMS with any option on any dataset')
     parser.add_argument('--dataset', action='append', metavar='NAME',
                         help='datasets of Ref-NMS and grounders (default: all)')
     parser.add_argument('--seed', type=int, default=1, help='seed of everything random (default: 1)')
@@ -47,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
                         help='checkpoints and logs (default: results/training)')
     args = parser.parse_args(argv)
-    wanted = pick('train', args.part, parts, parts)
+    wanted = parts if 'all' in args.part else pick('train', args.part, [*parts, *FROZEN], parts)
     datasets = pick('--dataset', args.dataset, SPLIT_BY, tuple(SPLIT_BY))
     training = Training(args.out, args.work, args.seed)
     if 'detector' in wanted:
@@ -56,6 +66,8 @@ def main(argv: Sequence[str]) -> int:
         for part in wanted:
             if part == 'ref-nms-b':
                 training.ref_nms_file(dataset)
+            elif part in FROZEN:
+                training.frozen_file(part, dataset)
             elif part in trainable:
                 training.grounder_file(part, dataset)
     return 0
@@ -87,6 +99,18 @@ class Training:
             self._dataset(name, 'train'), self._dataset(name, 'eval'), self._regions(name, 'train'),
             self._regions(name, 'val'), self.detector, self.vectors, path, work, command=command, seed=self.seed))
 
+    def frozen_file(self, part: str, name: str) -> None:
+        """Train another Ref-NMS on one dataset: the shipped recipe, but with the detector's head frozen."""
+        def train(path: Path, work: Path, command: str) -> Path:
+            regions = [pooled_split(
+                self._dataset(name, folder), split, self.detector, self.vectors,
+                self.work / f'pooled-{name}-{split}.safetensors', detector_hash=_sha256(self.out / DETECTOR),
+                dtype=torch.float16 if split == 'train' else torch.float32)
+                for split, folder in (('train', 'train'), ('val', 'eval'))]
+            return train_ref_nms(self._dataset(name, 'train'), self._dataset(name, 'eval'), *regions, self.detector,
+                                 self.vectors, path, work, command=command, seed=self.seed, options=FROZEN[part])
+        self._part(f'{part}-{name}', train)
+
     def grounder_file(self, grounder: str, name: str) -> None:
         """Train a grounder on one dataset's annotated boxes."""
         def train(path: Path, work: Path, command: str) -> Path:
@@ -98,7 +122,7 @@ class Training:
 
     @cached_property
     def detector(self) -> Detector:
-        return Detector(load_weights(self.out / 'detector.safetensors'))
+        return Detector(load_weights(self.out / DETECTOR))
 
     def _part(self, name: str, train: Callable[[Path, Path, str], Path]) -> None:
         """Run ``train(path, work, command)`` unless this very file is already finished."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import is_main_process
 from mmengine.model import BaseModel
 from mmengine.runner import set_random_seed
 from torch import Tensor, nn
@@ -218,6 +219,8 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
     loss, found = on_val()
     console.print(f'{name}: threshold {found.threshold:.4f}, {found.mean_proposals:.2f} proposals on '
                   f'val (greedy {found.mean_greedy:.2f}), referent recall {100 * found.referent_recall:.2f} %')
+    if not is_main_process():
+        return out
     tensors = {f'model.{name}': value for name, value in network.state_dict().items()}
     save_weights(out, {**tensors, 'words': words().vectors}, {
         'kind': 'ref-nms', 'loss': _LOSS_NAMES[options.loss], 'model': built_with, 'vocabulary': list(vocabulary.words),

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from mmengine.dataset import DefaultSampler
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import barrier, broadcast_object_list, get_dist_info, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner, set_random_seed
@@ -47,6 +47,21 @@ class SeedEachEpoch(Hook):
         dataset = runner.train_loop.dataloader.dataset
         if hasattr(dataset, 'set_epoch'):
             dataset.set_epoch(runner.epoch)
+
+
+class SeedEachStep(Hook):
+    """Where several processes train, seed each from ``(seed, step, rank)``: a checkpoint holds one's randomness only.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        rank, world = get_dist_info()
+        if world > 1:
+            torch.manual_seed((self.seed * 10 ** 9 + runner.iter) * world + rank)
 
 
 class TellProgress(Hook):
@@ -166,7 +181,7 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
     """
     batches = LaterBatches(DefaultSampler(train_set, shuffle=True, seed=seed), batch_size, drop_last=True)
     loader = DataLoader(train_set, batch_sampler=batches, collate_fn=collate, num_workers=workers)
-    hooks: list[Hook] = [SeedEachEpoch(seed), TellProgress(name), RandomState()]
+    hooks: list[Hook] = [SeedEachEpoch(seed), SeedEachStep(seed), TellProgress(name), RandomState()]
     best = work_dir / 'best.pth' if keep_best else None
     if evaluate is not None:
         hooks.append(Validate(name, evaluate, validate_every, best))
@@ -190,6 +205,7 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
         raise InputError(f'{work_dir}: its checkpoint is not one of this training, and nothing of it was run; delete '
                          'the folder or choose another --work') from None
     if best is not None:
+        barrier()
         model.load_state_dict(torch.load(best, map_location='cpu', weights_only=True))
     return model.eval()
 

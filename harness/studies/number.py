@@ -1,0 +1,167 @@
+"""``run_benchmark.py study number``: recall against the number of proposals from 1 to 100, each rule a line (Figure 2).
+
+By expression length and referent size too. From the rules themselves, or from the proposals that a run has written.
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from tabulate import tabulate
+
+from harness.data.files import parse_json, read_bytes
+from harness.errors import InputError
+from harness.plan import prepare
+from harness.results import write_text
+from harness.studies.contestants import built, chosen
+from harness.studies.curves import DEEPEST, PARTS, Found, Point, by_part, curve
+from harness.studies.options import new_folder, request_of, study_parser, with_rules
+from harness.studies.survey import survey
+
+SHOWN = (1, 2, 3, 5, 8, 10, 20, 50, 100)
+COLUMNS = ('dataset', 'split', 'proposals', 'part', 'N', 'expressions', 'mean_proposals', 'referent_recall',
+           'context_recall')
+#: What differs from another in the number of proposals alone has the same line.
+SAME_LINE = ('greedy-swept', 'greedy-top-n')
+Rankings = Mapping[tuple[str, str, str], Sequence[Found]]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write ``number.csv`` and ``number.md``, and print."""
+    parser = with_rules(study_parser('number', __doc__.split('\n')[0].partition(': ')[2]))
+    parser.add_argument('results', nargs='*', type=Path, metavar='RESULTS',
+                        help='folders of runs: their proposals, in the place of running the rules')
+    parser.add_argument('--at', type=int, default=8, metavar='N',
+                        help='N of the tables by length and size (default: 8)')
+    args = parser.parse_args(argv)
+    if not 1 <= args.at <= DEEPEST:
+        raise InputError(f'--at {args.at}: must be from 1 to {DEEPEST}')
+    rankings = from_runs(args) if args.results else from_rules(args)
+    out = new_folder(args.out, 'number')
+    text = report(rankings, args.at)
+    write_text(out / 'number.csv', as_csv(rankings))
+    write_text(out / 'number.md', text)
+    print(f'{text}\n{out / "number.csv"}')
+    return 0
+
+
+def from_rules(args: argparse.Namespace) -> Rankings:
+    """Rank all expressions with all rules."""
+    contestants = {name: c for name, c in chosen(args.proposals).items() if args.proposals or name not in SAME_LINE}
+    prepared = prepare(request_of(args, tasks=['recall'], rules=['all'] if args.proposals is None else
+                                  list(dict.fromkeys(c.rule for c in contestants.values()))))
+    rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    found = survey(prepared.plan, rules, lambda work: track(work, 'images', console=console))
+    for note in prepared.notes:
+        console.print(f'note: {note}')
+    rankings: dict[tuple[str, str, str], list[Found]] = defaultdict(list)
+    for (dataset, rule), mine in found.rankings.items():
+        for e, scores, referent, context in mine:
+            rankings[dataset, e.split, rule].append(Found(e.sent, e.gt_xywh, len(scores), referent, context))
+    return rankings
+
+
+def from_runs(args: argparse.Namespace) -> Rankings:
+    """What ``proposals.jsonl`` says of the referents; of contextual objects it does not say which one a box hits.
+
+    Raises:
+        InputError: with the file and the line that is wrong, or nothing of what was asked for is there.
+    """
+    rankings: dict[tuple[str, str, str], list[Found]] = defaultdict(list)
+    wanted = {option: None if values is None else {v for given in values for v in given.split(',')}
+              for option, values in (('dataset', args.dataset), ('split', args.split), ('proposals', args.proposals))}
+    for folder in args.results:
+        said = {_key(row): row for row in _rows(folder / 'predictions.jsonl', sent=str, gt_box=list)}
+        for row in _rows(folder / 'proposals.jsonl', hits=list, proposals=str):
+            if any(names is not None and row[option] not in names for option, names in wanted.items()):
+                continue
+            if (about := said.get(_key(row))) is None:
+                raise InputError(f'{folder / "predictions.jsonl"}: lacks sentence {row["sent_id"]} of '
+                                 'proposals.jsonl; give the folder of a whole run')
+            hits = row['hits']
+            rankings[row['dataset'], row['split'], row['proposals']].append(
+                Found(about['sent'], tuple(about['gt_box']), len(hits),
+                      hits.index('referent') if 'referent' in hits else -1, None))
+    if not rankings:
+        raise InputError(f'{args.results[0]}: holds no proposals of what was asked for; check --dataset, --split and '
+                         '--proposals')
+    return rankings
+
+
+def _key(row: Mapping[str, Any]) -> tuple:
+    return row['dataset'], row['split'], row['sent_id']
+
+
+def _rows(path: Path, **kinds: type) -> list[dict[str, Any]]:
+    """The lines of a run's file, with what they must have beside their expression.
+
+    Raises:
+        InputError: it is missing, or a line is no such row.
+    """
+    rows = []
+    for number, line in enumerate(read_bytes(path).splitlines(), 1):
+        row = parse_json(line, f'{path}, line {number}')
+        kinds |= {'dataset': str, 'split': str, 'sent_id': int}
+        if not isinstance(row, dict) or any(not isinstance(row.get(key), kind) for key, kind in kinds.items()) or (
+                'gt_box' in kinds and not _is_box(row['gt_box'])):
+            raise InputError(f'{path}, line {number}: not a row of a run; give the folder that a run wrote')
+        rows.append(row)
+    return rows
+
+
+def _is_box(numbers: list[Any]) -> bool:
+    return len(numbers) == 4 and all(isinstance(number, int | float) for number in numbers)
+
+
+def report(rankings: Rankings, at: int) -> str:
+    """Markdown for each dataset and split: recalls at a few N, then the referent's at one N by part."""
+    tables = []
+    for dataset, split in dict.fromkeys(key[:2] for key in rankings):
+        here = {rule: mine for (d, s, rule), mine in rankings.items() if (d, s) == (dataset, split)}
+        points = {rule: curve(mine, SHOWN) for rule, mine in here.items()}
+        title = f'{dataset} {split}'
+        tables.append(_table(f'{title}: recall of the referent (%) among the first N', ['N', *SHOWN],
+                             {rule: [p.referent_recall for p in mine] for rule, mine in points.items()}))
+        if any(p.context_recall is not None for mine in points.values() for p in mine):
+            tables.append(_table(f'{title}: recall of contextual objects (%) among the first N', ['N', *SHOWN],
+                                 {rule: [p.context_recall for p in mine] for rule, mine in points.items()}))
+        parts = {rule: dict(by_part(mine)) for rule, mine in here.items()}
+        names = [name for name in PARTS if any(name in mine for mine in parts.values())]
+        cells = {rule: [curve(mine[name], [at])[0].referent_recall if name in mine else None for name in names]
+                 for rule, mine in parts.items()}
+        counts = next(iter(parts.values()))
+        tables.append(_table(f'{title}: recall of the referent (%) among the first {at}',
+                             ['', *(f'{name} ({len(counts.get(name, ()))})' for name in names)], cells))
+    return '\n\n'.join(tables) + '\n'
+
+
+def _table(title: str, heads: Sequence[object], cells: Mapping[str, Sequence[float | None]]) -> str:
+    rows = [[rule, *('—' if value is None else f'{value:.2f}' for value in values)] for rule, values in cells.items()]
+    table = tabulate(rows, [str(head) for head in heads], 'github', disable_numparse=True,
+                     colalign=('left', *('right' for _ in heads[1:])))
+    return f'**{title}**\n\n{table}'
+
+
+def as_csv(rankings: Rankings) -> str:
+    """Every rule, part and N from 1 to 100."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(COLUMNS)
+    for key, mine in rankings.items():
+        for part, members in by_part(mine):
+            writer.writerows(_line(key, part, point) for point in curve(members))
+    return text.getvalue()
+
+
+def _line(key: tuple[str, str, str], part: str, point: Point) -> list[Any]:
+    n, expressions, proposals, referent, context = point
+    return [*key, part, n, expressions, round(proposals, 4), round(referent, 4),
+            '' if context is None else round(context, 4)]

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
-from harness.embedded import build
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # as run_benchmark.py, before torch is imported
+
+import torch  # noqa: E402
+
+from harness.embedded import build  # noqa: E402
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Before torch is imported. Threads that wait by spinning take the processors from each other on a machine that has other
-# work too: three times as slow here.
+# Before torch is imported. Threads that wait by spinning take the processors from each other where there is other work
+# too: three times as slow here.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 warnings.filterwarnings('ignore', category=UserWarning)
 warnings.filterwarnings('ignore', category=FutureWarning)

@@ -9,7 +9,8 @@ The checkpoint is read by :mod:`harness.data.torch_file`, which runs nothing of 
 ``mattnet``    lichengunc/MAttNet ``tools/train.py: main``            ``{'model': JointMatching, 'opt': …}``
 ``cmae``       ChopinSharp/CM-Erase-REG ``tools/train.py``            the same
 ``nmtree``     daqingliu/NMTree ``tools/train.py: train``             a state dict; the widths are in its shapes
-``ref-nms``    ChopinSharp/ref-nms ``tools/train_att_vanilla.py``     a state dict, or ``{'model': state dict, …}``
+``ref-nms``    ChopinSharp/ref-nms ``tools/train_att_vanilla.py``,    a state dict, or ``{'model': state dict, …}``;
+               ``tools/train_att_rank.py``                            the network is the same
 ``mask-rcnn``  lichengunc/mask-faster-rcnn ``lib/model/train_val.py:  a state dict
                snapshot``
 =============  =====================================================  =================================================

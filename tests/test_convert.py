@@ -10,6 +10,7 @@ from adapters.convert import main as convert
 from harness.detection.original_names import DROPPED, ORIGINAL_SHAPES, rename
 from harness.errors import InputError
 from harness.proposals.ref_nms import RefNMS, RefNMSB, load_ref_nms
+from harness.proposals.ref_nms_r import RefNMSR
 from harness.weights import load_weights
 from run_benchmark import command_line
 from tests import small_grounders
@@ -56,11 +57,14 @@ def std_files(tmp_path):
     return tmp_path / 'std_vocab_refcoco_unc.txt'
 
 
-@pytest.mark.parametrize('wrap', [lambda state: state, lambda state: {'model': state, 'head_optimizer': {'state': {}}}],
-                         ids=['best', 'epoch'])
+@pytest.mark.parametrize('wrap', [lambda state: state, lambda state: {'model': state, 'head_optimizer': {'state': {}}},
+                                  lambda state: {'ref_scheduler': {'factor': 0.6, 'patience': 3, 'best': 0.1},
+                                                 'head_optimizer': {'state': {}}, 'model': state}],
+                         ids=['best', 'epoch', 'ranking epoch'])
 @pytest.mark.parametrize('zipped', [False, True], ids=['old', 'zip'])
 def test_ref_nms(wrap, zipped, files, std_files):
-    """``att_vanilla_*_b.pth`` is a state dict, ``att_vanilla_ckpt_*.pth`` has it among others."""
+    """``att_vanilla_*_b.pth`` is a state dict, ``att_vanilla_ckpt_*.pth`` has it among others; ``att_rank_…`` likewise,
+    of the same network (``tools/train_att_rank.py``)."""
     state = RefNMS(**SMALL).state_dict()
     torch.save(wrap(state), files[0], _use_new_zipfile_serialization=zipped)
     run(files, 'ref-nms', '--vocabulary', std_files)
@@ -71,7 +75,8 @@ def test_ref_nms(wrap, zipped, files, std_files):
     assert vocabulary.words == ('<unk>', 'cup', 'left') and vocabulary(['left']).tolist() == [[0, 0, 1, 0, 0]]
     with pytest.raises(InputError, match=r'--set ref-nms-b\.threshold=VALUE'):
         RefNMSB(weights)
-    assert RefNMSB(weights, threshold=0.1).network.delta == 0.05
+    for rule in (RefNMSB, RefNMSR):
+        assert rule(weights, threshold=0.1).network.delta == 0.05
 
 
 def test_ref_nms_with_vectors_from_elsewhere_or_nowhere(files, std_files, tmp_path):

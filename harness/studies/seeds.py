@@ -150,9 +150,9 @@ class Study:
         detector = shipped_path('detector')
         weights, vectors = load_weights(detector), load_vectors()
         train, val = load_embedded(self.dataset, 'train'), load_embedded(self.dataset, 'eval')
-        regions = [self._regions(dataset, split, Detector(weights), weights.sha256)
-                   for dataset, split in ((train, 'train'), (val, 'val'))]
-        train_ref_nms(train, val, *regions, Detector(weights), vectors, path, work, seed=seed, options=options,
+        seen, seen_of_val = (self._regions(dataset, split, Detector(weights), weights.sha256)
+                             for dataset, split in ((train, 'train'), (val, 'val')))
+        train_ref_nms(train, val, seen, seen_of_val, Detector(weights), vectors, path, work, seed=seed, options=options,
                       command=f'python run_benchmark.py study seeds --dataset {self.dataset} --seeds {seed}'
                       + ''.join(f' --set {setting}' for setting in self.settings))
         write_text(work / _KEPT, json.dumps({'seconds_of_the_last_start': round(time.monotonic() - start)}) + '\n')

@@ -102,13 +102,14 @@ class Training:
     def frozen_file(self, part: str, name: str) -> None:
         """Train another Ref-NMS on one dataset: the shipped recipe, but with the detector's head frozen."""
         def train(path: Path, work: Path, command: str) -> Path:
-            regions = [pooled_split(
+            seen, seen_of_val = (pooled_split(
                 self._dataset(name, folder), split, self.detector, self.vectors,
                 self.work / f'pooled-{name}-{split}.safetensors', detector_hash=_sha256(self.out / DETECTOR),
                 dtype=torch.float16 if split == 'train' else torch.float32)
-                for split, folder in (('train', 'train'), ('val', 'eval'))]
-            return train_ref_nms(self._dataset(name, 'train'), self._dataset(name, 'eval'), *regions, self.detector,
-                                 self.vectors, path, work, command=command, seed=self.seed, options=FROZEN[part])
+                for split, folder in (('train', 'train'), ('val', 'eval')))
+            return train_ref_nms(self._dataset(name, 'train'), self._dataset(name, 'eval'), seen, seen_of_val,
+                                 self.detector, self.vectors, path, work, command=command, seed=self.seed,
+                                 options=FROZEN[part])
         self._part(f'{part}-{name}', train)
 
     def grounder_file(self, grounder: str, name: str) -> None:

@@ -27,8 +27,7 @@ class ImageRegions:
     def __init__(self, dtype: torch.dtype = torch.float16, delta: float = 0.05, step: float = 0.005,
                  at_least: int = REGIONS_AN_EXPRESSION) -> None:
         self.dtype = dtype
-        self.candidates = dict(delta=delta, step=step)
-        self.at_least = at_least
+        self.delta, self.step, self.at_least = delta, step, at_least
         self._images: dict[int, dict[str, Any]] = {}
         self._greedy = Greedy()
 
@@ -41,10 +40,11 @@ class ImageRegions:
     def without_map(self, image: ImageFeatures) -> dict[str, Any]:
         """One image's record but for the map."""
         boxes, scores = image.class_boxes, image.class_scores
-        found = find_candidates(boxes, scores, at_least=self.at_least, **self.candidates)
-        evaluated = len(find_candidates(boxes, scores, **self.candidates).labels)
-        # With fewer in training than in evaluation, none is left out of the latter.
-        found = find_candidates(boxes, scores, **self.candidates) if len(found) < evaluated else found
+        in_evaluation = find_candidates(boxes, scores, self.delta, self.step)
+        found = find_candidates(boxes, scores, self.delta, self.step, self.at_least)
+        evaluated = len(in_evaluation)
+        if len(found) < evaluated:
+            found = in_evaluation
         least = found.det_scores.sort(descending=True).values[evaluated - 1] if evaluated else float('inf')
         return {'scale': image.scale, 'size': (image.info.width, image.info.height), 'boxes': found.bboxes.cpu(),
                 'labels': found.labels.cpu(), 'det_scores': found.det_scores.cpu(),

@@ -113,9 +113,9 @@ class TrainingOptions:
 
     def changed(self, **values: Any) -> TrainingOptions:
         """The same with some values changed, whichever part they belong to."""
-        parts = {name: replace(part, **{k: v for k, v in values.items() if k in _names(part)})
-                 for name, part in (('network', self.network), ('sampling', self.sampling), ('steps', self.steps))}
-        return replace(self, **parts, **{k: v for k, v in values.items() if k in _names(self)})
+        return replace(self, network=replace(self.network, **_own(self.network, values)),
+                       sampling=replace(self.sampling, **_own(self.sampling, values)),
+                       steps=replace(self.steps, **_own(self.steps, values)), **_own(self, values))
 
     @property
     def flat(self) -> dict[str, Any]:
@@ -130,8 +130,9 @@ class TrainingOptions:
         return 'ref-nms-blind' if self.text == 'blind' else f'ref-nms-{self.loss[0]}'
 
 
-def _names(part: Any) -> set[str]:
-    return {f.name for f in fields(part)}
+def _own(part: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of the values that belong to a part."""
+    return {f.name: values[f.name] for f in fields(part) if f.name in values}
 
 
 RELEASED = {

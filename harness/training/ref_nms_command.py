@@ -172,12 +172,12 @@ def train(training: Prepared, command: str) -> None:
         init_dist('pytorch', backend='nccl' if training.device != 'cpu' else 'gloo')
     detector = Detector(training.detector, training.device)
     if training.options.head == 'frozen':
-        regions = [_pooled(training, detector, dataset, split)
-                   for dataset, split in ((training.train, 'train'), (training.val, 'val'))]
+        seen = _pooled(training, detector, training.train, 'train')
+        seen_of_val = _pooled(training, detector, training.val, 'val')
     else:
-        regions = [_stored(training, detector)] * 2
-    train_ref_nms(training.train, training.val, *regions, detector, training.vectors, training.out, training.work,
-                  command=command, seed=training.seed, options=training.options,
+        seen = seen_of_val = _stored(training, detector)
+    train_ref_nms(training.train, training.val, seen, seen_of_val, detector, training.vectors, training.out,
+                  training.work, command=command, seed=training.seed, options=training.options,
                   checkpoint_every=training.checkpoint_every, workers=training.workers)
     if is_main_process():
         console.print(f'{training.options.weights}: {training.out}')

@@ -107,7 +107,8 @@ class RelatedRegions(TorchDataset):
         boxes = image['boxes'][used]
         if extra:
             low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
-            made = jittered(item.targets[self._target(item, rows, generator)], low, high, *image['size'], generator)
+            width, height = image['size']
+            made = jittered(item.targets[self._target(item, rows, generator)], low, high, width, height, generator)
             boxes = torch.cat((boxes, made.to(boxes.dtype)))
         return {**described, 'feature_map': image['feature_map'], 'boxes': boxes * image['scale']}
 

@@ -107,6 +107,11 @@ def test_the_paper_s_options_are_the_paper_s() -> None:
     assert paper['relu'] is False and paper['positive'] == '>' and paper['regions'] == 0
 
 
+def test_every_option_is_in_the_docs() -> None:
+    page = (Path(__file__).parents[1] / 'docs/ref-nms-options.md').read_text()
+    assert not [name for name in RELEASED['binary'].flat if f'`{name}`' not in page and f'`{name}=' not in page]
+
+
 def test_settings_reach_the_part_that_they_belong_to() -> None:
     options = with_settings(EMBEDDED['ranking'], ['margin=0.2', 'relu=false', 'delta=0.1', 'text=blind'])
     assert (options.steps.margin, options.network.relu, options.sampling.delta) == (0.2, False, 0.1)

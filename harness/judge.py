@@ -41,6 +41,7 @@ def judge(sets: Sequence[Answers], datasets: Mapping[str, Dataset],
     """
     METRICS.import_from_location()
     outcome = Outcome()
+    seen: set[tuple[str, int]] = set()
     with RowWriter(out / 'predictions.jsonl') as writer:
         for answers in sets:
             everything = [answer for given in answers.given.values() for answer in given]
@@ -53,8 +54,10 @@ def judge(sets: Sequence[Answers], datasets: Mapping[str, Dataset],
                     writer.write(rows)
                     if rows:
                         outcome.count(rows, wanted)
-                    outcome.images += 1
-                    outcome.expressions += len(rows)
+                    seen.update((name, row['sent_id']) for row in rows)
+    outcome.expressions = len(seen)
+    outcome.images = len({(e.dataset, e.image_id) for es in expressions.values() for e in es
+                          if (e.dataset, e.sent_id) in seen})
     return outcome
 
 

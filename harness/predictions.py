@@ -17,12 +17,11 @@ import numpy as np
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
+from harness.data.answers import NO_GROUNDER
 from harness.errors import InputError
 from harness.metrics.iou import best_iou, mask_overlap, plain_iou, rec_iou, xywh_to_xyxy
 from harness.metrics.recall import HIT_IOU
 from harness.types import Annotation, Expression
-
-NO_GROUNDER = '-'
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Two layouts are read here, told apart by their first sign:
 
-- ``predictions.jsonl`` of a run (:mod:`harness.predictions`), every rule and grounder in it;
+- ``predictions.jsonl`` of a run (:mod:`harness.predictions`), every rule and grounder in it that answers;
 - COCO's results as one JSON list, with ``sent_id`` in the place of ``image_id``: ``{"sent_id": 7, "bbox": [x, y, w, h],
   "score": 0.9, "segmentation": {…}}``, of which ``bbox`` or ``segmentation`` may be left out.
 
@@ -23,6 +23,8 @@ from harness.types import XYWH
 
 #: The name of a rule that a file does not tell.
 OUTSIDE = 'outside'
+#: The grounder of rows that are about recall alone.
+NO_GROUNDER = '-'
 Key = tuple[str | None, int]
 
 
@@ -95,6 +97,8 @@ def _from_lines(data: bytes, path: Path) -> list[Answers]:
         where = f'{path}: line {number}'
         row = parse_json(line, where)
         names = fields.name(row, 'proposals', where), fields.name(row, 'grounder', where)
+        if names[1] == NO_GROUNDER:
+            continue
         key = fields.name(row, 'dataset', where), fields.integer(row, 'sent_id', where)
         answers = sets.setdefault(names, Answers(*names))
         answers.given[key].append(Answer(_box(row, 'box', where), _score(row, where), row.get('label'), row.get('rle')))

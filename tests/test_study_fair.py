@@ -16,7 +16,7 @@ from harness.proposals.confidence import Confidence
 from harness.proposals.greedy import Greedy
 from harness.proposals.soft_nms import SoftNMS
 from harness.studies import main
-from harness.studies.contestants import CONTESTANTS, Contestant, built, chosen
+from harness.studies.contestants import CONTESTANTS, Contestant, built, chosen, registered
 from harness.studies.fair import best_number, least_threshold, mean_kept
 from harness.studies.survey import NOWHERE, TimedFeatures, ranking
 from harness.types import Annotation, Expression, ImageInfo
@@ -81,6 +81,13 @@ def test_other_registered_rules_compete_by_their_threshold_or_as_they_are() -> N
                                                 'greedy': Contestant('greedy', None)}
     with pytest.raises(InputError, match='did you mean soft-nms'):
         chosen(['soft-nsm'])
+
+
+def test_all_means_all_whose_weights_are_there() -> None:
+    for wanted in (None, ['all']):
+        assert registered(wanted, chosen(wanted)) == ['all']
+    assert registered(['greedy,greedy-swept', 'oracle'], chosen(['greedy,greedy-swept', 'oracle'])) == ['greedy',
+                                                                                                     'oracle']
 
 
 # ------------------------------------------------------------------------------------------ what is surveyed

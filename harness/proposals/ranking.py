@@ -19,6 +19,8 @@ DEFAULT_TOP = 8
 class RankedRule(ABC):
     """Proposes the best box always, of the others those with a score over the threshold, and no more than ``top``.
 
+    Studies take ``ranked`` apart from ``kept`` to try many thresholds on one ranking.
+
     Args:
         threshold: score that a proposal exceeds; ``None``: no threshold.
         top: most proposals; ``None``: no limit, or :data:`DEFAULT_TOP` without a threshold.

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,14 +59,21 @@ def chosen(wanted: Sequence[str] | None) -> dict[str, Contestant]:
     Raises:
         InputError: a name is unknown.
     """
-    others = {name: Contestant(name, 'threshold' if 'threshold' in _options(name) else None)
+    others = {name: Contestant(name, 'threshold' if _can_be_swept(PROPOSAL_RULES.get(name)) else None)
               for name in names(PROPOSAL_RULES) if name not in CONTESTANTS}
     known = CONTESTANTS | others
     return {name: known[name] for name in pick('--proposals', wanted, known, tuple(CONTESTANTS))}
 
 
-def _options(name: str) -> Iterable[str]:
-    return inspect.signature(PROPOSAL_RULES.get(name)).parameters
+def _can_be_swept(rule: Any) -> bool:
+    return hasattr(rule, 'ranked') and hasattr(rule, 'kept') and 'threshold' in inspect.signature(rule).parameters
+
+
+def registered(wanted: Sequence[str] | None, contestants: Mapping[str, Contestant]) -> list[str]:
+    """The rules to prepare for them, as ``--proposals`` of a run has them; ``all`` leaves out what lacks weights."""
+    if wanted is None or 'all' in ','.join(wanted).split(','):
+        return ['all']
+    return list(dict.fromkeys(contestant.rule for contestant in contestants.values()))
 
 
 def built(contestants: Mapping[str, Contestant], rules: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from harness.errors import InputError
 from harness.plan import Prepared, prepare
 from harness.results import run_record, write_results, write_text
 from harness.run import Plan, Plugins, run
-from harness.studies.contestants import REFERENCE, Contestant, built, chosen
+from harness.studies.contestants import REFERENCE, Contestant, built, chosen, registered
 from harness.studies.options import new_folder, request_of, study_parser, with_rules
 from harness.studies.survey import DEEPEST, Ranking, Survey, survey
 
@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     if target is None:
         contestants[REFERENCE] = replace(Contestant(REFERENCE), option=None)
     prepared = prepare(request_of(
-        args, splits=args.split and [*args.split, CHOSEN_ON], rules=_asked(args.proposals, contestants),
+        args, splits=args.split and [*args.split, CHOSEN_ON], rules=registered(args.proposals, contestants),
         grounders=args.grounder, tasks=args.task or (['recall', 'rec'] if args.grounder else ['recall'])))
     out = new_folder(args.out, 'fair')
     rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
@@ -92,11 +92,6 @@ def main(argv: Sequence[str]) -> int:
         print(f'note: {note}')
     print(f'{record["wall_seconds"]:.0f} s; everything is in {out}, and python -m reports reads it')
     return 0
-
-
-def _asked(wanted: Sequence[str] | None, contestants: Mapping[str, Contestant]) -> list[str]:
-    """The registered rules to prepare; of all, those that lack weights are left out there."""
-    return ['all'] if wanted is None else list(dict.fromkeys(c.rule for c in contestants.values()))
 
 
 def on_val(plan: Plan) -> Plan:

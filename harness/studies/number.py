@@ -20,7 +20,7 @@ from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
 from harness.plan import prepare
 from harness.results import write_text
-from harness.studies.contestants import built, chosen
+from harness.studies.contestants import built, chosen, registered
 from harness.studies.curves import DEEPEST, PARTS, Found, Point, by_part, curve
 from harness.studies.options import new_folder, request_of, study_parser, with_rules
 from harness.studies.survey import survey
@@ -55,8 +55,7 @@ def main(argv: Sequence[str]) -> int:
 def from_rules(args: argparse.Namespace) -> Rankings:
     """Rank all expressions with all rules."""
     contestants = {name: c for name, c in chosen(args.proposals).items() if args.proposals or name not in SAME_LINE}
-    prepared = prepare(request_of(args, tasks=['recall'], rules=['all'] if args.proposals is None else
-                                  list(dict.fromkeys(c.rule for c in contestants.values()))))
+    prepared = prepare(request_of(args, tasks=['recall'], rules=registered(args.proposals, contestants)))
     rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     found = survey(prepared.plan, rules, lambda work: track(work, 'images', console=console))

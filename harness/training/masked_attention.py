@@ -30,6 +30,7 @@ def masked_forward(network: RefNMS, features: Tensor, rows: Tensor, sentences: S
     rate = network.att_dropout.p if network.training else 0.
     box = (network.vis_a_fc(features) * of_box)[rows]
     logits = _dropped_sums(box, words.shape[1], rate) + _dropped_sums(words * of_word, rows.shape[1], rate).mT
+    logits = logits + network.att_fc.bias
     attention = logits.masked_fill(~real[:, None], float('-inf')).softmax(dim=2)
     return network.match(network.vis_r_fc(features)[rows], attention @ words)
 

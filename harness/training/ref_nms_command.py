@@ -7,7 +7,6 @@ work.
 """
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import init_dist, is_main_process
+from mmengine.dist import is_main_process
 
 from harness.detection.detector import Detector
 from harness.embedded.known import load_embedded
@@ -29,7 +28,7 @@ from harness.training.options import RECIPES, TrainingOptions, with_settings
 from harness.training.pooled_regions import pooled_split
 from harness.training.ref_nms import train_ref_nms
 from harness.training.region_store import RegionStore, fill_store
-from harness.training.runner import console
+from harness.training.runner import console, join_processes
 from harness.types import Dataset, ImageInfo
 from harness.vectors import WordVectors, load_vectors
 from harness.weights import Weights, load_weights, shipped_path
@@ -168,8 +167,7 @@ def _vectors(path: Path | None, train: Dataset, val: Dataset) -> WordVectors:
 
 def train(training: Prepared, command: str) -> None:
     """Detect what was not detected before, then train."""
-    if 'LOCAL_RANK' in os.environ:
-        init_dist('pytorch', backend='nccl' if training.device != 'cpu' else 'gloo')
+    join_processes()
     detector = Detector(training.detector, training.device)
     if training.options.head == 'frozen':
         seen = _pooled(training, detector, training.train, 'train')

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from mmengine.dataset import DefaultSampler
-from mmengine.dist import barrier, broadcast_object_list, get_dist_info, is_main_process
+from mmengine.dist import barrier, broadcast_object_list, get_dist_info, init_dist, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner, set_random_seed
@@ -31,7 +31,11 @@ from harness.training.resuming import LaterBatches, RandomState, ResumableLoop
 #: A checkpoint to resume from holds tensors and plain data; mmengine would try again without this guard.
 os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+#: mmengine's own default names a GPU, which a training on CPUs does not have.
+WRAPPER = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
+
+#: Of several processes that train together, the first one speaks.
+console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=os.environ.get('RANK', '0') != '0')
 
 
 class SeedEachEpoch(Hook):
@@ -144,6 +148,18 @@ class Validate(Hook):
         self.least = checkpoint.get('least_loss', self.least)
 
 
+def join_processes() -> bool:
+    """Whether ``torchrun`` started this process among others; then they know each other from now on."""
+    if 'LOCAL_RANK' not in os.environ:
+        return False
+    if not torch.distributed.is_initialized():
+        if torch.cuda.is_available():
+            init_dist('pytorch', backend='nccl')
+        else:
+            torch.distributed.init_process_group('gloo')
+    return True
+
+
 def bare(model: Any) -> Any:
     """A model without the wrapper of training on several processes."""
     return getattr(model, 'module', model)
@@ -179,6 +195,7 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
     Raises:
         InputError: the checkpoint to resume from asks for code.
     """
+    together = join_processes()
     batches = LaterBatches(DefaultSampler(train_set, shuffle=True, seed=seed), batch_size, drop_last=True)
     loader = DataLoader(train_set, batch_sampler=batches, collate_fn=collate, num_workers=workers)
     hooks: list[Hook] = [SeedEachEpoch(seed), SeedEachStep(seed), TellProgress(name), RandomState()]
@@ -195,8 +212,8 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
                            checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2, **interval)),
         custom_hooks=hooks, resume=(work_dir / 'last_checkpoint').exists(), randomness=dict(seed=seed),
         log_level=logging.ERROR, experiment_name=name.replace(' ', '-'), default_scope='mmdet',
-        launcher='pytorch' if 'LOCAL_RANK' in os.environ else 'none',
-        env_cfg=dict(dist_cfg=dict(backend='nccl' if torch.cuda.is_available() else 'gloo')),
+        launcher='pytorch' if together else 'none',
+        cfg=dict(model_wrapper_cfg=WRAPPER) if together else None,
         visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type=EventFileBackend)],
                         name=str(work_dir.resolve())))  # by its name it would be that of an earlier training
     try:

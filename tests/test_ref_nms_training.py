@@ -1,4 +1,5 @@
-"""Training Ref-NMS: what an expression samples, the loss of Eq. 3, the optimiser, the calibrated threshold."""
+"""Training Ref-NMS: what an expression samples, its losses, the optimiser, the calibrated threshold."""
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -11,16 +12,22 @@ from torch.nn import functional as F
 
 from harness.detection.c4_head import C4Head
 from harness.detection.crop import crop_and_resize
+from harness.errors import InputError
+from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import RefNMS, RefNMSB, over_threshold
+from harness.proposals.ref_nms_r import RefNMSR
 from harness.training.binary_loss import choose_regions
 from harness.training.calibration import calibrate, calibrated, rank_expressions
 from harness.training.image_regions import ImageRegions
-from harness.training.options import EMBEDDED
+from harness.training.levels import LevelSampler
+from harness.training.options import EMBEDDED, PAPER, RELEASED
+from harness.training.pooled_regions import POOL, PooledRegions, in_pool, load_regions, save_regions
 from harness.training.ref_nms import (
     RefNMSForTraining,
     critical_boxes,
     mean_loss,
     optim_wrapper,
+    schedule,
     train_ref_nms,
 )
 from harness.training.related_regions import RelatedRegions, collate
@@ -79,8 +86,8 @@ def world(images=4, boxes=10):
         left = torch.arange(boxes) % 2 == 0
         corner = torch.stack((torch.where(left, 2., 52.), torch.full((boxes,), 20.)), dim=1)
         corner += 4 * torch.rand(boxes, 2, generator=generator)
-        regions[i] = {'feature_map': feature_map.half(), 'scale': 1., 'boxes': torch.cat((corner, corner + 32), dim=1),
-                      'labels': (~left).long(), 'det_scores': torch.full((boxes,), 0.5),
+        regions[i] = {'feature_map': feature_map.half(), 'scale': 1., 'size': (96, 96), 'labels': (~left).long(),
+                      'boxes': torch.cat((corner, corner + 32), dim=1), 'det_scores': torch.full((boxes,), 0.5),
                       'evaluated': torch.arange(boxes) < boxes - 2, 'n_greedy': 2}
         groups.append([expression(i, 2 * i, 'cup', (3, 21, 32, 32)),
                        expression(i, 2 * i + 1, 'bowl', (53, 21, 32, 32))])
@@ -322,3 +329,185 @@ def test_a_training_can_be_repeated_to_the_bit(tmp_path):
     assert all(torch.equal(value, again.tensors[name]) for name, value in first.tensors.items())
     assert first.meta['threshold'] == again.meta['threshold']
     assert not torch.equal(first.tensors['model.rank_fc.weight'], other.tensors['model.rank_fc.weight'])
+
+
+# ---------------------------------------------------------------------------------------------- ranking, frozen, blind
+
+RANKING = EMBEDDED['ranking'].changed(epochs=2, batch_size=2, hidden=4, mlp=8, lowest=6, others=2, draws='index')
+
+
+def test_an_item_of_the_ranking_loss_has_its_number_at_each_level():
+    regions, groups, targets = world(images=1)
+    regions[0]['boxes'] = torch.tensor([[3., 21, 35, 53], [53, 21, 85, 53], [60, 60, 90, 90]])
+    regions[0]['scale'] = 2.
+    images = RelatedRegions(groups, targets, regions, VOCABULARY, 10, seed=0, sampler=LevelSampler(lowest=4, others=1))
+    item = images[0]
+    assert item['labels'].tolist() == [[0, 0, 0, 0, 1, 2, 3, 4, 5]] * 2
+    for own, target in zip(item['index'], (targets[0], targets[1]), strict=True):
+        overlap = pairwise_iou(item['boxes'][own] / 2, target)[:, 0]
+        assert bool((overlap[:4] <= 0.4).all()), 'regions elsewhere and jittered boxes'
+        assert bool(((overlap[4:] > 0.5 + 0.1 * torch.arange(5)) & (overlap[4:] <= 0.6 + 0.1 * torch.arange(5))).all())
+        assert overlap[8] == 1, 'the region at the highest level is a detected one'
+
+
+def test_regions_at_or_under_delta_take_no_part_where_it_is_not_lowered():
+    regions, groups, targets = world(images=1)
+    regions[0]['det_scores'][:8] = 0.05
+    images = RelatedRegions(groups, targets, regions, VOCABULARY, 10, seed=0, over=0.05)
+    assert torch.equal(images[0]['boxes'], regions[0]['boxes'][8:])
+
+
+def test_an_image_without_candidates_is_topped_up_for_ranking():
+    regions, groups, targets = world(images=1)
+    regions[0]['boxes'], regions[0]['det_scores'] = torch.zeros(0, 4), torch.zeros(0)
+    images = RelatedRegions(groups, targets, regions, VOCABULARY, 10, seed=0, sampler=LevelSampler(2, 1), over=0.05)
+    assert images[0]['boxes'].shape == (2 * 7, 4)
+
+
+def test_samples_depend_on_seed_epoch_and_place_alone():
+    regions, groups, targets = world(boxes=200)
+    images = RelatedRegions(groups, targets, regions, VOCABULARY, 10, seed=3)
+    first = images[1]['boxes']
+    torch.rand(5)
+    assert torch.equal(images[1]['boxes'], first)
+    images.set_epoch(1)
+    assert not torch.equal(images[1]['boxes'], first)
+
+
+class Detected:
+    """Enough of ``ImageFeatures`` for a head that is frozen."""
+
+    def __init__(self, head):
+        self.head_module = head
+
+    def pool(self, image, boxes):
+        return crop_and_resize(image.feature_map, boxes * image.scale)
+
+    def head(self, crops):
+        return self.head_module(crops)
+
+
+def frozen_world(head):
+    """The small world's images as a frozen head sees them."""
+    regions, groups, targets = world(images=6)
+    collector = PooledRegions({i: torch.cat([targets[2 * i], targets[2 * i + 1]]) for i in range(6)}, torch.float32)
+    for i, image in regions.items():
+        scores = torch.stack((image['labels'] == 0, image['labels'] == 1), dim=1) * image['det_scores'][:, None]
+        collector.add(ImageFeatures(ImageInfo(i, 96, 96), 1., image['feature_map'][None].float(),
+                                    image['boxes'][:, None].expand(-1, 2, 4), scores, ('cup', 'bowl'), Detected(head)))
+    return collector.collected(), regions, groups, targets
+
+
+def small_head():
+    torch.manual_seed(8)
+    return C4Head(in_channels=3, planes=4, blocks=2).eval()
+
+
+def test_features_of_a_frozen_head_are_those_that_it_gives_in_a_run():
+    head = small_head()
+    pooled, regions, groups, targets = frozen_world(head)
+    network = RefNMS(in_channels=3, planes=4, blocks=2, word_dim=3, hidden=8, mlp=16).eval()
+    network.head.load_state_dict(head.layer4.state_dict())
+    boxes = pooled[2]['boxes']
+    crops = crop_and_resize(regions[2]['feature_map'][None].float(), boxes)
+    torch.testing.assert_close(pooled[2]['features'], network.encode_boxes(crops).detach(), atol=1e-5, rtol=1e-4)
+    assert pooled[2]['pool'].shape == (2, int(POOL.sum()), 16)
+
+
+def test_jittered_boxes_of_a_frozen_head_come_from_the_pool_of_their_target_and_level():
+    image = {'pool_targets': torch.tensor([[0., 0, 1, 1], [2, 2, 3, 3]]).double(),
+             'pool': torch.arange(2 * int(POOL.sum())).reshape(2, -1, 1)}
+    targets, levels = torch.tensor([[2., 2, 3, 3], [0, 0, 1, 1], [2, 2, 3, 3]]), torch.tensor([0, 5, 2])
+    number = int(POOL.sum())
+    for _ in range(20):
+        first, second, third = in_pool(image, targets, levels, None)[:, 0].tolist()
+        assert number <= first < number + POOL[0]
+        assert number - POOL[5] <= second < number
+        assert number + POOL[0] + POOL[1] <= third < number + POOL[0] + POOL[1] + POOL[2]
+
+
+def test_stored_features_are_read_again_unless_they_are_of_something_else(tmp_path):
+    pooled = frozen_world(small_head())[0]
+    save_regions(tmp_path / 'a.safetensors', pooled, {'data': 'abc'})
+    again = load_regions(tmp_path / 'a.safetensors', {'data': 'abc'})
+    assert again.keys() == pooled.keys() and again[3]['size'] == (96, 96)
+    assert all(torch.equal(again[3][name], value) for name, value in pooled[3].items() if torch.is_tensor(value))
+    assert load_regions(tmp_path / 'a.safetensors', {'data': 'other'}) is None
+    assert load_regions(tmp_path / 'none.safetensors', {}) is None
+    (tmp_path / 'a.safetensors').write_bytes(b'damaged')
+    with pytest.raises(InputError, match='delete the file'):
+        load_regions(tmp_path / 'a.safetensors', {'data': 'abc'})
+
+
+@pytest.mark.parametrize('frozen', [True, False])
+def test_the_gradient_reaches_what_is_trained_and_not_what_is_frozen(frozen):
+    regions, groups, targets = world()
+    network = RefNMS(**MODEL)
+    network.init_weights()
+    model = RefNMSForTraining(network, VOCABULARY.vectors, freeze_head=frozen, learn_vectors=not frozen).train()
+    images = RelatedRegions(groups, targets, regions, VOCABULARY, 10, seed=0)
+    model(**collate([images[i] for i in range(4)]))['loss'].backward()
+    without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    assert without == {name for name, _ in model.named_parameters() if name.startswith('network.head') and frozen}
+    assert ('vectors' in dict(model.named_parameters())) is not frozen
+
+
+@pytest.mark.parametrize('options', [
+    RANKING, RANKING.changed(head='frozen'), SMALL.changed(head='frozen', draws='index', text='blind'),
+    PAPER['binary'].changed(epochs=1, batch_size=4, hidden=4, mlp=8, validate_every=2),
+    RELEASED['ranking'].changed(epochs=1, hidden=4, mlp=8, lowest=6, others=2, validate_every=1)],
+    ids=['ranking', 'ranking, frozen', 'blind, frozen', 'paper', 'released ranking'])
+def test_every_kind_of_training_gives_weights_that_rules_run_with(tmp_path, options):
+    collected = frozen_world(small_head())[0] if options.head == 'frozen' else None
+    weights = small_training(tmp_path, options=options, collected=collected)
+    assert weights.meta['options'] == options.flat and weights.meta['text'] == options.text
+    rule = {'ranking': RefNMSR, 'binary': RefNMSB}[options.loss](weights)
+    assert rule.network.relu is options.network.relu
+    head = {name: value for name, value in weights.tensors.items() if name.startswith('model.head.')}
+    before = small_head().layer4.state_dict()
+    kept = all(torch.equal(value, before[name.removeprefix('model.head.')]) for name, value in head.items())
+    assert kept is (options.head == 'frozen')
+    learned = not torch.equal(weights.tensors['words'][1:], torch.eye(2, 5))
+    assert learned is (options.sampling.embeddings == 'learned')
+
+
+def test_a_ranking_goes_on_from_within_an_epoch_to_the_same_weights(tmp_path, monkeypatch):
+    collected = frozen_world(small_head())[0]
+    options = RANKING.changed(head='frozen', batch_size=1)
+
+    def trained(folder):
+        return small_training(tmp_path / folder, options=options, collected=collected, checkpoint_every=3)
+    whole, steps = trained('whole'), itertools.count()
+    forward = RefNMSForTraining.forward
+
+    def die_in_the_sixth_step(self, images, mode='loss'):
+        if next(steps) == 5:
+            raise KeyboardInterrupt
+        return forward(self, images, mode)
+    monkeypatch.setattr(RefNMSForTraining, 'forward', die_in_the_sixth_step)
+    with pytest.raises(KeyboardInterrupt):
+        trained('killed')
+    monkeypatch.undo()
+    assert (tmp_path / 'killed/work/iter_3.pth').exists(), 'in the first of two epochs of four steps'
+    again = trained('killed')
+    assert all(torch.equal(value, again.tensors[name]) for name, value in whole.tensors.items())
+
+
+def test_a_blind_network_reads_no_sentence():
+    regions, groups, targets = world(images=1)
+    item = RelatedRegions(groups, targets, regions, VOCABULARY, 10, blind=True)[0]
+    assert [words.tolist() for words in item['words']] == [[0], [0]]
+    ranked = rank_expressions(training_model().network, VOCABULARY, groups, regions, blind=True)
+    assert torch.equal(ranked[0][1].scores, ranked[1][1].scores)
+
+
+def test_rates_are_told_apart_by_head_gru_and_rest():
+    model = training_model()
+    adam = build_optim_wrapper(model, optim_wrapper(4e-4, 5e-3, 0., 1e-3)).optimizer
+    rates = {id(p): group['lr'] for group in adam.param_groups for p in group['params']}
+    for name, parameter in model.named_parameters():
+        expected = 4e-4 if '.head.' in name else 1e-3 if '.rnn.' in name else 5e-3
+        assert rates[id(parameter)] == pytest.approx(expected), name
+    plateau, = schedule(RELEASED['binary'], model, 100)
+    least = dict(zip((name for name, _ in model.named_parameters()), plateau['min_value'], strict=True))
+    assert least['network.head.0.conv1.weight'] == pytest.approx(2e-6) and least['network.rank_fc.bias'] == 5e-6

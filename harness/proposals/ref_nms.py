@@ -280,8 +280,8 @@ def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
     """
     try:
         options = dict(weights.meta['model'])
-        if options.get('blocks', 3) > _MOST_BLOCKS or not all(type(n) in (int, float) for n in options.values()):
-            raise ValueError(f'its options are numbers, and blocks at most {_MOST_BLOCKS}')
+        if options.get('blocks', 3) > _MOST_BLOCKS or not all(type(n) in (int, float, bool) for n in options.values()):
+            raise ValueError(f'its options are numbers or true and false, and blocks at most {_MOST_BLOCKS}')
         words, vectors = weights.meta['vocabulary'], weights.tensors['words'].float()
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f'{weights.path}: not weights of Ref-NMS ({error}); train them with "make weights" or name '

@@ -65,6 +65,7 @@ def test_a_training_in_the_real_layout(root: Path, maps: str, more: tuple[str, .
     (('--set', 'hiden=4'), 'did you mean hidden'),
     (('--set', 'schedule=steep'), 'plateau, cosine, constant'),
     (('--set', 'batch_size=0'), 'at least 1'),
+    (('--set', 'batch_size=500'), 'take a smaller batch'),
     (('--set', 'relu=perhaps'), 'true or false'),
     (('--set', 'loss=ranking'), '--loss'),
     (('--workers', '2'), '--maps kept'),

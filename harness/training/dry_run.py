@@ -49,9 +49,13 @@ def dry_run(training: Prepared) -> str:
                               options.head == 'frozen', sampling.embeddings == 'learned', sampling.draws == 'index')
     measured = _measure(training, detector, vocabulary, model.to(training.device))
 
+    every = options.steps.validate_every
     items = train.images if sampling.batch_of == 'images' else train.expressions
     steps = items // sampling.batch_size * options.steps.epochs
-    validations = options.steps.epochs if not options.steps.validate_every else steps // options.steps.validate_every
+    validations = -(-steps // every) if every else options.steps.epochs
+    if not steps:
+        raise InputError(f'--set batch_size={sampling.batch_size}: {training.name} has {items} {sampling.batch_of} to '
+                         'train on; take a smaller batch')
     seconds = {'detecting': measured.detect * len(training.images), 'training': measured.step * steps,
                'validating': measured.step / 3 * val.expressions / max(measured.expressions_a_step, 1) * validations}
     if options.head != 'frozen' and not training.maps_kept:

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from harness.detection.crop import crop_and_resize
 from harness.detection.detector import Detector
+from harness.errors import InputError
 from harness.proposals.ref_nms import RefNMS
 from harness.training.binary_loss import BinarySampler, binary_loss
 from harness.training.calibration import Calibration, calibrated, rank_expressions
@@ -209,6 +210,9 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
         loss, found = on_val()
         return {'loss': loss, 'referent recall at greedy\'s number': found.referent_recall}
 
+    if len(images) < sampling.batch_size:
+        raise InputError(f'--set batch_size={sampling.batch_size}: {train.name} has {len(images)} {sampling.batch_of} to '
+                         'train on; take a smaller batch')
     name = f'{options.weights} {train.name}'
     count = steps.epochs * (len(images) // sampling.batch_size)
     fit(name, model, images, collate=collate, batch_size=sampling.batch_size, epochs=steps.epochs,

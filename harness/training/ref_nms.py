@@ -211,8 +211,8 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
         return {'loss': loss, 'referent recall at greedy\'s number': found.referent_recall}
 
     if len(images) < sampling.batch_size:
-        raise InputError(f'--set batch_size={sampling.batch_size}: {train.name} has {len(images)} {sampling.batch_of} to '
-                         'train on; take a smaller batch')
+        raise InputError(f'--set batch_size={sampling.batch_size}: {train.name} has {len(images)} {sampling.batch_of} '
+                         'to train on; take a smaller batch')
     name = f'{options.weights} {train.name}'
     count = steps.epochs * (len(images) // sampling.batch_size)
     fit(name, model, images, collate=collate, batch_size=sampling.batch_size, epochs=steps.epochs,

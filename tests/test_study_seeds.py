@@ -67,7 +67,7 @@ def test_the_whole_of_it_on_a_few_images(small_benchmark: Path, tmp_path: Path, 
             dataset.expressions = [replace(e, split='train') for e in dataset.split('testB')]
         return dataset
     monkeypatch.setattr(seeds, 'load_embedded', load)
-    arguments = ['--seeds', '1,2', '--variant', 'ref-nms-r,ref-nms-blind', '--grounder', 'none', '--out',
+    arguments = ['--seeds', '2', '--variant', 'ref-nms-r,ref-nms-blind', '--grounder', 'none', '--limit', '4', '--out',
                  str(tmp_path / 'out'), '--work', str(tmp_path / 'work'),
                  *(part for setting in ('epochs=1', 'batch_size=3', 'hidden=4', 'mlp=8')
                    for part in ('--set', setting))]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')  # as run_benchmark.py, before torch is imported
+os.environ.setdefault('GOMP_SPINCOUNT', '20000')  # as run_benchmark.py, before torch is imported
 
 import torch  # noqa: E402
 

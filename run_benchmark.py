@@ -216,16 +216,13 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
 def request_of(args: argparse.Namespace) -> Request:
     """The options as a request; files in the originals' layouts are read here, by their adapters."""
     from adapters.outside import read_expressions
-    from harness.plan import Request, parse_setting, parse_weight
+    from harness.plan import Request, parse_settings, parse_weight
 
-    settings: dict[str, dict] = {}
-    for name, key, value in map(parse_setting, args.settings):
-        settings.setdefault(name, {})[key] = value
     request = Request(
         grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
         limit=args.limit, device=args.device, seed=args.seed, data_root=args.data_root, expressions=args.expressions,
         read_expressions=read_expressions, candidates=args.candidates, images=args.images, vectors=args.vectors,
-        weights=dict(map(parse_weight, args.weights)), settings=settings)
+        weights=dict(map(parse_weight, args.weights)), settings=parse_settings(args.settings))
     if args.detections is not None:
         from adapters.originals.detections import read_detections
         request.detections = read_detections(args.detections)

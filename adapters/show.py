@@ -9,7 +9,7 @@ import adapters.mattnet
 import adapters.nmtree  # noqa: F401 (they register their grounders, for who imports this alone)
 from harness.errors import InputError
 from harness.names import OneLineParser
-from harness.plan import parse_setting, parse_weight
+from harness.plan import parse_settings, parse_weight
 from harness.show import PICTURES, Answer, draw, ground, table
 
 __all__ = ['Answer', 'draw', 'ground', 'main', 'table']
@@ -36,11 +36,8 @@ def main(argv: Sequence[str]) -> int:
         raise InputError(f'--out {out}: must end in {", ".join(PICTURES)}; choose one of them')
     if out.exists() and args.image.exists() and out.samefile(args.image):
         raise InputError(f'--out {out}: is the image itself; choose another file')
-    settings: dict[str, dict] = {}
-    for name, key, value in map(parse_setting, args.settings):
-        settings.setdefault(name, {})[key] = value
     answer = ground(args.image, args.sentence, args.grounder, args.proposals, args.dataset_weights,
-                    dict(map(parse_weight, args.weights)), settings, args.device)
+                    dict(map(parse_weight, args.weights)), parse_settings(args.settings), args.device)
     print(table(answer))
     for note in answer.notes:
         print(f'note: {note}')

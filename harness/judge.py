@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 from harness.data.answers import Answer, Answers, named
-from harness.data.masks import to_rle
+from harness.data.masks import as_text, to_rle
 from harness.errors import InputError
 from harness.predictions import Choice, RowWriter, Truth, prediction_rows
 from harness.registry import METRICS
@@ -85,8 +85,8 @@ def _choice(answer: Answer, info: ImageInfo, with_mask: bool, sent_id: int) -> C
     if with_mask:
         empty = {'size': [info.height, info.width], 'counts': [info.height * info.width]}
         segmentation = empty if answer.segmentation is None else answer.segmentation
-        made = to_rle(segmentation, info.height, info.width, f'--predictions: mask of sent_id {sent_id}')
-        rle = {'size': list(made['size']), 'counts': made['counts'].decode('ascii')}
+        where = f'--predictions: mask of sent_id {sent_id}'
+        rle = as_text(to_rle(segmentation, info.height, info.width, where))
     return Choice(None if answer.xywh is None else np.array(answer.xywh), answer.score, answer.label, rle)
 
 

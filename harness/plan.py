@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -378,6 +378,14 @@ def parse_setting(text: str) -> tuple[str, str, Any]:
         return name, key, ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return name, key, value
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """All of ``--set``, by name and option; the last of equal ones holds."""
+    settings: dict[str, dict[str, Any]] = {}
+    for name, key, value in map(parse_setting, texts):
+        settings.setdefault(name, {})[key] = value
+    return settings
 
 
 def parse_weight(text: str) -> tuple[str, Path]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from mmengine.structures import InstanceData
 
-from harness.data.masks import to_rle
+from harness.data.masks import as_text, to_rle
 from harness.detection.source import FromMaps, FromNowhere, FromPictures
 from harness.errors import InputError
 from harness.predictions import (
@@ -271,15 +271,11 @@ def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, e
                 rles = iter(_unique_masks(image, chosen))
             else:
                 ids = [int(p.det_ids[k]) for p, k in zip(proposals, picks, strict=True) if k is not None]
-                rles = iter([_as_text(plan.masks(i, image.info.height, image.info.width)) for i in ids])
+                rles = iter([as_text(plan.masks(i, image.info.height, image.info.width)) for i in ids])
     return [None if k is None else
             Choice(to_xywh(p.bboxes[k])[0], float(s[k]), category_name(int(p.labels[k]), image.classes),
                    next(rles))
             for p, s, k in zip(proposals, scores, picks, strict=True)]
-
-
-def _as_text(rle: dict) -> dict:
-    return {'size': list(rle['size']), 'counts': rle['counts'].decode('ascii')}
 
 
 def _check_scores(name: str, scores: Sequence[torch.Tensor], proposals: Sequence[InstanceData]) -> None:

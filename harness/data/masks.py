@@ -44,6 +44,11 @@ def to_rle(segmentation: Any, height: int, width: int, where: str = 'segmentatio
     raise InputError(f'{where}: must be polygons or run lengths with size and counts')
 
 
+def as_text(rle: dict[str, Any]) -> dict[str, Any]:
+    """Run lengths of pycocotools as JSON can hold them, ``counts`` as text."""
+    return {'size': list(rle['size']), 'counts': rle['counts'].decode('ascii')}
+
+
 def area(rle: dict[str, Any]) -> int:
     """Pixels of a mask that :func:`to_rle` returned."""
     return int(coco_mask.area(rle))

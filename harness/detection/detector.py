@@ -23,6 +23,7 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
+from harness.data.masks import as_text
 from harness.detection.crop import crop_and_resize
 from harness.errors import InputError
 from harness.types import Annotation, ImageFeatures, ImageInfo
@@ -207,4 +208,4 @@ class Detector:
         mask_head.predict_by_feat((logits,), results, [meta], self.network.roi_head.test_cfg, rescale=True)
         masks = results[0].masks.numpy().astype(np.uint8)
         encoded = coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0)))
-        return [{'size': list(rle['size']), 'counts': rle['counts'].decode('ascii')} for rle in encoded]
+        return [as_text(rle) for rle in encoded]

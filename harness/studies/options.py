@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.names import OneLineParser
-from harness.plan import Request, parse_setting, parse_weight
+from harness.plan import Request, parse_settings, parse_weight
 
 
 def study_parser(name: str, what: str) -> OneLineParser:
@@ -36,12 +36,10 @@ def with_rules(parser: OneLineParser) -> OneLineParser:
 
 def request_of(args: argparse.Namespace, **more: Any) -> Request:
     """The options of both parsers, and ``more``, as a request."""
-    settings: dict[str, dict[str, Any]] = {}
-    for name, key, value in map(parse_setting, args.settings):
-        settings.setdefault(name, {})[key] = value
     wanted: dict[str, Any] = dict(
         datasets=args.dataset or ['mini-refcoco'], splits=args.split, limit=args.limit, data_root=args.data_root,
-        vectors=args.vectors, weights=dict(map(parse_weight, args.weights)), settings=settings, device=args.device)
+        vectors=args.vectors, weights=dict(map(parse_weight, args.weights)), settings=parse_settings(args.settings),
+        device=args.device)
     return Request(**(wanted | more))
 
 

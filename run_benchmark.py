@@ -24,7 +24,7 @@ os.environ.setdefault('GOMP_SPINCOUNT', '20000')
 warnings.filterwarnings('ignore', category=UserWarning)
 warnings.filterwarnings('ignore', category=FutureWarning)
 
-from harness.errors import InputError  # noqa: E402 (the filters above silence the libraries imported below)
+from harness.errors import InputError, exit_code  # noqa: E402 (the filters above silence the libraries imported below)
 from harness.names import OneLineParser  # noqa: E402
 
 if TYPE_CHECKING:
@@ -273,26 +273,20 @@ def make_folder(wanted: Path | None, console: Console) -> Path:
 
 def command_line(argv: list[str]) -> int:
     """Run, and turn what goes wrong into one line and an exit code: 2 for bad input, 130 for Ctrl-C."""
+    return exit_code(lambda: blaming(argv), 'interrupted: the rows written so far are kept',
+                     'free some space or check permissions')
+
+
+def blaming(argv: list[str]) -> int:
+    """Run; what comes up in a user's own file is bad input like any other."""
     try:
         return main(argv)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('interrupted: the rows written so far are kept', file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f'error: {error.filename or "disk"}: {error.strerror}; free some space or check permissions',
-              file=sys.stderr)
-        return 2
+    except (InputError, OSError):
+        raise
     except Exception as error:
         if (fault := own_fault(error)) is None:
             raise
-        print(f'error: {fault}', file=sys.stderr)
-        return 2
+        raise InputError(fault) from error
 
 
 if __name__ == '__main__':

@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
-from harness.errors import InputError
+from harness.errors import InputError, exit_code
 from harness.names import nearest
 
 #: Each a module of this package with ``main(argv) -> int``, imported only when it is asked for.
@@ -44,23 +43,7 @@ def main(argv: Sequence[str]) -> int:
 
 def command_line(argv: Sequence[str]) -> int:
     """Run, and turn what goes wrong into one line and an exit code: 2 for bad input, 130 for Ctrl-C."""
-    try:
-        code = main(argv)
-        sys.stdout.flush()
-        return code
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains once more at exit
-        return 0
-    except OSError as error:
-        print(f'error: {error.filename or "disk"}: {error.strerror}; check the path, its permissions and free space',
-              file=sys.stderr)
-        return 2
+    return exit_code(lambda: main(argv), 'interrupted', 'check the path, its permissions and free space')
 
 
 if __name__ == '__main__':

@@ -78,8 +78,10 @@ def page(chromium: Browser, address: str) -> Browser:
 def opened(chromium: Browser, address: str, width: int, dark: bool = False) -> None:
     chromium.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {
         'width': width, 'height': 900, 'deviceScaleFactor': 1, 'mobile': width < 600})
-    chromium.execute_cdp_cmd('Emulation.setEmulatedMedia', {
-        'features': [{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}]})
+    # A page that still glides to where it scrolls is not where a click lands.
+    chromium.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': [
+        {'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'},
+        {'name': 'prefers-reduced-motion', 'value': 'reduce'}]})
     chromium.get(address)
     WebDriverWait(chromium, 60).until(lambda driver: driver.execute_script(
         'return document.documentElement.hasAttribute("data-ready")'))

@@ -24,7 +24,9 @@ from harness.training.options import EMBEDDED, PAPER, RELEASED
 from harness.training.pooled_regions import POOL, PooledRegions, in_pool, load_regions, save_regions
 from harness.training.ref_nms import (
     RefNMSForTraining,
+    constant_sentence,
     critical_boxes,
+    heard,
     mean_loss,
     optim_wrapper,
     schedule,
@@ -461,6 +463,7 @@ def test_every_kind_of_training_gives_weights_that_rules_run_with(tmp_path, opti
     collected = frozen_world(small_head())[0] if options.head == 'frozen' else None
     weights = small_training(tmp_path, options=options, collected=collected)
     assert weights.meta['options'] == options.flat and weights.meta['text'] == options.text
+    assert weights.meta.get('sentence') == (weights.meta['vocabulary'][1] if options.text == 'blind' else None)
     rule = {'ranking': RefNMSR, 'binary': RefNMSB}[options.loss](weights)
     assert rule.network.relu is options.network.relu
     head = {name: value for name, value in weights.tensors.items() if name.startswith('model.head.')}
@@ -493,12 +496,31 @@ def test_a_ranking_goes_on_from_within_an_epoch_to_the_same_weights(tmp_path, mo
     assert all(torch.equal(value, again.tensors[name]) for name, value in whole.tensors.items())
 
 
-def test_a_blind_network_reads_no_sentence():
+def test_a_blind_network_hears_one_known_word_for_every_sentence():
     regions, groups, targets = world(images=1)
-    item = RelatedRegions(groups, targets, regions, VOCABULARY, 10, blind=True)[0]
-    assert [words.tolist() for words in item['words']] == [[0], [0]]
-    ranked = rank_expressions(training_model().network, VOCABULARY, groups, regions, blind=True)
+    assert heard(groups[0], None) is groups[0]
+    constant = constant_sentence(VOCABULARY)
+    deaf = heard(groups[0], constant)
+    assert {e.sent for e in deaf} == {VOCABULARY.words[1]} and [e.sent_id for e in deaf] == [
+        e.sent_id for e in groups[0]]
+    item = RelatedRegions([deaf], targets, regions, VOCABULARY, 10)[0]
+    assert [words.tolist() for words in item['words']] == [[1], [1]]
+    ranked = rank_expressions(training_model().network, VOCABULARY, [deaf], regions)
     assert torch.equal(ranked[0][1].scores, ranked[1][1].scores)
+
+
+def test_a_blind_network_can_learn_to_tell_boxes_apart():
+    regions, groups, targets = world()
+    gradient = {}
+    for name, constant in (('known', constant_sentence(VOCABULARY)), ('unknown', ())):
+        torch.manual_seed(0)
+        network = RefNMS(**MODEL)
+        network.init_weights()
+        model = RefNMSForTraining(network, VOCABULARY.vectors).train()
+        images = RelatedRegions([heard(g, constant) for g in groups], targets, regions, VOCABULARY, 10, seed=0)
+        model(**collate([images[i] for i in range(4)]))['loss'].backward()
+        gradient[name] = network.vis_r_fc[0].weight.grad.abs().sum()
+    assert gradient['known'] > 0 and gradient['unknown'] == 0
 
 
 def test_rates_are_told_apart_by_head_gru_and_rest():

@@ -17,7 +17,7 @@ class RefNMSBlind(RefNMSRule):
     """Ref-NMS trained and run with one constant in the place of every sentence; weights are not shipped.
 
     Args:
-        weights: of a network that was trained so; ``meta['sentence']`` is the constant, no words at all by default.
+        weights: of a network that was trained so; ``meta['sentence']`` is the constant.
         threshold: fused score that all but the best exceed; ``None`` takes the one stored with the weights.
         top: most proposals.
         delta: confidence that a candidate exceeds; ``None`` as trained.

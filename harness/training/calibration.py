@@ -18,7 +18,7 @@ from harness.vectors import Vocabulary
 
 @torch.no_grad()
 def rank_expressions(network: RefNMS, vocabulary: Vocabulary, groups: Iterable[Sequence[Expression]],
-                     regions: Regions, blind: bool = False) -> list[tuple[Expression, InstanceData]]:
+                     regions: Regions) -> list[tuple[Expression, InstanceData]]:
     """What the rules would rank: each expression with its boxes after NMS, best first."""
     was_training = network.training
     network.eval()
@@ -34,7 +34,7 @@ def rank_expressions(network: RefNMS, vocabulary: Vocabulary, groups: Iterable[S
         else:
             pooled = crop_and_resize(image['feature_map'][None].float().to(device),
                                      candidates.bboxes * image['scale'])
-        sentences = [vocabulary(() if blind else e.tokens).to(device) for e in group]
+        sentences = [vocabulary(e.tokens).to(device) for e in group]
         ranked += zip(group, (boxes.cpu() for boxes in network.rank(pooled, candidates, sentences)), strict=True)
     network.train(was_training)
     return ranked

@@ -118,7 +118,7 @@ def _measure(training: Prepared, detector: Detector, vocabulary: Vocabulary, mod
     found.targets = sum(len(targets[e.sent_id]) for e in few) / len(groups)
     how = options.sampling
     images = RelatedRegions(groups if how.batch_of == 'images' else [[e] for e in few], targets, regions, vocabulary,
-                            20, 0, sampler_of(options), None if how.at_least else how.delta, options.text == 'blind')
+                            20, 0, sampler_of(options), None if how.at_least else how.delta)
     if not len(images):
         raise InputError(f'{training.name}: the detector finds nothing in its first images; give a detector of such '
                          'images (--weights detector=FILE)')

@@ -8,7 +8,7 @@ expression's own sample is the same in distribution. All choices are in :mod:`ha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -185,25 +185,27 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
         workers: processes that load data.
     """
     set_random_seed(seed)
-    sampling, steps, blind = options.sampling, options.steps, options.text == 'blind'
+    sampling, steps = options.sampling, options.steps
     counted = [*train.split('train'), *(val.expressions if sampling.vocabulary == 'all' else ())]
     vocabulary = Vocabulary.build((e.tokens for e in counted), vectors)
     network, built_with = network_of(options, detector, vocabulary)
     model = RefNMSForTraining(network, vocabulary.vectors, options.head_norm == 'fixed', loss_of(options),
                               options.head == 'frozen', sampling.embeddings == 'learned', sampling.draws == 'index')
+    constant = constant_sentence(vocabulary) if options.text == 'blind' else None
+    groups = [heard(group, constant) for group in _groups(val, 'val')]
     longest = LONGEST.get(train.name.removeprefix('mini-'), LONGEST_ELSEWHERE)
     sampler, over = sampler_of(options), None if sampling.at_least else sampling.delta
-    images = RelatedRegions(_items(train, 'train', sampling.batch_of), critical_boxes(train, 'train', vectors),
-                            train_regions, vocabulary, longest, None if sampling.draws == 'stream' else seed * 10 ** 10,
-                            sampler, over, blind)
-    seen = RelatedRegions(_groups(val, 'val'), critical_boxes(val, 'val', vectors), val_regions, vocabulary, longest,
-                          seed, sampler, over, blind)
+    images = RelatedRegions([heard(item, constant) for item in _items(train, 'train', sampling.batch_of)],
+                            critical_boxes(train, 'train', vectors), train_regions, vocabulary, longest,
+                            None if sampling.draws == 'stream' else seed * 10 ** 10, sampler, over)
+    seen = RelatedRegions(groups, critical_boxes(val, 'val', vectors), val_regions, vocabulary, longest, seed, sampler,
+                          over)
 
     def words() -> Vocabulary:
         return Vocabulary(vocabulary.words, model.vectors.detach().cpu())
 
     def on_val() -> tuple[float, Calibration]:
-        ranked = rank_expressions(network, words(), _groups(val, 'val'), val_regions, blind)
+        ranked = rank_expressions(network, words(), groups, val_regions)
         return mean_loss(model, seen), calibrated(ranked, val_regions)
 
     def evaluate() -> dict[str, float]:
@@ -230,6 +232,7 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
         'kind': 'ref-nms', 'loss': _LOSS_NAMES[options.loss], 'model': built_with, 'vocabulary': list(vocabulary.words),
         'vectors': vectors.name, 'gamma': vectors.gamma, 'threshold': found.threshold, 'epochs': steps.epochs,
         'text': options.text, 'head': options.head, 'options': options.flat,
+        **({} if constant is None else {'sentence': ' '.join(constant)}),
         'validation': {'loss': loss, 'referent_recall': found.referent_recall, 'mean_proposals': found.mean_proposals,
                        'mean_proposals_greedy': found.mean_greedy},
         **provenance(command, seed, train.data_hash)})
@@ -249,6 +252,22 @@ def network_of(options: TrainingOptions, detector: Detector, vocabulary: Vocabul
     network.init_weights()
     network.head.load_state_dict({name: value.cpu() for name, value in head.state_dict().items()})
     return network, arguments
+
+
+def constant_sentence(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """What a network that is blind to text hears in the place of every sentence: the vocabulary's first word.
+
+    It has to be a known one. ``<unk>`` is the zero vector, of which the GRU, whose biases start at zero, makes zero:
+    the product of Eq. 2 is then zero for every box and, behind its ReLU, without a gradient: nothing is learned.
+    """
+    return vocabulary.words[1:2]
+
+
+def heard(expressions: Sequence[Expression], constant: tuple[str, ...] | None) -> Sequence[Expression]:
+    """The expressions as the network hears them: as they are, or each with the constant in its sentence's place."""
+    if constant is None:
+        return expressions
+    return [replace(e, sent=' '.join(constant), tokens=constant) for e in expressions]
 
 
 def _items(dataset: Dataset, split: str, batch_of: str) -> Iterable[Sequence[Expression]]:

@@ -47,12 +47,11 @@ class RelatedRegions(TorchDataset):
         seed: fixes what an item samples in each epoch; ``None`` draws from torch's global randomness.
         sampler: of regions.
         over: confidence that a region exceeds; ``None`` takes all that were collected.
-        blind: replace every sentence by one unknown word.
     """
 
     def __init__(self, groups: Iterable[Sequence[Expression]], targets: Mapping[int, Tensor], regions: Regions,
                  vocabulary: Vocabulary, longest: int, seed: int | None = None, sampler: Sampler | None = None,
-                 over: float | None = None, blind: bool = False) -> None:
+                 over: float | None = None) -> None:
         self.regions, self.seed, self.epoch = regions, seed, 0
         self.sampler: Sampler = sampler or BinarySampler()
         self._items: list[_Item] = []
@@ -64,7 +63,7 @@ class RelatedRegions(TorchDataset):
                 continue
             mine = [targets[e.sent_id] for e in group]
             overlap = torch.stack([pairwise_iou(boxes, own).amax(dim=1) for own in mine]).nan_to_num()
-            words = [torch.zeros(1, dtype=torch.int64) if blind else vocabulary.ids(e.tokens, longest) for e in group]
+            words = [vocabulary.ids(e.tokens, longest) for e in group]
             if self.sampler.fills:
                 mine = [_inside(own, image['size']) for own in mine]
             self._items.append(_Item(group[0].image_id, usable, self.sampler.labels(overlap), words, torch.cat(mine),

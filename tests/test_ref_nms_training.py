@@ -336,6 +336,7 @@ def test_a_training_can_be_repeated_to_the_bit(tmp_path):
 # ---------------------------------------------------------------------------------------------- ranking, frozen, blind
 
 RANKING = EMBEDDED['ranking'].changed(epochs=2, batch_size=2, hidden=4, mlp=8, lowest=6, others=2, draws='index')
+BLIND = SMALL.changed(head='frozen', draws='index', text='blind')
 
 
 def test_an_item_of_the_ranking_loss_has_its_number_at_each_level():
@@ -455,7 +456,7 @@ def test_the_gradient_reaches_what_is_trained_and_not_what_is_frozen(frozen):
 
 
 @pytest.mark.parametrize('options', [
-    RANKING, RANKING.changed(head='frozen'), SMALL.changed(head='frozen', draws='index', text='blind'),
+    RANKING, RANKING.changed(head='frozen'), BLIND,
     PAPER['binary'].changed(epochs=1, batch_size=4, hidden=4, mlp=8, validate_every=2),
     RELEASED['ranking'].changed(epochs=1, hidden=4, mlp=8, lowest=6, others=2, validate_every=1)],
     ids=['ranking', 'ranking, frozen', 'blind, frozen', 'paper', 'released ranking'])
@@ -498,9 +499,8 @@ def test_a_ranking_goes_on_from_within_an_epoch_to_the_same_weights(tmp_path, mo
 
 def test_a_blind_network_hears_one_known_word_for_every_sentence():
     regions, groups, targets = world(images=1)
-    assert heard(groups[0], None) is groups[0]
-    constant = constant_sentence(VOCABULARY)
-    deaf = heard(groups[0], constant)
+    assert constant_sentence(SMALL, VOCABULARY) is None and heard(groups, None) is groups
+    deaf, = heard(groups, constant_sentence(BLIND, VOCABULARY))
     assert {e.sent for e in deaf} == {VOCABULARY.words[1]} and [e.sent_id for e in deaf] == [
         e.sent_id for e in groups[0]]
     item = RelatedRegions([deaf], targets, regions, VOCABULARY, 10)[0]
@@ -512,12 +512,12 @@ def test_a_blind_network_hears_one_known_word_for_every_sentence():
 def test_a_blind_network_can_learn_to_tell_boxes_apart():
     regions, groups, targets = world()
     gradient = {}
-    for name, constant in (('known', constant_sentence(VOCABULARY)), ('unknown', ())):
+    for name, constant in (('known', constant_sentence(BLIND, VOCABULARY)), ('unknown', ())):
         torch.manual_seed(0)
         network = RefNMS(**MODEL)
         network.init_weights()
         model = RefNMSForTraining(network, VOCABULARY.vectors).train()
-        images = RelatedRegions([heard(g, constant) for g in groups], targets, regions, VOCABULARY, 10, seed=0)
+        images = RelatedRegions(heard(groups, constant), targets, regions, VOCABULARY, 10, seed=0)
         model(**collate([images[i] for i in range(4)]))['loss'].backward()
         gradient[name] = network.vis_r_fc[0].weight.grad.abs().sum()
     assert gradient['known'] > 0 and gradient['unknown'] == 0

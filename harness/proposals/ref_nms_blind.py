@@ -12,12 +12,17 @@ from harness.types import Expression, ImageFeatures
 from harness.weights import Weights
 
 
+def all_saying(constant: tuple[str, ...], expressions: Sequence[Expression]) -> list[Expression]:
+    """The expressions with the same words in each one's place."""
+    return [replace(e, sent=' '.join(constant), tokens=constant) for e in expressions]
+
+
 @PROPOSAL_RULES.register_module(name='ref-nms-blind')
 class RefNMSBlind(RefNMSRule):
     """Ref-NMS trained and run with one constant in the place of every sentence; weights are not shipped.
 
     Args:
-        weights: of a network that was trained so; ``meta['sentence']`` is the constant.
+        weights: of a network that was trained so; ``meta['sentence']`` is the constant, no words if they name none.
         threshold: fused score that all but the best exceed; ``None`` takes the one stored with the weights.
         top: most proposals.
         delta: confidence that a candidate exceeds; ``None`` as trained.
@@ -32,9 +37,8 @@ class RefNMSBlind(RefNMSRule):
         if threshold is None and top is None:
             threshold = weights.meta.get('threshold')
         super().__init__(weights, delta, nms_iou, threshold, top)
-        self.sentence = str(weights.meta.get('sentence', ''))
+        self.constant = tuple(str(weights.meta.get('sentence', '')).split())
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ranking for each expression."""
-        constant = [replace(e, sent=self.sentence, tokens=tuple(self.sentence.split())) for e in expressions[:1]]
-        return super().ranked(image, constant) * len(expressions)
+        return super().ranked(image, all_saying(self.constant, expressions[:1])) * len(expressions)

@@ -19,7 +19,7 @@ from harness.errors import InputError
 from harness.training.critical_boxes import critical_boxes
 from harness.training.image_regions import ImageRegions
 from harness.training.pooled_regions import POOL, PooledRegions
-from harness.training.ref_nms import RefNMSForTraining, loss_of, network_of, sampler_of
+from harness.training.ref_nms import RefNMSForTraining, constant_sentence, heard, loss_of, network_of, sampler_of
 from harness.training.ref_nms_command import Prepared
 from harness.training.related_regions import RelatedRegions
 from harness.training.runner import count_parameters
@@ -117,8 +117,9 @@ def _measure(training: Prepared, detector: Detector, vocabulary: Vocabulary, mod
     found.candidates = sum(len(image['boxes']) for image in regions.values()) / len(groups)
     found.targets = sum(len(targets[e.sent_id]) for e in few) / len(groups)
     how = options.sampling
-    images = RelatedRegions(groups if how.batch_of == 'images' else [[e] for e in few], targets, regions, vocabulary,
-                            20, 0, sampler_of(options), None if how.at_least else how.delta)
+    said = heard(groups if how.batch_of == 'images' else [[e] for e in few], constant_sentence(options, vocabulary))
+    images = RelatedRegions(said, targets, regions, vocabulary, 20, 0, sampler_of(options),
+                            None if how.at_least else how.delta)
     if not len(images):
         raise InputError(f'{training.name}: the detector finds nothing in its first images; give a detector of such '
                          'images (--weights detector=FILE)')

@@ -7,8 +7,8 @@ expression's own sample is the same in distribution. All choices are in :mod:`ha
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from harness.detection.crop import crop_and_resize
 from harness.detection.detector import Detector
 from harness.errors import InputError
 from harness.proposals.ref_nms import RefNMS
+from harness.proposals.ref_nms_blind import all_saying
 from harness.training.binary_loss import BinarySampler, binary_loss
 from harness.training.calibration import Calibration, calibrated, rank_expressions
 from harness.training.critical_boxes import critical_boxes
@@ -191,11 +192,11 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
     network, built_with = network_of(options, detector, vocabulary)
     model = RefNMSForTraining(network, vocabulary.vectors, options.head_norm == 'fixed', loss_of(options),
                               options.head == 'frozen', sampling.embeddings == 'learned', sampling.draws == 'index')
-    constant = constant_sentence(vocabulary) if options.text == 'blind' else None
-    groups = [heard(group, constant) for group in _groups(val, 'val')]
+    constant = constant_sentence(options, vocabulary)
+    groups = heard(_groups(val, 'val'), constant)
     longest = LONGEST.get(train.name.removeprefix('mini-'), LONGEST_ELSEWHERE)
     sampler, over = sampler_of(options), None if sampling.at_least else sampling.delta
-    images = RelatedRegions([heard(item, constant) for item in _items(train, 'train', sampling.batch_of)],
+    images = RelatedRegions(heard(_items(train, 'train', sampling.batch_of), constant),
                             critical_boxes(train, 'train', vectors), train_regions, vocabulary, longest,
                             None if sampling.draws == 'stream' else seed * 10 ** 10, sampler, over)
     seen = RelatedRegions(groups, critical_boxes(val, 'val', vectors), val_regions, vocabulary, longest, seed, sampler,
@@ -254,23 +255,23 @@ def network_of(options: TrainingOptions, detector: Detector, vocabulary: Vocabul
     return network, arguments
 
 
-def constant_sentence(vocabulary: Vocabulary) -> tuple[str, ...]:
+def constant_sentence(options: TrainingOptions, vocabulary: Vocabulary) -> tuple[str, ...] | None:
     """What a network that is blind to text hears in the place of every sentence: the vocabulary's first word.
+
+    ``None`` where the text is read.
 
     It has to be a known one. ``<unk>`` is the zero vector, of which the GRU, whose biases start at zero, makes zero:
     the product of Eq. 2 is then zero for every box and, behind its ReLU, without a gradient: nothing is learned.
     """
-    return vocabulary.words[1:2]
+    return vocabulary.words[1:2] if options.text == 'blind' else None
 
 
-def heard(expressions: Sequence[Expression], constant: tuple[str, ...] | None) -> Sequence[Expression]:
-    """The expressions as the network hears them: as they are, or each with the constant in its sentence's place."""
-    if constant is None:
-        return expressions
-    return [replace(e, sent=' '.join(constant), tokens=constant) for e in expressions]
+def heard(groups: Sequence[Sequence[Expression]], constant: tuple[str, ...] | None) -> Sequence[Sequence[Expression]]:
+    """Groups of expressions as the network hears them: as they are, or all of them saying the constant."""
+    return groups if constant is None else [all_saying(constant, group) for group in groups]
 
 
-def _items(dataset: Dataset, split: str, batch_of: str) -> Iterable[Sequence[Expression]]:
+def _items(dataset: Dataset, split: str, batch_of: str) -> list[list[Expression]]:
     return _groups(dataset, split) if batch_of == 'images' else [[e] for e in dataset.split(split)]
 
 

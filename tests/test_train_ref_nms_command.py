@@ -116,7 +116,7 @@ def test_every_option_is_in_the_docs() -> None:
 def test_settings_reach_the_part_that_they_belong_to() -> None:
     options = with_settings(EMBEDDED['ranking'], ['margin=0.2', 'relu=false', 'delta=0.1', 'text=blind'])
     assert (options.steps.margin, options.network.relu, options.sampling.delta) == (0.2, False, 0.1)
-    assert options.weights == 'ref-nms-blind' and options.steps.epochs == 3
+    assert options.weights == 'ref-nms-blind' and options.steps.epochs == 8
     with pytest.raises(InputError, match='number'):
         with_settings(EMBEDDED['ranking'], ['margin=nan'])
 

@@ -143,7 +143,7 @@ _PAPER = dict(batch_size=8, head_lr=4e-4, rnn_lr=5e-3, lr=5e-3, weight_decay=0.,
               positive='>', regions=0, at_least=0, embeddings='learned')
 PAPER = {loss: options.changed(**_PAPER) for loss, options in RELEASED.items()}
 
-_EMBEDDED = dict(batch_of='images', batch_size=5, epochs=3, schedule='cosine', keep='last', validate_every=0,
+_EMBEDDED = dict(batch_of='images', batch_size=5, epochs=8, schedule='cosine', keep='last', validate_every=0,
                  hidden=128, mlp=256, vocabulary='train', draws='stream')
 #: The shipped weights' (``train ref-nms-b``), and the ranking loss by the same recipe.
 EMBEDDED = {loss: options.changed(**_EMBEDDED) for loss, options in RELEASED.items()}

@@ -1,6 +1,7 @@
 """``study seeds``: what is trained and evaluated, what is not done again, and the tables by hand."""
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from harness.studies import seeds
 from harness.studies.seeds import Study, report
 from harness.studies.spread import Spread, paired, spread
 from harness.types import Dataset
-from harness.weights import load_weights
+from harness.weights import load_weights, shipped_path
 
 
 def test_spread_by_hand() -> None:
@@ -87,3 +88,22 @@ def test_the_whole_of_it_on_a_few_images(small_benchmark: Path, tmp_path: Path, 
     assert capsys.readouterr().out == first
     with pytest.raises(InputError, match='other options'):
         seeds.main([*arguments, '--set', 'margin=0.3'])
+
+
+def test_a_finished_run_of_other_weights_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study('mini-refcoco', [1], ['ref-nms-b'], [], [], None, tmp_path, tmp_path / 'work')
+    one, other = (shipped_path('ref-nms-b', name) for name in ('mini-refcoco', 'mini-refcocog'))
+    done = []
+
+    def run(_: Study, folder: Path, rule: str, weights: Path | None) -> None:
+        done.append(weights)
+        folder.mkdir(parents=True, exist_ok=True)
+        used = {} if weights is None else {rule: {'sha256': load_weights(weights).sha256}}
+        (folder / 'results.json').write_text(json.dumps({'records': [], 'run': {'weights': used}}))
+    monkeypatch.setattr(Study, '_run', run)
+    for weights in (one, one, other, other, one):
+        study.evaluated('ref-nms-b', 'ref-nms-b', weights)
+    assert done == [one, other, one]
+    study.evaluated('greedy', 'greedy', None)
+    study.evaluated('greedy', 'greedy', None)
+    assert done == [one, other, one, None]

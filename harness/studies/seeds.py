@@ -165,11 +165,12 @@ class Study:
                             dtype=torch.float16 if split == 'train' else torch.float32)
 
     def evaluated(self, name: str, rule: str, weights: Path | None) -> dict[Key, float]:
-        """What a run of one rule measures, by split, task, metric and grounder."""
+        """What a run of one rule measures, by split, task, metric and grounder; a run of other weights is done again."""
         folder = self.out / 'runs' / name.replace(', ', '-').replace(' ', '-')
-        if not (folder / 'results.json').exists():
+        results = folder / 'results.json'
+        if not (results.exists() and _is_of(json.loads(results.read_text())['run'], weights)):
             self._run(folder, rule, weights)
-        records = json.loads((folder / 'results.json').read_text())['records']
+        records = json.loads(results.read_text())['records']
         return {(r['split'], r['task'], r['metric'], r['grounder']): r['value'] for r in records
                 if r['metric'] in SHOWN[r['task']]}
 
@@ -183,6 +184,11 @@ class Study:
         write_results(folder, outcome, run_record(
             outcome, command='python run_benchmark.py study seeds', options={'proposals': rule}, seed=0,
             data=prepared.data, weights=prepared.weights, notes=prepared.notes, wall=time.monotonic() - start))
+
+
+def _is_of(record: Mapping[str, Any], weights: Path | None) -> bool:
+    """Whether a finished run used these weights; one without weights of its own is always the same."""
+    return weights is None or load_weights(weights).sha256 in {used['sha256'] for used in record['weights'].values()}
 
 
 def report(values: Mapping[str, Sequence[Mapping[Key, float]]], dataset: str, seeds: Sequence[int]) -> str:

@@ -163,7 +163,7 @@ def test_the_binary_loss_by_hand() -> None:
 
 def small_network(**options: float) -> RefNMS:
     torch.manual_seed(0)
-    network = RefNMS(in_channels=3, planes=2, blocks=1, word_dim=3, hidden=4, mlp=6, **options)
+    network = RefNMS(in_channels=3, planes=2, blocks=1, word_dim=3, hidden=3, mlp=6, **options)
     network.init_weights()
     return network
 
@@ -174,9 +174,10 @@ def test_without_dropout_the_masked_pass_is_the_network_s_own() -> None:
     torch.testing.assert_close(masked_forward(network, features, rows, sentences), network(features[rows], sentences))
 
 
-@pytest.mark.parametrize('rate', [0.5, 0.3])
-def test_with_dropout_it_is_the_same_in_distribution(rate: float) -> None:
-    network, sentences = small_network(att_dropout=rate, rank_dropout=0.).train(), [4 * torch.rand(3, 3)] * 3000
+@pytest.mark.parametrize('attention, rank', [(0.5, 0.), (0.3, 0.), (0., 0.5), (0., 0.3), (0.5, 0.5)])
+def test_with_dropout_it_is_the_same_in_distribution(attention: float, rank: float) -> None:
+    network = small_network(att_dropout=attention, rank_dropout=rank).train()
+    sentences = [4 * torch.rand(3, 3)] * 3000
     network.att_fc.weight.data *= 8
     features, rows = 3 * torch.rand(2, 8), torch.tensor([[0, 1]]).expand(3000, 2)
     with torch.no_grad():
@@ -184,4 +185,4 @@ def test_with_dropout_it_is_the_same_in_distribution(rate: float) -> None:
     assert float(other.std(dim=0).min()) > 0.005, 'the words that are attended to differ from pass to pass'
     torch.testing.assert_close(one.mean(dim=0), other.mean(dim=0), atol=4 * float(other.std()) / 3000 ** 0.5, rtol=0)
     torch.testing.assert_close(one.std(dim=0), other.std(dim=0), atol=0, rtol=0.1)
-    assert not torch.equal(one[0], one[1])
+    assert len(one.unique(dim=0)) > 1

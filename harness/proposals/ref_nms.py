@@ -162,11 +162,13 @@ class RefNMS(BaseModule):
         return logits.sigmoid(), [row[mask] for row, mask in zip(attention, real, strict=True)]
 
     def match(self, boxes: Tensor, phrases: Tensor) -> Tensor:
-        """Eq. 2, with or without the released ReLU before the norm: ``(E or 1, R, 2H)`` and ``(E, R or 1, 2H)`` to
-        ``(E, R)``."""
+        """Eq. 2: ``(E or 1, R, 2H)`` and ``(E, R or 1, 2H)`` to ``(E, R)``."""
+        return self.rank_fc(self.rank_dropout(self.fuse(boxes, phrases)))[..., 0]
+
+    def fuse(self, boxes: Tensor, phrases: Tensor) -> Tensor:
+        """Eq. 2 up to its linear layer, with or without the released ReLU before the norm."""
         product = boxes * phrases
-        fused = F.normalize(F.relu(product) if self.relu else product, dim=-1)
-        return self.rank_fc(self.rank_dropout(fused))[..., 0]
+        return F.normalize(F.relu(product) if self.relu else product, dim=-1)
 
     @torch.no_grad()
     def rank(self, pooled: Tensor, candidates: InstanceData, sentences: Sequence[Tensor]) -> list[InstanceData]:

@@ -165,7 +165,7 @@ class Study:
                             dtype=torch.float16 if split == 'train' else torch.float32)
 
     def evaluated(self, name: str, rule: str, weights: Path | None) -> dict[Key, float]:
-        """What a run of one rule measures, by split, task, metric and grounder; a run of other weights is done again."""
+        """What a run of one rule measures, by split, task, metric and grounder; with other weights it is done again."""
         folder = self.out / 'runs' / name.replace(', ', '-').replace(' ', '-')
         results = folder / 'results.json'
         if not (results.exists() and _is_of(json.loads(results.read_text())['run'], weights)):

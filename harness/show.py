@@ -185,7 +185,8 @@ def draw(answer: Answer, out: Path) -> None:
     picture = answer.picture[..., ::-1]
     left, right = figure.subplots(1, 2)
     left.imshow(picture)
-    left.set_title(f'{len(answer.scores)} proposals of {answer.rule}', fontsize=9, color='#222222')
+    several = 's' * (len(answer.scores) != 1)
+    left.set_title(f'{len(answer.scores)} proposal{several} of {answer.rule}', fontsize=9, color='#222222')
     for index in reversed(range(len(answer.scores))):
         _box(left, answer, index, BLUE, f'{answer.proposals.scores[index]:.2f}', color='white')
     right.imshow(picture if answer.mask is None else _tinted(picture, answer.mask))

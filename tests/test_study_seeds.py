@@ -46,6 +46,7 @@ def test_the_tables_by_hand() -> None:
 @pytest.mark.parametrize('arguments, said', [
     (['--seeds', '1,x'], 'different whole numbers'),
     (['--seeds', '1,1'], 'different whole numbers'),
+    (['--proposals-per-expression', '0'], 'from 1 to 100'),
     (['--variant', 'ref-nms-q'], 'ref-nms-r'),
     (['--dataset', 'refcoco'], 'mini-refcoco'),
     (['--set', 'margn=0.2'], 'did you mean margin'),
@@ -83,6 +84,14 @@ def test_the_whole_of_it_on_a_few_images(small_benchmark: Path, tmp_path: Path, 
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError('done twice')
     monkeypatch.setattr(seeds, 'train_ref_nms', never)
+    assert seeds.main([*arguments, '--proposals-per-expression', '3']) == 0
+    at_three = capsys.readouterr().out
+    proposals = {name.strip(): float(val) for _, name, val, *_ in (
+        line.split('|') for line in at_three.partition('## mean_proposals')[2].partition('##')[0].splitlines()
+        if line.startswith('|') and not line.startswith(('|:', '|  '))) if ' - ' not in name}
+    assert proposals.keys() >= {'greedy', 'greedy-swept', 'category-name', 'ref-nms-r', 'ref-nms-blind'}
+    assert proposals.pop('greedy') == 2, 'on val, with its own threshold'
+    assert all(2.5 <= number <= 3 for number in proposals.values())
     monkeypatch.setattr(Study, '_run', never)
     assert seeds.main(arguments) == 0
     assert capsys.readouterr().out == first

@@ -26,8 +26,11 @@ from harness.plan import EMBEDDED as DATASETS
 from harness.plan import Request, names, prepare
 from harness.registry import GROUNDERS
 from harness.results import run_record, write_results, write_text
-from harness.run import run
+from harness.run import Plan, run
+from harness.studies.contestants import CONTESTANTS, Contestant, built, registered
+from harness.studies.fair import choose, competing, on_val
 from harness.studies.spread import Spread, paired, spread
+from harness.studies.survey import DEEPEST, survey
 from harness.training.options import EMBEDDED, TrainingOptions, with_settings
 from harness.training.pooled_regions import pooled_split
 from harness.training.ref_nms import train_ref_nms
@@ -40,11 +43,14 @@ VARIANTS = {'ref-nms-b': dict(loss='binary'), 'ref-nms-r': dict(loss='ranking'),
             'ref-nms-blind': dict(loss='binary', text='blind')}
 #: Evaluated beside the seeds, once: which rule, and what the tables call it.
 BESIDE = {'greedy': 'greedy', 'ref-nms-b': 'ref-nms-b, head trained'}
+#: Evaluated too where a number of proposals is asked for.
+AT_A_NUMBER = ('greedy-swept', 'category-name', 'category-name-0.1')
 SHOWN = {'recall': ('referent_recall', 'context_recall', 'mean_proposals'), 'rec': ('accuracy',),
          'res': ('overall_iou',)}
 #: Differences that the tables show, seed by seed.
 PAIRS = (('ref-nms-b', 'ref-nms-r'), ('ref-nms-b', 'ref-nms-blind'), ('ref-nms-b', 'greedy'), ('ref-nms-r', 'greedy'),
-         ('ref-nms-blind', 'greedy'), ('ref-nms-b', BESIDE['ref-nms-b']))
+         ('ref-nms-blind', 'greedy'), *(('ref-nms-b', name) for name in AT_A_NUMBER),
+         ('ref-nms-b', BESIDE['ref-nms-b']))
 OUT = Path('results') / 'study-seeds'
 WORK = Path('results') / 'training'
 _KEPT = 'finished.json'
@@ -61,14 +67,18 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--grounder', action='append', metavar='NAME', help='default: all with shipped weights')
     parser.add_argument('--set', action='append', default=[], metavar='OPTION=VALUE', dest='settings',
                         help='an option of the training, for instance margin=0.2, top_h=50, delta=0.1, epochs=6')
+    parser.add_argument('--proposals-per-expression', type=float, metavar='X',
+                        help='the number on val (default: as trained, greedy\'s number)')
     parser.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a look')
     parser.add_argument('--out', type=Path, default=OUT, metavar='DIR', help=f'default: {OUT}')
     parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
                         help=f'features of images, for all seeds (default: {WORK})')
     args = parser.parse_args(argv)
+    if (number := args.proposals_per_expression) is not None and not 1 <= number <= DEEPEST:
+        raise InputError(f'--proposals-per-expression {number}: must be from 1 to {DEEPEST}')
     dataset, = pick('--dataset', [args.dataset], DATASETS, ())
     study = Study(dataset, _seeds(args.seeds), pick('--variant', args.variant, VARIANTS, tuple(VARIANTS)),
-                  _grounders(args.grounder, dataset), args.settings, args.limit, args.out, args.work)
+                  _grounders(args.grounder, dataset), args.settings, args.limit, args.out, args.work, number)
     study.run()
     return 0
 
@@ -101,6 +111,7 @@ class Study:
         limit: expressions of each split; ``None``: all.
         out: weights, runs and tables.
         work: the frozen head's features, for all studies.
+        number: of proposals an expression on val, for which thresholds are set; ``None``: thresholds as they are.
     """
 
     dataset: str
@@ -111,22 +122,29 @@ class Study:
     limit: int | None
     out: Path
     work: Path
+    number: float | None = None
 
     def run(self) -> None:
-        """Train, evaluate, write ``seeds.json`` and ``seeds.md``, and print."""
-        values = {name: [self.evaluated(name, rule, shipped_path(rule, self.dataset) if rule != 'greedy' else None)]
-                  for rule, name in BESIDE.items()}
+        """Train, evaluate, write ``seeds.json`` and ``seeds.md``, or ``seeds-at-X.…``, and print."""
+        beside = BESIDE if self.number is None else BESIDE | {name: name for name in AT_A_NUMBER}
+        values = {name: [self.evaluated(name, rule, shipped_path(rule, self.dataset) if rule in VARIANTS else None)]
+                  for rule, name in beside.items()}
         for seed in self.seeds:
             for variant in self.variants:
                 path = self.trained(variant, seed)
                 values.setdefault(variant, []).append(self.evaluated(f'{variant}-seed{seed}', variant, path))
-        text = report(values, self.dataset, self.seeds)
-        write_text(self.out / 'seeds.json', json.dumps(
+        text = report(values, self.dataset, self.seeds, self.number)
+        write_text(self.out / f'seeds{self._at}.json', json.dumps(
             {'dataset': self.dataset, 'seeds': list(self.seeds), 'settings': list(self.settings),
+             'proposals_per_expression': self.number,
              'values': {name: [[*key, value] for one in mine for key, value in one.items()]
                         for name, mine in values.items()}}, indent=1) + '\n')
-        write_text(self.out / 'seeds.md', text)
+        write_text(self.out / f'seeds{self._at}.md', text)
         print(text)
+
+    @property
+    def _at(self) -> str:
+        return '' if self.number is None else f'-at-{self.number:g}'
 
     def options(self, variant: str) -> TrainingOptions:
         """The shipped recipe with the head frozen; draws depend on the seed alone, so that seeds are told apart."""
@@ -166,7 +184,7 @@ class Study:
 
     def evaluated(self, name: str, rule: str, weights: Path | None) -> dict[Key, float]:
         """What a run of one rule measures, by split, task, metric and grounder; with other weights it is done again."""
-        folder = self.out / 'runs' / name.replace(', ', '-').replace(' ', '-')
+        folder = self.out / f'runs{self._at}' / name.replace(', ', '-').replace(' ', '-')
         results = folder / 'results.json'
         if not (results.exists() and _is_of(json.loads(results.read_text())['run'], weights)):
             self._run(folder, rule, weights)
@@ -178,12 +196,24 @@ class Study:
         start = time.monotonic()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        prepared = prepare(Request(grounders=list(self.grounders) or None, datasets=[self.dataset], rules=[rule],
-                                   limit=self.limit, weights={} if weights is None else {rule: weights}))
-        outcome = run(prepared.plan, folder, lambda work: track(work, description=folder.name, console=console))
+        contestants = {rule: CONTESTANTS[rule]}
+        prepared = prepare(Request(grounders=list(self.grounders) or None, datasets=[self.dataset],
+                                   rules=registered([rule], contestants), limit=self.limit,
+                                   weights={} if weights is None else {rule: weights}))
+        plan = prepared.plan if self.number is None else at_number(prepared.plan, contestants, self.number)
+        outcome = run(plan, folder, lambda work: track(work, description=folder.name, console=console))
         write_results(folder, outcome, run_record(
             outcome, command='python run_benchmark.py study seeds', options={'proposals': rule}, seed=0,
             data=prepared.data, weights=prepared.weights, notes=prepared.notes, wall=time.monotonic() - start))
+
+
+def at_number(plan: Plan, contestants: Mapping[str, Contestant], number: float) -> Plan:
+    """The plan with contestants in the place of its rules, their thresholds set for ``number`` proposals on val."""
+    rules = {name: built(contestants, plugins.rules) for name, plugins in plan.plugins.items()}
+    found = survey(on_val(plan), rules)
+    for name, mine in rules.items():
+        choose(name, mine, contestants, found, number)
+    return competing(plan, rules, None)
 
 
 def _is_of(record: Mapping[str, Any], weights: Path | None) -> bool:
@@ -191,11 +221,13 @@ def _is_of(record: Mapping[str, Any], weights: Path | None) -> bool:
     return weights is None or load_weights(weights).sha256 in {used['sha256'] for used in record['weights'].values()}
 
 
-def report(values: Mapping[str, Sequence[Mapping[Key, float]]], dataset: str, seeds: Sequence[int]) -> str:
+def report(values: Mapping[str, Sequence[Mapping[Key, float]]], dataset: str, seeds: Sequence[int],
+           number: float | None = None) -> str:
     """Markdown: each variant's mean and standard deviation over its seeds, then differences paired by seed."""
     keys = list(dict.fromkeys(key for mine in values.values() for one in mine for key in one))
     splits = list(dict.fromkeys(key[0] for key in keys))
-    parts = [f'# {dataset}, seeds {", ".join(map(str, seeds))}\n\n'
+    at = '' if number is None else f', thresholds for {number:g} proposals an expression on val'
+    parts = [f'# {dataset}, seeds {", ".join(map(str, seeds))}{at}\n\n'
              'Mean ± standard deviation over the seeds, in percent or proposals; differences are paired by seed. The '
              'head is frozen but where it says otherwise. A number alone is of one run.']
     for what in list(dict.fromkeys(key[1:] for key in keys)):

@@ -423,7 +423,7 @@ def test_jittered_boxes_of_a_frozen_head_come_from_the_pool_of_their_target_and_
     targets, levels = torch.tensor([[2., 2, 3, 3], [0, 0, 1, 1], [2, 2, 3, 3]]), torch.tensor([0, 5, 2])
     number = int(POOL.sum())
     for _ in range(20):
-        first, second, third = in_pool(image, targets, levels, None)[:, 0].tolist()
+        first, second, third = image['pool'].flatten(0, 1)[in_pool(image, targets, levels, None), 0].tolist()
         assert number <= first < number + POOL[0]
         assert number - POOL[5] <= second < number
         assert number + POOL[0] + POOL[1] <= third < number + POOL[0] + POOL[1] + POOL[2]

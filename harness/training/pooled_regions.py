@@ -74,10 +74,11 @@ class PooledRegions:
 
 
 def in_pool(image: Mapping[str, Any], targets: Tensor, levels: Tensor, generator: torch.Generator | None) -> Tensor:
-    """``(k, F)``: a random jittered box's features for each of k targets ``(k, 4)`` and levels ``(k,)``."""
+    """``(k,)`` into the image's T · P jittered boxes: a random one for each of k targets ``(k, 4)`` and levels
+    ``(k,)``."""
     target = (targets.double()[:, None] == image['pool_targets'][None]).all(dim=2).int().argmax(dim=1)
     within = (torch.rand(len(levels), generator=generator) * POOL[levels]).long().clamp(max=POOL[levels] - 1)
-    return image['pool'][target, (POOL.cumsum(0) - POOL)[levels] + within]
+    return target * len(_OF_POOL) + (POOL.cumsum(0) - POOL)[levels] + within
 
 
 def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: WordVectors, path: Path, *,

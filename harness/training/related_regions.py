@@ -99,10 +99,13 @@ class RelatedRegions(TorchDataset):
         rows, levels = missing.nonzero()[:, 0], draw.labels[missing].long()
         described = {'index': index, 'labels': draw.labels, 'words': item.words}
         if 'features' in image:
-            found = [image['features'][used]]
+            features = image['features'][used]
             if extra:
-                found.append(in_pool(image, item.targets[self._target(item, rows, generator)], levels, generator))
-            return {**described, 'features': torch.cat(found)}
+                drawn = in_pool(image, item.targets[self._target(item, rows, generator)], levels, generator)
+                places, which = drawn.unique(return_inverse=True)
+                described['index'] = index.masked_scatter(missing, len(used) + which)
+                features = torch.cat((features, image['pool'].flatten(0, 1)[places]))
+            return {**described, 'features': features}
         boxes = image['boxes'][used]
         if extra:
             low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T

@@ -11,7 +11,7 @@ import pytest
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.studies import seeds
-from harness.studies.seeds import Study, report
+from harness.studies.seeds import Entrant, Study, report
 from harness.studies.spread import Spread, paired, spread
 from harness.types import Dataset
 from harness.weights import load_weights, shipped_path
@@ -100,19 +100,21 @@ def test_the_whole_of_it_on_a_few_images(small_benchmark: Path, tmp_path: Path, 
 
 
 def test_a_finished_run_of_other_weights_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = Study('mini-refcoco', [1], ['ref-nms-b'], [], [], None, tmp_path, tmp_path / 'work')
+    study = Study('mini-refcoco', [1], ['ref-nms-b'], [], [], 1, tmp_path, tmp_path / 'work')
     one, other = (shipped_path('ref-nms-b', name) for name in ('mini-refcoco', 'mini-refcocog'))
     done = []
 
-    def run(_: Study, folder: Path, rule: str, weights: Path | None) -> None:
-        done.append(weights)
+    def run(_: Study, folder: Path, *others: Any) -> None:
+        used = others[-1]
+        done.append(next((path for path in (one, other) if load_weights(path).sha256 in str(used)), None))
         folder.mkdir(parents=True, exist_ok=True)
-        used = {} if weights is None else {rule: {'sha256': load_weights(weights).sha256}}
-        (folder / 'results.json').write_text(json.dumps({'records': [], 'run': {'weights': used}}))
+        records = [dict(split='val', task='recall', metric='referent_recall', grounder='-', value=1., proposals=name)
+                   for name in ('greedy', 'ref-nms-b')]
+        (folder / 'results.json').write_text(json.dumps({'records': records, 'run': {'weights': used}}))
     monkeypatch.setattr(Study, '_run', run)
     for weights in (one, one, other, other, one):
-        study.evaluated('ref-nms-b', 'ref-nms-b', weights)
+        study.evaluated(Entrant('ref-nms-b', 'ref-nms-b', 'ref-nms-b', weights))
     assert done == [one, other, one]
-    study.evaluated('greedy', 'greedy', None)
-    study.evaluated('greedy', 'greedy', None)
+    for _ in range(2):
+        study.evaluated(Entrant('greedy', 'greedy', 'greedy', None))
     assert done == [one, other, one, None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,11 @@ from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
 from harness.plan import EMBEDDED as DATASETS
-from harness.plan import Request, names, prepare
+from harness.plan import Prepared, Request, names, prepare
 from harness.registry import GROUNDERS
 from harness.results import run_record, write_results, write_text
 from harness.run import Plan, run
-from harness.studies.contestants import CONTESTANTS, Contestant, built, registered
+from harness.studies.contestants import CONTESTANTS, built
 from harness.studies.fair import choose, competing, on_val
 from harness.studies.spread import Spread, paired, spread
 from harness.studies.survey import DEEPEST, survey
@@ -99,6 +100,16 @@ def _grounders(wanted: Sequence[str] | None, dataset: str) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Entrant:
+    """One that is compared: in which row of the tables, its own name, its rule and its weights, if it has any."""
+
+    row: str
+    name: str
+    rule: str
+    weights: Path | None
+
+
+@dataclass(frozen=True)
 class Study:
     """Everything that the study does, in order; each part is skipped where it is finished.
 
@@ -126,13 +137,11 @@ class Study:
 
     def run(self) -> None:
         """Train, evaluate, write ``seeds.json`` and ``seeds.md``, or ``seeds-at-X.…``, and print."""
-        beside = BESIDE if self.number is None else BESIDE | {name: name for name in AT_A_NUMBER}
-        values = {name: [self.evaluated(name, rule, shipped_path(rule, self.dataset) if rule in VARIANTS else None)]
-                  for rule, name in beside.items()}
-        for seed in self.seeds:
-            for variant in self.variants:
-                path = self.trained(variant, seed)
-                values.setdefault(variant, []).append(self.evaluated(f'{variant}-seed{seed}', variant, path))
+        entrants = self.entrants()
+        found = {e.name: self.evaluated(e) for e in entrants} if self.number is None else self.at_number(entrants)
+        values: dict[str, list[dict[Key, float]]] = {}
+        for e in entrants:
+            values.setdefault(e.row, []).append(found[e.name])
         text = report(values, self.dataset, self.seeds, self.number)
         write_text(self.out / f'seeds{self._at}.json', json.dumps(
             {'dataset': self.dataset, 'seeds': list(self.seeds), 'settings': list(self.settings),
@@ -141,6 +150,15 @@ class Study:
                         for name, mine in values.items()}}, indent=1) + '\n')
         write_text(self.out / f'seeds{self._at}.md', text)
         print(text)
+
+    def entrants(self) -> list[Entrant]:
+        """All that is compared; what is not trained yet is trained."""
+        beside = BESIDE if self.number is None else BESIDE | {name: name for name in AT_A_NUMBER}
+        return [*(Entrant(row, row.replace(', ', '-').replace(' ', '-'), rule,
+                          shipped_path(rule, self.dataset) if rule in VARIANTS else None)
+                  for rule, row in beside.items()),
+                *(Entrant(variant, f'{variant}-seed{seed}', variant, self.trained(variant, seed))
+                  for seed in self.seeds for variant in self.variants)]
 
     @property
     def _at(self) -> str:
@@ -182,43 +200,60 @@ class Study:
         return pooled_split(dataset, split, detector, load_vectors(), path, detector_hash=sha256,
                             dtype=torch.float16 if split == 'train' else torch.float32)
 
-    def evaluated(self, name: str, rule: str, weights: Path | None) -> dict[Key, float]:
-        """What a run of one rule measures, by split, task, metric and grounder; with other weights it is done again."""
-        folder = self.out / f'runs{self._at}' / name.replace(', ', '-').replace(' ', '-')
-        results = folder / 'results.json'
-        if not (results.exists() and _is_of(json.loads(results.read_text())['run'], weights)):
-            self._run(folder, rule, weights)
-        records = json.loads(results.read_text())['records']
-        return {(r['split'], r['task'], r['metric'], r['grounder']): r['value'] for r in records
-                if r['metric'] in SHOWN[r['task']]}
+    def evaluated(self, entrant: Entrant) -> dict[Key, float]:
+        """What a run of one entrant measures, by split, task, metric and grounder; with other weights it is done
+        again."""
+        folder = self.out / 'runs' / entrant.name
+        if not _is_of(folder, [entrant]):
+            prepared = self._prepared(entrant)
+            self._run(folder, prepared.plan, prepared, prepared.weights)
+        return _values(folder)[entrant.rule]
 
-    def _run(self, folder: Path, rule: str, weights: Path | None) -> None:
+    def at_number(self, entrants: Sequence[Entrant]) -> dict[str, dict[Key, float]]:
+        """The same of every entrant, their thresholds set for the number of proposals on val, from a single run."""
+        folder = self.out / f'runs{self._at}'
+        if not _is_of(folder, entrants):
+            prepared = {e.name: self._prepared(e) for e in entrants}
+            contestants = {e.name: CONTESTANTS[e.rule] for e in entrants}
+            rules = {self.dataset: {name: rule for name, contestant in contestants.items() for rule in built(
+                {name: contestant}, prepared[name].plan.plugins[self.dataset].rules).values()}}
+            first = prepared[entrants[0].name]
+            choose(self.dataset, rules[self.dataset], contestants, survey(on_val(first.plan), rules), self.number)
+            self._run(folder, competing(first.plan, rules, None), first,
+                      {f'{name}: {of}': used for name, mine in prepared.items() for of, used in mine.weights.items()})
+        return _values(folder)
+
+    def _prepared(self, entrant: Entrant) -> Prepared:
+        return prepare(Request(
+            grounders=list(self.grounders) or None, datasets=[self.dataset], rules=[CONTESTANTS[entrant.rule].rule],
+            limit=self.limit, weights={} if entrant.weights is None else {entrant.rule: entrant.weights}))
+
+    def _run(self, folder: Path, plan: Plan, prepared: Prepared, weights: Mapping[str, Any]) -> None:
         start = time.monotonic()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        contestants = {rule: CONTESTANTS[rule]}
-        prepared = prepare(Request(grounders=list(self.grounders) or None, datasets=[self.dataset],
-                                   rules=registered([rule], contestants), limit=self.limit,
-                                   weights={} if weights is None else {rule: weights}))
-        plan = prepared.plan if self.number is None else at_number(prepared.plan, contestants, self.number)
         outcome = run(plan, folder, lambda work: track(work, description=folder.name, console=console))
+        rules = ', '.join(plan.plugins[self.dataset].rules)
         write_results(folder, outcome, run_record(
-            outcome, command='python run_benchmark.py study seeds', options={'proposals': rule}, seed=0,
-            data=prepared.data, weights=prepared.weights, notes=prepared.notes, wall=time.monotonic() - start))
+            outcome, command='python run_benchmark.py study seeds', options={'proposals': rules}, seed=0,
+            data=prepared.data, weights=weights, notes=prepared.notes, wall=time.monotonic() - start))
 
 
-def at_number(plan: Plan, contestants: Mapping[str, Contestant], number: float) -> Plan:
-    """The plan with contestants in the place of its rules, their thresholds set for ``number`` proposals on val."""
-    rules = {name: built(contestants, plugins.rules) for name, plugins in plan.plugins.items()}
-    found = survey(on_val(plan), rules)
-    for name, mine in rules.items():
-        choose(name, mine, contestants, found, number)
-    return competing(plan, rules, None)
+def _is_of(folder: Path, entrants: Sequence[Entrant]) -> bool:
+    """Whether the folder holds a finished run of these entrants; one without weights is always the same."""
+    if not (folder / 'results.json').exists():
+        return False
+    used = {one['sha256'] for one in json.loads((folder / 'results.json').read_text())['run']['weights'].values()}
+    return all(e.weights is None or load_weights(e.weights).sha256 in used for e in entrants)
 
 
-def _is_of(record: Mapping[str, Any], weights: Path | None) -> bool:
-    """Whether a finished run used these weights; one without weights of its own is always the same."""
-    return weights is None or load_weights(weights).sha256 in {used['sha256'] for used in record['weights'].values()}
+def _values(folder: Path) -> dict[str, dict[Key, float]]:
+    """What a finished run measured, by rule."""
+    values: dict[str, dict[Key, float]] = defaultdict(dict)
+    for r in json.loads((folder / 'results.json').read_text())['records']:
+        if r['metric'] in SHOWN[r['task']]:
+            values[r['proposals']][r['split'], r['task'], r['metric'], r['grounder']] = r['value']
+    return values
 
 
 def report(values: Mapping[str, Sequence[Mapping[Key, float]]], dataset: str, seeds: Sequence[int],

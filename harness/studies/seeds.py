@@ -215,11 +215,12 @@ class Study:
         if not _is_of(folder, entrants):
             prepared = {e.name: self._prepared(e) for e in entrants}
             contestants = {e.name: CONTESTANTS[e.rule] for e in entrants}
-            rules = {self.dataset: {name: rule for name, contestant in contestants.items() for rule in built(
-                {name: contestant}, prepared[name].plan.plugins[self.dataset].rules).values()}}
+            rules = {name: built({name: contestant}, prepared[name].plan.plugins[self.dataset].rules)[name]
+                     for name, contestant in contestants.items()}
             first = prepared[entrants[0].name]
-            choose(self.dataset, rules[self.dataset], contestants, survey(on_val(first.plan), rules), self.number)
-            self._run(folder, competing(first.plan, rules, None), first,
+            found = survey(on_val(first.plan), {self.dataset: rules})
+            choose(self.dataset, rules, contestants, found, self.number)
+            self._run(folder, competing(first.plan, {self.dataset: rules}, None), first,
                       {f'{name}: {of}': used for name, mine in prepared.items() for of, used in mine.weights.items()})
         return _values(folder)
 
@@ -234,8 +235,9 @@ class Study:
         folder.mkdir(parents=True)
         outcome = run(plan, folder, lambda work: track(work, description=folder.name, console=console))
         rules = ', '.join(plan.plugins[self.dataset].rules)
+        at = '' if self.number is None else f' --proposals-per-expression {self.number:g}'
         write_results(folder, outcome, run_record(
-            outcome, command='python run_benchmark.py study seeds', options={'proposals': rules}, seed=0,
+            outcome, command=f'python run_benchmark.py study seeds{at}', options={'proposals': rules}, seed=0,
             data=prepared.data, weights=weights, notes=prepared.notes, wall=time.monotonic() - start))
 
 

@@ -90,29 +90,29 @@ class RelatedRegions(TorchDataset):
         draw = self.sampler.draw(item.labels, generator)
         used, index = draw.region.unique(return_inverse=True)
         missing = draw.region < 0
-        extra = int(missing.sum())
-        if extra:
-            used = used[1:]
-            index = (index - 1).masked_scatter(missing, len(used) + torch.arange(extra))
+        rows, levels = missing.nonzero()[:, 0], draw.labels[missing].long()
+        if len(rows):
+            used, index = used[1:], index - 1
         if item.usable is not None:
             used = item.usable[used]
-        rows, levels = missing.nonzero()[:, 0], draw.labels[missing].long()
-        described = {'index': index, 'labels': draw.labels, 'words': item.words}
+        added = torch.arange(len(rows))  # of what is made, which one is in each missing place
+        seen: dict[str, Tensor]
         if 'features' in image:
-            features = image['features'][used]
-            if extra:
+            seen = {'features': image['features'][used]}
+            if len(rows):
                 drawn = in_pool(image, item.targets[self._target(item, rows, generator)], levels, generator)
-                places, which = drawn.unique(return_inverse=True)
-                described['index'] = index.masked_scatter(missing, len(used) + which)
-                features = torch.cat((features, image['pool'].flatten(0, 1)[places]))
-            return {**described, 'features': features}
-        boxes = image['boxes'][used]
-        if extra:
-            low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
-            width, height = image['size']
-            made = jittered(item.targets[self._target(item, rows, generator)], low, high, width, height, generator)
-            boxes = torch.cat((boxes, made.to(boxes.dtype)))
-        return {**described, 'feature_map': image['feature_map'], 'boxes': boxes * image['scale']}
+                places, added = drawn.unique(return_inverse=True)
+                seen = {'features': torch.cat((seen['features'], image['pool'].flatten(0, 1)[places]))}
+        else:
+            boxes = image['boxes'][used]
+            if len(rows):
+                low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
+                width, height = image['size']
+                made = jittered(item.targets[self._target(item, rows, generator)], low, high, width, height, generator)
+                boxes = torch.cat((boxes, made.to(boxes.dtype)))
+            seen = {'feature_map': image['feature_map'], 'boxes': boxes * image['scale']}
+        return {'index': index.masked_scatter(missing, len(used) + added), 'labels': draw.labels, 'words': item.words,
+                **seen}
 
     @staticmethod
     def _target(item: _Item, rows: Tensor, generator: torch.Generator | None) -> Tensor:

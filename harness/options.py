@@ -1,0 +1,68 @@
+"""Options that people type: their types and ranges are those that a constructor's signature declares.
+
+``threshold: Share = 0.65`` in a constructor is all it takes: ``--set greedy.threshold=7`` is then refused before
+anything is built. Annotations are checked strictly by pydantic: text is no number, a fraction is no whole number, true
+is not 1; a whole number is a fraction.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Annotated, Any, get_type_hints
+
+from annotated_types import Ge, Gt, Le
+from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
+
+from harness.data.safe_pickle import shown
+from harness.errors import InputError
+
+#: A number of ordinary size: not infinite, and small enough that arithmetic on it stays finite.
+Number = Annotated[float, AllowInfNan(False), Ge(-1e9), Le(1e9)]
+#: A confidence, an IoU, a probability.
+Share = Annotated[float, AllowInfNan(False), Ge(0), Le(1)]
+#: What something is lowered by or divided by.
+Positive = Annotated[float, AllowInfNan(False), Gt(0), Le(1e9)]
+#: How many.
+Count = Annotated[int, Ge(1), Le(1_000_000_000)]
+#: How many, maybe none.
+CountOrNone = Annotated[int, Ge(0), Le(1_000_000_000)]
+
+_KINDS = {'float_type': 'a number', 'int_type': 'a whole number', 'bool_type': 'True or False', 'string_type': 'text'}
+
+
+def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: str) -> None:
+    """Hold values against the annotations of ``make``'s parameters; one without annotation takes anything.
+
+    Args:
+        make: a class, by its constructor or dataclass fields, or a function.
+        options: by parameter.
+        name: of what has the options; with the option it begins the message (``--set greedy``).
+
+    Raises:
+        InputError: the first value of another type or out of range.
+    """
+    hints = _hints(make)
+    for option, value in options.items():
+        if option not in hints:
+            continue
+        try:
+            _adapter(hints[option]).validate_python(value)
+        except ValidationError as error:
+            wanted = ', or '.join(dict.fromkeys(_wanted(one) for one in error.errors()))
+            raise InputError(f'{name}.{option}={shown(str(value))}: must be {wanted}') from None
+
+
+def _wanted(error: Any) -> str:
+    """What a value should have been."""
+    return _KINDS.get(error['type']) or str(error['msg']).removeprefix('Input should be ')
+
+
+@cache
+def _hints(make: Callable[..., Any]) -> dict[str, Any]:
+    function = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]  # a class has one
+    return get_type_hints(function, include_extras=True)
+
+
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True))

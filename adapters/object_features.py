@@ -27,7 +27,7 @@ class ObjectFeatures:
     @classmethod
     def of(cls, image: ImageFeatures) -> ObjectFeatures:
         """The one of this image, shared by all who ask."""
-        return image.once('object features', lambda: cls(image))
+        return image.once(cls)
 
     def rows(self, boxes: Tensor) -> Tensor:
         """Rows ``(n,)`` of ``boxes`` (n, 4) xyxy, after pooling those that are new."""
@@ -44,12 +44,16 @@ class ObjectFeatures:
 
 
 def whole_image(image: ImageFeatures) -> Tensor:
-    """``(1, C, 7, 7)``: the crop from the centre of the map's first cell to that of its last.
+    """``(1, C, 7, 7)``: the crop from the centre of the map's first cell to that of its last; pooled once.
 
     Source: ``lib/mrcn/inference_no_imdb.py: img_to_spatial_fc7`` of ChopinSharp/CM-Erase-REG, a region 0, 0, 16(w − 1),
     16(h − 1) of the network's input for a map of w × h.
     """
-    return image.once('whole image', lambda: image.pool(whole_map(image.feature_map) / image.scale))
+    return image.once(_pooled_whole)
+
+
+def _pooled_whole(image: ImageFeatures) -> Tensor:
+    return image.pool(whole_map(image.feature_map) / image.scale)
 
 
 def _equal(boxes: Tensor, others: Tensor) -> Tensor:

@@ -128,10 +128,16 @@ class ImageFeatures:
     annotations: list[Annotation] | None = None
     _memo: dict[Any, Any] = field(default_factory=dict, repr=False)
 
-    def once(self, key: Any, compute: Callable[[], Any]) -> Any:
-        """``compute()`` at the first call with ``key``, its remembered result afterwards."""
+    def once(self, compute: Callable[..., Any], *arguments: Any) -> Any:
+        """``compute(self, *arguments)``, computed at the first call and remembered.
+
+        What is asked for and what it is made from is all there is to tell results apart, so no two can be mixed up.
+        ``compute`` is a function, or a method of whoever alone may see its result: a bound method is another one for
+        each object.
+        """
+        key = compute, *arguments
         if key not in self._memo:
-            self._memo[key] = compute()
+            self._memo[key] = compute(self, *arguments)
         return self._memo[key]
 
     def pool(self, boxes: Any) -> Any:

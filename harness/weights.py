@@ -27,7 +27,7 @@ Network = TypeVar('Network', bound=nn.Module)
 SHIPPED = Path(__file__).parent / 'embedded' / 'weights'
 
 
-@dataclass
+@dataclass(eq=False)
 class Weights:
     """One weight file, read. ``sha256`` is the whole file's."""
 

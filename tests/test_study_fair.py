@@ -19,7 +19,7 @@ from harness.studies import main
 from harness.studies.contestants import CONTESTANTS, Contestant, built, chosen, registered
 from harness.studies.fair import best_number, least_threshold, mean_kept
 from harness.studies.survey import NOWHERE, TimedFeatures, ranking
-from harness.types import Annotation, Expression, ImageInfo
+from harness.types import Annotation, Expression, ImageFeatures, ImageInfo
 
 # ------------------------------------------------------------------------------------------ choosing a threshold
 
@@ -124,13 +124,16 @@ def test_every_rule_is_charged_for_what_others_have_computed(monkeypatch: pytest
         clock[0] += seconds
         return seconds
 
-    def relatedness() -> float:
-        return image.once('relatedness', lambda: wait(10))
+    def relatedness(image: ImageFeatures) -> float:
+        return wait(10)
+
+    def fused(image: ImageFeatures, how: str, seconds: float) -> float:
+        return image.once(relatedness) + wait(seconds)
 
     spent: list[float] = []
-    for work in (lambda: image.once('product', lambda: relatedness() + wait(1)),
-                 lambda: image.once('product', lambda: 1 / 0),
-                 lambda: (image.once('sum', lambda: relatedness() + wait(2)), wait(0.5)),
+    for work in (lambda: image.once(fused, 'product', 1),
+                 lambda: image.once(fused, 'product', 1),
+                 lambda: (image.once(fused, 'sum', 2), wait(0.5)),
                  lambda: wait(3)):
         with image.charged(spent.append):
             work()

@@ -25,7 +25,6 @@ class Additive(RefNMSRule):
                  delta: float | None = None, nms_iou: float | None = None) -> None:
         super().__init__(weights, delta, nms_iou, threshold, top)
         self.share = self.number('share', share, 0, 1)
-        self.fusion = ('sum', self.share)
 
     def fused(self, relatedness: Tensor, confidence: Tensor) -> Tensor:
         return self.share * relatedness + (1 - self.share) * confidence

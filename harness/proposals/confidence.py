@@ -33,19 +33,16 @@ class Confidence(RankedRule):
         self.delta = self.number('delta', delta, 0, 1)
         self.nms_iou = self.number('nms_iou', nms_iou, 0, 1)
 
-    @property
-    def suppression(self) -> tuple:
-        """All options that a ranking depends on."""
-        return self.delta, self.nms_iou
-
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ranking for each expression."""
         return [self.ranking(image)] * len(expressions)
 
     def ranking(self, image: ImageFeatures) -> InstanceData:
         """The image's candidates after NMS, best first."""
-        return image.once((type(self).suppress, self.suppression), lambda: self.suppress(
-            find_candidates(image.class_boxes, confidences(image), self.delta)))
+        return image.once(self._ranking)
+
+    def _ranking(self, image: ImageFeatures) -> InstanceData:
+        return self.suppress(find_candidates(image.class_boxes, confidences(image), self.delta))
 
     def suppress(self, found: InstanceData) -> InstanceData:
         """Candidates, in any order, to a ranking."""

@@ -33,13 +33,12 @@ class Greedy:
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ``InstanceData`` (best first; empty without regions) for each expression."""
-        key = ('greedy', self.threshold, self.nms_iou, self.step)
-        return [image.once(key, lambda: self.propose(image))] * len(expressions)
+        return [self.propose(image)] * len(expressions)
 
     def propose(self, image: ImageFeatures) -> InstanceData:
         """The image's proposals, best first."""
         # A box is only ever suppressed by a more confident one, so those under the threshold need not compete.
-        return _suppressed(image, self._least(confidences(image)), self.nms_iou)
+        return image.once(_suppressed, self._least(confidences(image)), self.nms_iou)
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """The hundred best boxes after NMS, of which any threshold proposes the first ones."""
@@ -75,19 +74,11 @@ class Greedy100:
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ``InstanceData`` (best first; empty without regions) for each expression."""
-        return [image.once(('greedy-100', self.top, self.nms_iou), lambda: self.propose(image))] * len(expressions)
+        return [self.propose(image)] * len(expressions)
 
     def propose(self, image: ImageFeatures) -> InstanceData:
         """The image's proposals, best first."""
-        # Less confident boxes can't change what NMS does to more confident ones: take as many as it needs.
-        ranked = confidences(image).flatten().sort(descending=True).values
-        competitors = 4 * self.top
-        while True:
-            least = ranked[min(competitors, len(ranked)) - 1] if len(ranked) else 0.
-            proposals = _suppressed(image, least, self.nms_iou)
-            if len(proposals) >= self.top or competitors >= len(ranked):
-                return proposals[:self.top]
-            competitors *= 4
+        return image.once(_best, self.top, self.nms_iou)
 
 
 def confidences(image: ImageFeatures) -> Tensor:
@@ -100,6 +91,19 @@ def confidences(image: ImageFeatures) -> Tensor:
         raise InputError(f'image {image.info.image_id}: the detector gave confidences that are not numbers; '
                          'check its weights (--weights detector=FILE)')
     return image.class_scores
+
+
+def _best(image: ImageFeatures, top: int, nms_iou: float) -> InstanceData:
+    """The first ``top`` of the boxes that NMS leaves."""
+    # Less confident boxes can't change what NMS does to more confident ones: take as many as it needs.
+    ranked = confidences(image).flatten().sort(descending=True).values
+    competitors = 4 * top
+    while True:
+        least = ranked[min(competitors, len(ranked)) - 1] if len(ranked) else 0.
+        proposals = _suppressed(image, least, nms_iou)
+        if len(proposals) >= top or competitors >= len(ranked):
+            return proposals[:top]
+        competitors *= 4
 
 
 def _suppressed(image: ImageFeatures, least: float | Tensor, nms_iou: float) -> InstanceData:

@@ -24,7 +24,7 @@ class GroundTruth:
         Raises:
             InputError: the dataset has no annotated boxes.
         """
-        return [image.once('ground-truth', lambda: _annotated(image))] * len(expressions)
+        return [image.once(_annotated)] * len(expressions)
 
 
 def _annotated(image: ImageFeatures) -> InstanceData:

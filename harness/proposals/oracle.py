@@ -33,7 +33,7 @@ class Oracle(Confidence):
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """A ranking an expression; the first box's score is 1 more than its confidence."""
         others = self.ranking(image)
-        every = image.once('all boxes', lambda: find_candidates(image.class_boxes, image.class_scores, -1.))
+        every = image.once(_every_box)
         if not len(every):
             return [others] * len(expressions)
         iou = pairwise_iou(every.bboxes, _referents(expressions).to(every.bboxes.device)).nan_to_num()
@@ -47,6 +47,10 @@ class Oracle(Confidence):
         return InstanceData(bboxes=torch.cat((best.bboxes, left.bboxes)), labels=torch.cat((best.labels, left.labels)),
                             scores=torch.cat((best.det_scores + 1, left.scores)),
                             det_scores=torch.cat((best.det_scores, left.det_scores)))
+
+
+def _every_box(image: ImageFeatures) -> InstanceData:
+    return find_candidates(image.class_boxes, image.class_scores, -1.)
 
 
 def _referents(expressions: Sequence[Expression]) -> Tensor:

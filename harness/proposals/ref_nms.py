@@ -8,7 +8,8 @@ released inference.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from mmdet.registry import MODELS
@@ -28,6 +29,8 @@ from harness.vectors import Vocabulary
 from harness.weights import Weights, built
 
 _MOST_BLOCKS = 16
+#: One network for all rules with the same weights.
+_LOADED: WeakKeyDictionary[Weights, tuple[RefNMS, Vocabulary]] = WeakKeyDictionary()
 
 
 @MODELS.register_module()
@@ -204,7 +207,8 @@ class RefNMS(BaseModule):
         return ranked if self.threshold is None else [over_threshold(boxes, self.threshold) for boxes in ranked]
 
 
-class Related(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Related:
     """An image's n candidates with their relatedness to E expressions ``(E, n)``, and the attention over each
     expression's words ``(length,)``."""
 
@@ -295,9 +299,23 @@ def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
     return network, Vocabulary(words, vectors)
 
 
+class Scores:
+    """Scores ``(E, n)``, equal to others with the same numbers."""
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+        self._numbers = values.shape, values.dtype, values.cpu().numpy().tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scores) and self._numbers == other._numbers
+
+    def __hash__(self) -> int:
+        return hash(self._numbers)
+
+
 class RefNMSRule(RankedRule):
     """What the rules share: the relatedness of an image's candidates to all its expressions is computed once for all
-    rules with the same weights, and a ranking once for all rules that fuse alike.
+    rules with the same weights, and a ranking once for all whose fused scores are the same.
 
     Args:
         weights: the trained network.
@@ -308,48 +326,47 @@ class RefNMSRule(RankedRule):
     """
 
     weights = 'ref-nms-b'
-    fusion: Any = 'product'
-
     def __init__(self, weights: Weights, delta: float | None = None, nms_iou: float | None = None,
                  threshold: float | None = None, top: int | None = None) -> None:
         super().__init__(threshold, top)
-        self._source = weights
-        self.network, self.vocabulary = load_ref_nms(weights)
-        if delta is not None:
-            self.network.delta = delta
-        if nms_iou is not None:
-            self.network.nms_iou = nms_iou
+        if weights not in _LOADED:
+            _LOADED[weights] = load_ref_nms(weights)
+        self.network, self.vocabulary = _LOADED[weights]
+        self.delta = self.network.delta if delta is None else delta
+        self.nms_iou = self.network.nms_iou if nms_iou is None else nms_iou
 
     def fused(self, relatedness: Tensor, confidence: Tensor) -> Tensor:
-        """``(E, n)`` relatedness and ``(n,)`` confidence to the ``(E, n)`` score of the ranking; a class with another
-        one names it in ``fusion``."""
+        """``(E, n)`` relatedness and ``(n,)`` confidence to the ``(E, n)`` score of the ranking."""
         return relatedness * confidence
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """As :meth:`RefNMS.rank`; empty for an image without regions."""
         if not expressions:
             return []
-        related, nms_iou = self.related(image, expressions), self.network.nms_iou
-        key = ('ref-nms', self.fusion, nms_iou, self._seen(expressions))
-        return image.once(key, lambda: rank_by(self.fused(related.relatedness, related.candidates.det_scores), related,
-                                               nms_iou))
+        related = self.related(image, expressions)
+        scores = self.fused(related.relatedness, related.candidates.det_scores)
+        return image.once(_ranked, Scores(scores), related, self.nms_iou)
 
     def related(self, image: ImageFeatures, expressions: Sequence[Expression]) -> Related:
         """The image's candidates and their relatedness."""
-        return image.once(('relatedness', self._seen(expressions)), lambda: self._relate(image, expressions))
+        return image.once(self.relate, self.network, self.vocabulary, self.delta, tuple(expressions))
 
-    def _seen(self, expressions: Sequence[Expression]) -> tuple:
-        return id(self._source), self.network.delta, self.network.delta_step, tuple(expressions)
-
+    @staticmethod
     @torch.no_grad()
-    def _relate(self, image: ImageFeatures, expressions: Sequence[Expression]) -> Related:
-        network = self.network.to(image.feature_map.device)
+    def relate(image: ImageFeatures, network: RefNMS, vocabulary: Vocabulary, delta: float,
+               expressions: Sequence[Expression]) -> Related:
+        """What :meth:`related` remembers; it sees nothing of the rule but its arguments."""
+        network = network.to(image.feature_map.device)
         if image.class_scores.isnan().any() or image.feature_map.isnan().any():
             raise InputError(f'image {image.info.image_id}: the detector gave features or confidences that are not '
                              'numbers; check its weights (--weights detector=FILE)')
-        found = find_candidates(image.class_boxes, image.class_scores, network.delta, network.delta_step)
-        sentences = [self.vocabulary(e.tokens).to(image.feature_map) for e in expressions]
+        found = find_candidates(image.class_boxes, image.class_scores, delta, network.delta_step)
+        sentences = [vocabulary(e.tokens).to(image.feature_map) for e in expressions]
         return network.relate(image.pool(found.bboxes), found, sentences)
+
+
+def _ranked(_: ImageFeatures, scores: Scores, related: Related, nms_iou: float) -> list[InstanceData]:
+    return rank_by(scores.values, related, nms_iou)
 
 
 @PROPOSAL_RULES.register_module(name='ref-nms-b')

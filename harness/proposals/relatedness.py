@@ -20,8 +20,6 @@ class Relatedness(RefNMSRule):
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 
-    fusion = 'relatedness'
-
     def __init__(self, weights: Weights, threshold: float | None = None, top: int | None = None,
                  delta: float | None = None, nms_iou: float | None = None) -> None:
         super().__init__(weights, delta, nms_iou, threshold, top)

@@ -41,10 +41,6 @@ class SoftNMS(Confidence):
         if self.sigma <= 0:
             raise InputError(f'{self.name}.sigma={sigma}: must be over 0')
 
-    @property
-    def suppression(self) -> tuple:
-        return self.delta, self.nms_iou, self.method, self.sigma
-
     def suppress(self, found: InstanceData) -> InstanceData:
         scores, kept = found.det_scores.clone(), torch.zeros_like(found.labels, dtype=torch.bool)
         for label in found.labels.unique().tolist():

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
@@ -58,12 +59,13 @@ class TimedFeatures(ImageFeatures):
     _cost: dict[Any, float] = field(default_factory=dict, repr=False)
     _borrowed: list[float] = field(default_factory=lambda: [0.], repr=False)
 
-    def once(self, key: Any, compute: Callable[[], Any]) -> Any:
+    def once(self, compute: Callable[..., Any], *arguments: Any) -> Any:
+        key = compute, *arguments
         if key in self._memo:
             self._borrowed[-1] += self._cost[key]
             return self._memo[key]
         with self.charged(lambda seconds: self._cost.update({key: seconds})):
-            value = super().once(key, compute)
+            value = super().once(compute, *arguments)
         return value
 
     @contextmanager
@@ -118,10 +120,20 @@ def _rank(plan: Plan, group: Group, image: ImageFeatures, rules: Mapping[str, An
         def add(seconds: float, key: tuple[str, str] = key) -> None:
             found.seconds[key] += seconds
         with own.charged(add):
-            rule(own, group.expressions)
+            proposed = rule(own, group.expressions)
         ranked = getattr(rule, 'ranked', rule)(own, group.expressions)
+        if hasattr(rule, 'kept'):
+            _check_agrees(name, proposed, [boxes[:rule.kept(boxes.scores)] for boxes in ranked])
         found.rankings[key] += [ranking(e, boxes, plan.context.get((e.dataset, e.sent_id)))
                                 for e, boxes in zip(group.expressions, ranked, strict=True)]
+
+
+def _check_agrees(name: str, proposed: Sequence[InstanceData], first: Sequence[InstanceData]) -> None:
+    """Refuse a rule that proposes other boxes than the first of its ranking, as far as rankings are looked at."""
+    if not all(torch.equal(own.bboxes[:DEEPEST], best.bboxes[:DEEPEST])
+               for own, best in zip(proposed, first, strict=True)):
+        raise InputError(f'{name}: its proposals are not the first boxes of its ranked(); a rule that overrides what '
+                         'it proposes has to override ranked() and kept() too')
 
 
 def ranking(expression: Expression, boxes: InstanceData, context: Iterable[Annotation] | None) -> Ranking:

@@ -1,5 +1,6 @@
 # make benchmark      install what is missing, run the main job, print its tables, write report.html
 # make test           install what is missing, run the tests
+# make test-wide      the tests' laws on ten times as many examples
 # make check          run a part of the benchmark and hold it against the committed baseline
 # make baseline       run all of it and make the figures the baseline: make baseline REASON='what changed'
 # make speed          one call for an image against a loop over its expressions
@@ -12,7 +13,7 @@ DATASET = mini-refcoco
 SPLIT = testB
 CHECKED = results/check
 
-.PHONY: benchmark test check baseline speed weights test-browser lint install
+.PHONY: benchmark test test-wide check baseline speed weights test-browser lint install
 
 install:
 	@$(PYTHON) .ci/install.py
@@ -24,6 +25,9 @@ benchmark: install
 
 test: install
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-wide: install
+	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=wide $(ARGS)
 
 check: install
 	@$(BIN)/python run_benchmark.py --grounder all --dataset $(DATASET) --split $(SPLIT) --out $(CHECKED)

@@ -1,4 +1,9 @@
-"""A small benchmark for the tests that need images: a few scenes a split, in the place of the embedded one."""
+"""What all tests share: how laws are tried, and a small benchmark for the tests that need images.
+
+Laws (hypothesis) are tried on new examples each time; with ``CI`` in the environment always on the same ones; by
+``make test-wide`` on ten times as many. Nothing is kept from one run to the next: a failure prints the line that
+repeats it. The small benchmark is a few scenes a split, in the place of the embedded one.
+"""
 from __future__ import annotations
 
 import os
@@ -6,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import is_hypothesis_test, settings
 
 os.environ.setdefault('GOMP_SPINCOUNT', '20000')  # as run_benchmark.py, before torch is imported
 
@@ -14,6 +20,23 @@ import torch  # noqa: E402
 from harness.embedded import build  # noqa: E402
 
 torch.set_num_threads(min(2, torch.get_num_threads()))
+
+LAWS = dict(deadline=None, database=None, print_blob=True)
+settings.register_profile('new', **LAWS)
+settings.register_profile('ci', **LAWS, derandomize=True)
+settings.register_profile('wide', **LAWS)
+settings.load_profile('ci' if os.environ.get('CI', '').lower() not in ('', '0', 'false') else 'new')
+WIDER = 10
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The profile ``wide`` tries each law on so many times the examples that it has by itself."""
+    if settings.get_current_profile_name() != 'wide':
+        return
+    for law in {getattr(item.obj, '__func__', item.obj) for item in items
+                if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)}:
+        own = getattr(law, '_hypothesis_internal_use_settings', settings.default)
+        law._hypothesis_internal_use_settings = settings(own, max_examples=WIDER * own.max_examples)
 
 SMALL = (
     build.Split('val', build.COCO_PAIR, 10_001, 3, ('mixed',), 'mixed'),

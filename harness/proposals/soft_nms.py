@@ -1,14 +1,21 @@
 """Soft-NMS: overlapped boxes lose confidence instead of being removed.
 
 Source: Bodla et al., "Soft-NMS: Improving Object Detection With One Line of Code" (ICCV 2017), Eqs. 2 (linear) and 3
-(Gaussian), σ = 0.5, N_t = 0.3; inclusive pixels and 0.001 as the least score, as bharatsingh430/soft-nms
-``lib/nms/cpu_nms.pyx`` has them.
+(Gaussian), σ = 0.5, N_t = 0.3; inclusive pixels, 0.001 as the least score and single precision, as
+bharatsingh430/soft-nms ``lib/nms/cpu_nms.pyx`` has them.
+
+Among equal scores, as they are when the next box is taken, the earlier box comes first, as in
+:func:`harness.proposals.nms.class_wise_nms`. There the original and mmcv, which numbers agree with otherwise, follow
+the order that their swapping of boxes has come to.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
-from mmcv.ops import soft_nms
 from mmengine.structures import InstanceData
+from torch import Tensor
 
 from harness.errors import InputError
 from harness.proposals.confidence import Confidence
@@ -45,7 +52,37 @@ class SoftNMS(Confidence):
         scores, kept = found.det_scores.clone(), torch.zeros_like(found.labels, dtype=torch.bool)
         for label in found.labels.unique().tolist():
             members = (found.labels == label).nonzero()[:, 0]
-            left, chosen = soft_nms(found.bboxes[members], found.det_scores[members], self.nms_iou, self.sigma,
-                                    LEAST_SCORE, self.method, offset=1)
-            scores[members[chosen]], kept[members[chosen]] = left[:, 4], True
+            left, chosen = soften(found.bboxes[members], found.det_scores[members], self._factor)
+            scores[members], kept[members] = left.to(scores), chosen.to(kept)
         return ordered(found, scores, kept)
+
+    def _factor(self, iou: np.ndarray) -> np.ndarray:
+        """What is left of the score of boxes that overlap a better one by so much."""
+        if self.method == 'linear':
+            return np.where(iou >= self.nms_iou, 1 - iou, np.float32(1))
+        return np.exp(-(iou * iou / np.float32(self.sigma)).astype(np.float64)).astype(np.float32)
+
+
+def soften(boxes: Tensor, scores: Tensor, factor: Callable[[np.ndarray], np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Soft-NMS of one class: the best box is taken, those that overlap it lose confidence, and so on.
+
+    Args:
+        boxes: ``(n, 4)`` xyxy, inclusive pixels.
+        scores: ``(n,)``.
+        factor: of the scores of boxes by their IoU with the one that is taken.
+
+    Returns:
+        ``(n,)`` what is left of the scores, and ``(n,)`` bool, which boxes are left at all.
+    """
+    x1, y1, x2, y2 = boxes.cpu().numpy().T
+    left, kept, waiting = scores.cpu().numpy().copy(), np.zeros(len(scores), bool), np.ones(len(scores), bool)
+    areas = (x2 - x1 + 1) * (y2 - y1 + 1)
+    while waiting.any():
+        best = int(np.where(waiting, left, -np.inf).argmax())  # the first among equals
+        kept[best], waiting[best] = True, False
+        width = np.minimum(x2[best], x2) - np.maximum(x1[best], x1) + 1
+        height = np.minimum(y2[best], y2) - np.maximum(y1[best], y1) + 1
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        left[waiting] *= factor(shared / (areas[best] + areas - shared))[waiting]
+        waiting &= left >= LEAST_SCORE
+    return torch.from_numpy(left), torch.from_numpy(kept)

@@ -197,11 +197,11 @@ def test_parse_setting_reads_numbers_and_names() -> None:
 
 @pytest.mark.parametrize('text', ['', 'a', 'a.b', 'a=b', '.b=1', 'a.=1'])
 def test_parse_setting_refuses_the_rest(text: str) -> None:
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match=f'--set {text}: write NAME.OPTION=VALUE'):
         parse_setting(text)
 
 
 def test_parse_weight() -> None:
     assert parse_weight('cmae=dir/x=y.safetensors') == ('cmae', Path('dir/x=y.safetensors'))
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match='--weights cmae=: write NAME=FILE'):
         parse_weight('cmae=')

@@ -88,7 +88,7 @@ class TestWaysOut:
 
     def test_a_name_with_folders_is_no_dataset_of_the_root(self, tmp_path, secret):
         path = made(tmp_path, lambda f: f.__setitem__('away', h5py.ExternalLink(str(secret), '/')))
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match="'away/fc7' is not in this file"):
             numbers(path, 'away/fc7', (None, None))
 
 

@@ -63,7 +63,7 @@ def has(path: str | Path, name: str) -> bool:
 
 def _place(root: h5py.h5f.FileID, name: bytes) -> tuple[np.dtype, tuple[int, ...], int | None]:
     """Type, shape and where the first number lies; nothing that a link or a dataset names is opened."""
-    if not root.links.exists(name):
+    if b'/' in name or not root.links.exists(name):  # the way through a folder may be a link
         raise _Refused('is not in this file; give the file that has it')
     if root.links.get_info(name).type != h5py.h5l.TYPE_HARD:
         raise _Refused('is a link to somewhere else, which is not followed; give the file itself')

@@ -1,7 +1,9 @@
 """Exact greedy non-maximum suppression, class by class, for one or many score vectors over the same boxes.
 
 Nothing is rounded: intersections and areas are taken in double precision and classes are kept apart by their labels,
-not by moving their boxes away from each other (which rounds in single precision).
+not by moving their boxes away from each other (which rounds in single precision). Among equal scores the earlier box
+wins; the originals sort without saying so (``argsort()[::-1]``, an unstable sort on the GPU), so there is no order of
+theirs to follow.
 """
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ Source: Bodla et al., "Soft-NMS: Improving Object Detection With One Line of Cod
 bharatsingh430/soft-nms ``lib/nms/cpu_nms.pyx`` has them.
 
 Among equal scores, as they are when the next box is taken, the earlier box comes first, as in
-:func:`harness.proposals.nms.class_wise_nms`. There the original and mmcv, which numbers agree with otherwise, follow
-the order that their swapping of boxes has come to.
+:func:`harness.proposals.nms.class_wise_nms`. The original and mmcv give the same numbers otherwise, but choose among
+equal scores by the order to which their swapping has brought the boxes.
 """
 from __future__ import annotations
 

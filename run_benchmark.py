@@ -24,6 +24,7 @@ os.environ.setdefault('GOMP_SPINCOUNT', '20000')
 warnings.filterwarnings('ignore', category=UserWarning)
 warnings.filterwarnings('ignore', category=FutureWarning)
 
+from harness.data.files import require_regular  # noqa: E402
 from harness.errors import InputError, exit_code  # noqa: E402 (the filters above silence the libraries imported below)
 from harness.names import OneLineParser  # noqa: E402
 
@@ -107,6 +108,7 @@ def import_plugins(files: Sequence[Path] = ()) -> None:
 
 def import_file(file: Path) -> None:
     """Run a user's own Python file, for what it registers."""
+    require_regular(file)
     spec = importlib.util.spec_from_file_location(f'{IMPORTED}{file.stem}', file)
     if spec is None or spec.loader is None or not file.is_file():
         raise InputError(f'--import {file}: there is no such Python file')

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from harness.data.files import require_regular
 from harness.errors import InputError
 
 SHIPPED = Path(__file__).parent / 'embedded' / 'weights' / 'glove-6b-100d.safetensors'
@@ -98,6 +99,7 @@ def load_vectors(path: str | Path = SHIPPED, wanted: Collection[str] | None = No
         InputError: the file is missing or is not what its ending says; for text, with the line.
     """
     path = Path(path)
+    require_regular(path)
     read = {'.safetensors': _read_shipped, '.npz': _read_npz}.get(path.suffix, _read_text)
     try:
         found = read(path, wanted)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from harness.data.files import require_regular
 from harness.errors import InputError
 
 #: What tells one row from another; ``EXPRESSION`` tells one expression from another.
@@ -148,6 +149,7 @@ def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
         InputError: a line is cut short or no JSON (NaN is none either), or the file can't be read.
     """
     decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+    require_regular(file)
     try:
         with file.open('rb') as lines:
             for number, line in enumerate(lines, start=1):

@@ -493,9 +493,10 @@ class TestDamage:
         (tmp_path / 'loop.pth').symlink_to(tmp_path / 'loop.pth')
         (tmp_path / 'device.pth').symlink_to('/dev/zero')
         assert 'is a folder' in refusal(tmp_path / 'folder.pth')
-        for name in ('pipe.pth', 'loop.pth', 'device.pth', 'none.pth'):
-            assert 'no such file' in refusal(tmp_path / name)
-            assert 'no such file' in refused_by_command(capsys, 'convert', name, 'out.safetensors', '--as', 'cmae')
+        for name, said in (('pipe.pth', 'not a regular file'), ('device.pth', 'not a regular file'),
+                           ('loop.pth', 'no such file'), ('none.pth', 'no such file')):
+            assert said in refusal(tmp_path / name)
+            assert said in refused_by_command(capsys, 'convert', name, 'out.safetensors', '--as', 'cmae')
 
 
 class TestWords:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import stat
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +15,34 @@ GZIP_MAGIC = b'\x1f\x8b'
 _CHUNK = 1 << 20
 
 
+def require_regular(path: str | Path) -> None:
+    """Refuse whatever can hang or never end when it is opened; a missing file is left to whoever opens it.
+
+    Raises:
+        InputError: the path is a pipe, socket, device or folder, or no path at all.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return
+    except ValueError:  # a NUL in it
+        raise InputError(f'{str(path)!r}: is not a path') from None
+    if stat.S_ISDIR(mode):
+        raise InputError(f'{path}: is a folder, a file is needed')
+    if not stat.S_ISREG(mode):
+        raise InputError(f'{path}: is not a regular file (a pipe, socket or device); give a file')
+
+
 def read_bytes(path: str | Path) -> bytes:
     """The content of a file, unpacked where it is gzip (by its first bytes, whatever its name).
 
     What a gzip may unpack to is bounded by its own size: text packs to a tenth, a bomb to a thousandth.
 
     Raises:
-        InputError: the file is missing, unreadable, truncated, or unpacks to far more than data would.
+        InputError: the file is missing, no regular file, unreadable, truncated, or unpacks to far more than data would.
     """
     path = Path(path)
+    require_regular(path)
     try:
         with path.open('rb') as file:
             packed = file.read(2) == GZIP_MAGIC
@@ -30,8 +50,6 @@ def read_bytes(path: str | Path) -> bytes:
             return _unpack(path, file) if packed else file.read()
     except FileNotFoundError:
         raise InputError(f'{path}: there is no such file; check the path') from None
-    except IsADirectoryError:
-        raise InputError(f'{path}: is a folder, a file is needed') from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f'{path}: the gzip file is damaged or cut short ({error}); fetch it again') from None
     except OSError as error:

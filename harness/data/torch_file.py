@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from harness.data import safe_pickle
+from harness.data.files import require_regular
 from harness.data.safe_pickle import Global, Machine, Refused, as_exactly, check_keys, refuse, shown
 from harness.errors import InputError
 
@@ -76,8 +77,7 @@ def load(path: str | Path) -> Any:
             message names it.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f'{path}: is a folder, a file is needed')
+    require_regular(path)
     if not path.is_file():
         raise InputError(f'{path}: there is no such file; check the path')
     if not path.stat().st_size:

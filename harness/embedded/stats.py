@@ -16,6 +16,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from harness.data.files import require_regular
 from harness.detection.coco_categories import COCO_CLASSES
 from harness.embedded.build import SPLIT_BY, part_folder
 from harness.errors import InputError
@@ -70,6 +71,7 @@ def read_embedded(part: str = 'eval', cache: Path | None = None) -> list[Express
 def read_plain(file: Path) -> list[Expressions]:
     """Expressions of a JSONL file by dataset and split, in order of first appearance."""
     groups: dict[tuple[str, str], Expressions] = {}
+    require_regular(file)
     try:
         with gzip.open(file, 'rt') if file.suffix == '.gz' else file.open() as lines:
             for row in map(json.loads, lines):

@@ -18,6 +18,7 @@ from mmengine.evaluator import BaseMetric
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from harness.data.files import require_regular
 from harness.errors import InputError
 from harness.metrics.iou import Floats, best_iou, mask_overlap, rec_iou, xywh_to_xyxy
 from harness.predictions import to_xywh
@@ -168,6 +169,7 @@ def read_mdetr_boxes(path: Path) -> dict[int, Floats]:
     Raises:
         InputError: the file is not there, or is none.
     """
+    require_regular(path)
     try:
         with path.open(encoding='utf-8') as file:
             content = json.load(file)

@@ -200,7 +200,7 @@ def measure(args: argparse.Namespace, console: Console) -> Measured:
 def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     """Judge the answers of ``--predictions``."""
     from adapters.outside import read_predictions
-    from harness.judge import faults, judge
+    from harness.judge import check_answers, judge
     from harness.plan import prepare_judgement
 
     for option in ('grounder', 'proposals', 'candidates', 'detections', 'masks', 'features'):
@@ -208,10 +208,10 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
             raise InputError(f'--{option}: has no part in judging --predictions; leave it out')
     sets = read_predictions(args.predictions)
     datasets, expressions, tasks = prepare_judgement(request_of(args), sets)
-    notes = [line for answers in sets for line in faults(answers, expressions, args.allow_missing)]
-    notes += [note for dataset in datasets.values() for note in dataset.notes]
+    judgement = check_answers(sets, datasets, expressions, tasks, args.allow_missing)
+    notes = judgement.notes + [note for dataset in datasets.values() for note in dataset.notes]
     out = make_folder(args.out, console)
-    outcome = judge(sets, datasets, expressions, out, tasks, args.allow_missing)
+    outcome = judge(judgement, datasets, expressions, out)
     return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes)
 
 

@@ -1,19 +1,23 @@
 """Answers from outside, judged by the same metrics, rows and tables as a run's own."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.structures import InstanceData
 
-from harness.data.answers import Answer, Answers, named
+from harness.data.answers import Answer, Answers, Key, named
+from harness.data.box_forms import check_form
 from harness.data.masks import as_text, to_rle
+from harness.data.needed_masks import Referents, referent_masks
 from harness.errors import InputError
 from harness.predictions import Choice, RowWriter, Truth, prediction_rows
 from harness.registry import METRICS
-from harness.run import Outcome, annotated_masks
+from harness.run import Outcome
 from harness.types import Dataset, Expression, ImageInfo
 
 #: What only proposals can tell.
@@ -21,39 +25,76 @@ UNKNOWN = {'n_proposals': None, 'best_proposal_iou': None, 'best_proposal_label'
 NO_PROPOSALS = InstanceData(bboxes=np.empty((0, 4)))
 
 
-def judge(sets: Sequence[Answers], datasets: Mapping[str, Dataset],
-          expressions: Mapping[tuple[str, str], list[Expression]], out: Path, tasks: Sequence[str],
-          allow_missing: bool = False) -> Outcome:
-    """Write ``predictions.jsonl`` into ``out``, and count.
+Chosen = Mapping[tuple[str, str], list[Expression]]
 
-    An expression without an answer, or with several, is wrong, unless ``allow_missing`` leaves it out.
+
+@dataclass
+class Judgement:
+    """Everything that judging needs, checked; nothing has been written yet.
+
+    Attributes:
+        sets: answers, a set for each rule and grounder, with masks as run lengths of their image.
+        tasks: of each set: ``rec`` where it has boxes, ``res`` where it and the expressions have masks.
+        referents: run lengths of the referents' masks, by dataset and ``ann_id``.
+        allow_missing: leave out the expressions without an answer, or with several, instead of counting them as wrong.
+        notes: a line on each oddity.
+    """
+
+    sets: list[Answers]
+    tasks: list[list[str]]
+    referents: Referents
+    allow_missing: bool
+    notes: list[str]
+
+
+def check_answers(sets: Sequence[Answers], datasets: Mapping[str, Dataset], expressions: Chosen, tasks: Sequence[str],
+                  allow_missing: bool = False) -> Judgement:
+    """Hold answers against the expressions that they are of.
 
     Args:
         sets: answers, a set for each rule and grounder.
         datasets: by name.
         expressions: the chosen expressions of each (dataset, split).
-        out: an existing folder.
-        tasks: ``rec`` counts where a set has boxes, ``res`` where it has masks.
-        allow_missing: see above.
+        tasks: ``rec`` and ``res``, or one of them.
+        allow_missing: see :class:`Judgement`.
 
     Raises:
-        InputError: a mask is damaged, or not of its image's size.
+        InputError: none of the expressions is answered, or nobody knows of which dataset; boxes are of another form
+            than xywh pixels; a mask is damaged or not of its image's size; nothing is left to be measured.
     """
+    _one_dataset_each(sets, expressions)
+    judgement = Judgement([], [], {}, allow_missing, [])
+    if 'res' in tasks and any(map(_has_masks, sets)):
+        judgement.referents, judgement.notes = referent_masks(datasets, expressions)
+    for answers in sets:
+        judgement.notes += faults(answers, expressions, allow_missing)
+        who = f'--predictions: {answers.grounder} on {answers.proposals}'
+        has = {'rec': _has_boxes(answers), 'res': _has_masks(answers) and any(judgement.referents.values())}
+        measured = [task for task in tasks if has[task]]
+        if not measured:
+            raise InputError(f'{who}: {_why_nothing(answers, tasks)}')
+        if _has_masks(answers) and 'res' in tasks and 'res' not in measured:
+            judgement.notes.append(f'{who}: the masks are not judged, the expressions have none')
+        if note := _check_boxes(answers, datasets, expressions, who):
+            judgement.notes.append(note)
+        judgement.sets.append(_encoded(answers, datasets, expressions) if 'res' in measured else answers)
+        judgement.tasks.append(measured)
+    return judgement
+
+
+def judge(judgement: Judgement, datasets: Mapping[str, Dataset], expressions: Chosen, out: Path) -> Outcome:
+    """Write ``predictions.jsonl`` into ``out``, an existing folder, and count."""
     METRICS.import_from_location()
     outcome = Outcome()
     seen: set[tuple[str, int]] = set()
     with RowWriter(out / 'predictions.jsonl') as writer:
-        for answers in sets:
-            everything = [answer for given in answers.given.values() for answer in given]
-            wanted = [task for task, has in (('rec', any(a.xywh is not None for a in everything)),
-                                             ('res', any(a.segmentation is not None for a in everything)))
-                      if has and task in tasks]
+        for answers, tasks in zip(judgement.sets, judgement.tasks, strict=True):
             for (name, _), members in expressions.items():
                 for info, mine in datasets[name].by_image(members):
-                    rows = _judged(answers, datasets[name], info, mine, wanted, allow_missing)
+                    rows = _judged(judgement, answers, tasks, datasets[name], info, mine)
                     writer.write(rows)
                     if rows:
-                        outcome.count(rows, wanted)
+                        outcome.count(rows, tasks)
                     seen.update((name, row['sent_id']) for row in rows)
     outcome.expressions = len(seen)
     outcome.images = len({(e.dataset, e.image_id) for es in expressions.values() for e in es
@@ -61,33 +102,89 @@ def judge(sets: Sequence[Answers], datasets: Mapping[str, Dataset],
     return outcome
 
 
-def _judged(answers: Answers, dataset: Dataset, info: ImageInfo, expressions: Sequence[Expression],
-            tasks: Sequence[str], allow_missing: bool) -> list[dict[str, Any]]:
+def _has_boxes(answers: Answers) -> bool:
+    return any(one.xywh is not None for given in answers.given.values() for one in given)
+
+
+def _has_masks(answers: Answers) -> bool:
+    return any(one.segmentation is not None for given in answers.given.values() for one in given)
+
+
+def _why_nothing(answers: Answers, tasks: Sequence[str]) -> str:
+    """Why none of ``tasks`` can be measured, and what to do."""
+    if 'rec' in tasks and _has_masks(answers):
+        return ('the answers are masks alone, and the expressions have no masks to hold them against; give boxes as '
+                'well, or take expressions with masks (--data-root DIR)')
+    if 'rec' in tasks:
+        return 'the answers hold neither a box nor a mask'
+    if _has_masks(answers):
+        return '--task res: the expressions have no masks; take expressions with masks (--data-root DIR)'
+    return '--task res: the answers have no masks; give them as segmentation, or leave --task out'
+
+
+def _one_dataset_each(sets: Iterable[Answers], expressions: Chosen) -> None:
+    """Refuse answers without a dataset to expressions of several."""
+    homes: dict[int, list[str]] = defaultdict(list)
+    for e in {(e.dataset, e.sent_id): e for es in expressions.values() for e in es}.values():
+        homes[e.sent_id].append(e.dataset)
+    for answers in sets:
+        for dataset, sent_id in answers.given:
+            if dataset is None and len(homes.get(sent_id, ())) > 1:
+                raise InputError(f'--predictions: does not say of which dataset sent_id {sent_id} is, and '
+                                 f'{" and ".join(homes[sent_id])} have it; give --dataset with one of them')
+
+
+def _check_boxes(answers: Answers, datasets: Mapping[str, Dataset], expressions: Chosen, who: str) -> str | None:
+    """A note on the boxes that reach outside; refuse those of another form."""
+    boxes, sizes = [], []
+    for e in (e for es in expressions.values() for e in es):
+        info = datasets[e.dataset].images[e.image_id]
+        for answer in answers.of(e.dataset, e.sent_id):
+            if answer.xywh is not None:
+                boxes.append(answer.xywh)
+                sizes.append((info.width, info.height))
+    return check_form(boxes, sizes, who)
+
+
+def _encoded(answers: Answers, datasets: Mapping[str, Dataset], expressions: Chosen) -> Answers:
+    """The same answers to the expressions, each mask as run lengths; one without a mask has an empty one."""
+    given: dict[Key, list[Answer]] = defaultdict(list)
+    for e in (e for es in expressions.values() for e in es):
+        info = datasets[e.dataset].images[e.image_id]
+        found = answers.of(e.dataset, e.sent_id)
+        given[e.dataset, e.sent_id] = [_with_mask(found[0], info, e.sent_id)] if len(found) == 1 else found
+    return Answers(answers.proposals, answers.grounder, given)
+
+
+def _with_mask(answer: Answer, info: ImageInfo, sent_id: int) -> Answer:
+    segmentation = answer.segmentation
+    if segmentation is None or segmentation == []:
+        segmentation = {'size': [info.height, info.width], 'counts': [info.height * info.width]}
+    where = f'--predictions: mask of sent_id {sent_id} (image {info.image_id})'
+    return replace(answer, segmentation=as_text(to_rle(segmentation, info.height, info.width, where)))
+
+
+def _judged(judgement: Judgement, answers: Answers, tasks: Sequence[str], dataset: Dataset, info: ImageInfo,
+            expressions: Sequence[Expression]) -> list[dict[str, Any]]:
     """Rows of one image."""
     given = [answers.of(e.dataset, e.sent_id) for e in expressions]
-    if allow_missing:
+    if judgement.allow_missing:
         expressions = [e for e, one in zip(expressions, given, strict=True) if len(one) == 1]
         given = [one for one in given if len(one) == 1]
     annotations = None if dataset.annotations is None else dataset.annotations.get(info.image_id, [])
-    masks = annotated_masks(annotations, info, expressions) if 'res' in tasks else {}
+    masks = judgement.referents.get(dataset.name, {}) if 'res' in tasks else {}
     truths = [Truth.of(e, annotations, None, masks.get(e.ann_id), None) for e in expressions]
-    choices = [_choice(one[0], info, 'res' in tasks, e.sent_id) if len(one) == 1 else None
-               for e, one in zip(expressions, given, strict=True)]
+    choices = [_choice(one[0], 'res' in tasks) if len(one) == 1 else None for one in given]
     rows = prediction_rows(truths, [NO_PROPOSALS] * len(truths), (), answers.proposals, answers.grounder, choices)
     return [{**row, **UNKNOWN} for row in rows]
 
 
-def _choice(answer: Answer, info: ImageInfo, with_mask: bool, sent_id: int) -> Choice | None:
-    """An answer as a grounder's choice; one without a mask, where others have one, has an empty mask."""
+def _choice(answer: Answer, with_mask: bool) -> Choice | None:
+    """An answer as a grounder's choice."""
     if answer.xywh is None and answer.segmentation is None:
         return None
-    rle = None
-    if with_mask:
-        empty = {'size': [info.height, info.width], 'counts': [info.height * info.width]}
-        segmentation = empty if answer.segmentation is None else answer.segmentation
-        where = f'--predictions: mask of sent_id {sent_id}'
-        rle = as_text(to_rle(segmentation, info.height, info.width, where))
-    return Choice(None if answer.xywh is None else np.array(answer.xywh), answer.score, answer.label, rle)
+    box = None if answer.xywh is None else np.array(answer.xywh)
+    return Choice(box, answer.score, answer.label, answer.segmentation if with_mask else None)
 
 
 def faults(answers: Answers, expressions: Mapping[tuple[str, str], list[Expression]],

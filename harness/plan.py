@@ -15,6 +15,7 @@ from typing import Any
 from harness.controls import Chance, WordsShuffled
 from harness.data.answers import Answers
 from harness.data.candidates import load_candidates
+from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
 from harness.data.plain import load_expressions
 from harness.detection.detector import Detector
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, StoredMap
@@ -24,7 +25,7 @@ from harness.proposals.critical_objects import CriticalObjects, words_to_look_up
 from harness.proposals.given import Given, OutsideBoxes
 from harness.registry import DATASETS, GROUNDERS, PROPOSAL_RULES
 from harness.run import TASKS, Plan, Plugins
-from harness.types import Annotation, Dataset, Expression
+from harness.types import Annotation, Dataset, Expression, ImageInfo
 from harness.vectors import WordVectors, load_vectors
 from harness.weights import SHIPPED, Weights, load_weights, shipped_path
 
@@ -107,6 +108,7 @@ def prepare(request: Request) -> Prepared:
     if isinstance(source, FromNowhere) and request.masks is None and 'res' in tasks:
         tasks.remove('res')
         notes.append('RES is not available: there is neither a detector to make masks nor --masks FILE')
+    referents = _masks(request, outside, datasets, expressions, notes) if 'res' in tasks else {}
     context = _context(request, datasets, expressions, vectors, notes) if 'recall' in tasks else {}
     for dataset in datasets.values():
         notes.extend(dataset.notes)
@@ -116,7 +118,8 @@ def prepare(request: Request) -> Prepared:
             notes.append(f'{dataset.name}: the file has neither masks nor categories nor other objects: context recall '
                          'and RES are not available')
     plan = Plan(datasets, expressions, plugins, source, tuple(tasks), context,
-                ground_recall_only=request.rules is not None or outside is not None, masks=request.masks)
+                ground_recall_only=request.rules is not None or outside is not None,
+                referents=referents, masks=request.masks)
     return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes)
 
 
@@ -268,10 +271,21 @@ def _covered(outside: OutsideBoxes, datasets: Mapping[str, Dataset],
                          '--dataset and --split')
     if missing:
         notes.append(f'{missing} of {everything} expressions are left out: the file of boxes lacks their images')
-    sizes = {k: info for d in datasets.values() for k, info in d.images.items()}
+    sizes: dict[Any, ImageInfo] = {k: info for d in datasets.values() for k, info in d.images.items()}
+    sizes |= {(e.dataset, e.sent_id): datasets[e.dataset].images[e.image_id] for es in covered.values() for e in es}
     if reaching := outside.count_outside(sizes):
         notes.append(f'{reaching} candidates reach outside their image; they count as they are')
     return covered
+
+
+def _masks(request: Request, outside: OutsideBoxes | None, datasets: Mapping[str, Dataset],
+           expressions: Mapping[tuple[str, str], list[Expression]], notes: list[str]) -> Referents:
+    """The masks of the referents; those of outside boxes are looked up, so that none fails halfway."""
+    referents, found = referent_masks(datasets, expressions)
+    notes.extend(found)
+    if request.masks is not None and outside is not None:
+        check_stored_masks(request.masks, outside.for_expression, datasets, expressions)
+    return referents
 
 
 def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Mapping[tuple[str, str], list[Expression]],

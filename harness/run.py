@@ -17,7 +17,9 @@ from typing import Any
 import torch
 from mmengine.structures import InstanceData
 
-from harness.data.masks import as_text, to_rle
+from harness.data.masks import as_text
+from harness.data.needed_masks import Referents
+from harness.detection.detector import wholly_outside
 from harness.detection.source import FromMaps, FromNowhere, FromPictures
 from harness.errors import InputError
 from harness.predictions import (
@@ -60,6 +62,7 @@ class Plan:
         tasks: among :data:`TASKS`.
         context: contextual objects by (dataset, sent_id); lacks datasets for which they are not available.
         ground_recall_only: also ground the rules that are meant for recall alone.
+        referents: run lengths of the referents' masks, by dataset and ``ann_id``; empty where RES is not asked for.
         masks: stored masks of outside boxes, by ``det_id``, height and width; ``None``: the detector makes masks.
     """
 
@@ -70,6 +73,7 @@ class Plan:
     tasks: tuple[str, ...] = TASKS
     context: dict[tuple[str, int], list[Annotation]] = field(default_factory=dict)
     ground_recall_only: bool = False
+    referents: Referents = field(default_factory=dict)
     masks: Callable[[int, int, int], dict] | None = None
 
 
@@ -230,29 +234,21 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
 
 
 def _truths(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outcome) -> list[Truth]:
-    """What is known of the answers; masks are encoded once an annotation."""
+    """What is known of the answers, worked out once for each referent."""
     with outcome.stage('look up truth', len(group.expressions)):
         mine = _annotated(plan, group)
-        masks = annotated_masks(mine, group.info, group.expressions) if 'res' in plan.tasks else {}
+        masks = plan.referents.get(group.dataset, {})
         candidates = None if image is None or not len(image.class_boxes) else (
             image.class_boxes.reshape(-1, 4).cpu().numpy())
         best: dict[tuple, Truth] = {}
         truths = []
         for e in group.expressions:
             context = plan.context.get((e.dataset, e.sent_id))
-            key = (e.gt_xywh, e.category)
+            key = (e.ann_id, e.gt_xywh, e.category)
             if key not in best:
                 best[key] = Truth.of(e, mine, None, masks.get(e.ann_id), candidates)
             truths.append(best[key].said_of(e, context))
         return truths
-
-
-def annotated_masks(annotations: Sequence[Annotation] | None, info: ImageInfo,
-                    expressions: Sequence[Expression]) -> dict[int | None, dict]:
-    """Run lengths of the masks of an image's referents, by ``ann_id``."""
-    wanted = {e.ann_id for e in expressions}
-    return {a.ann_id: to_rle(a.segmentation, info.height, info.width)
-            for a in annotations or () if a.ann_id in wanted and a.segmentation is not None}
 
 
 def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, expressions: Sequence[Expression],
@@ -269,6 +265,8 @@ def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, e
         with outcome.stage('masks', len(chosen)):
             if plan.masks is None:
                 rles = iter(_unique_masks(image, chosen))
+                out = wholly_outside(torch.stack([box for box, _ in chosen]), image.info.height, image.info.width)
+                outcome.counts[f'boxes that {name} chose wholly outside their image: an empty mask'] += int(out.sum())
             else:
                 ids = [int(p.det_ids[k]) for p, k in zip(proposals, picks, strict=True) if k is not None]
                 rles = iter([as_text(plan.masks(i, image.info.height, image.info.width)) for i in ids])

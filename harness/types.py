@@ -75,7 +75,7 @@ class Dataset:
     """A set of expressions with whatever else its files provide.
 
     ``annotations`` is ``None`` where the files hold expressions alone (plain JSONL): then categories, masks and
-    contextual objects are not available, and what needs them says so.
+    contextual objects are not available, and what needs them says so. ``file`` is where they stand, for messages.
     """
 
     name: str
@@ -85,6 +85,7 @@ class Dataset:
     categories: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     data_hash: str = ''
+    file: str = ''
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class TestTheThreeForms:
 
 
 REFUSED = {
-    'nothing': None, 'no polygon': [], 'text': 'abc', 'number': 3, 'a polygon alone': [0, 0, 2, 0, 2, 2],
+    'nothing': None, 'no polygon': [], 'text': 'abc', 'number': 3, 'four numbers alone': [0, 0, 2, 2],
     'a polygon of two points': [[0, 0, 2, 2]], 'odd numbers': [[0, 0, 2, 0, 2, 2, 1]], 'no points': [[]],
     'text in a polygon': [[0, 0, 2, 0, 2, '2']], 'true in a polygon': [[0, 0, 2, 0, 2, True]],
     'NaN': [[0, 0, 2, 0, 2, float('nan')]], 'infinity': [[0, 0, 2, 0, 2, float('inf')]],

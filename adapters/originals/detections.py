@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from adapters.originals.writing import write_json
 from harness.data import fields
+from harness.data.box_forms import check_form
 from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
 from harness.types import Expression, ImageInfo
@@ -113,9 +114,14 @@ class Detections:
             names=[self.names[i] for i in rows], det_ids=torch.from_numpy(self.det_ids[rows]),
             h5_ids=torch.from_numpy(self.h5_ids[rows]))
 
-    def count_outside(self, images: Mapping[int, ImageInfo]) -> int:
-        """How many boxes reach outside their image, of the images whose size is known."""
+    def count_outside(self, images: Mapping[Any, ImageInfo]) -> int:
+        """How many boxes reach outside their image, of the images whose size is known.
+
+        Raises:
+            InputError: the boxes as a whole are of another form than ``xywh`` pixels.
+        """
         size = {image_id: (info.width, info.height) for image_id, info in images.items() if info.width}
+        check_form(self.xywh, [size.get(image_id, (0, 0)) for image_id in self.image_ids.tolist()], '--detections')
         unknown = (np.inf, np.inf)
         limits = np.array([size.get(image_id, unknown) for image_id in self.image_ids.tolist()]).reshape(-1, 2)
         outside = (self.xywh[:, :2] < 0) | (self.detector_xyxy[:, 2:] > limits)
@@ -196,9 +202,13 @@ def _integers(rows: Sequence[Any], key: str, path: str | Path) -> NDArray[np.int
 
 def _names(rows: Sequence[Any], key: str, path: str | Path) -> tuple[str, ...]:
     values = _values(rows, key)
-    if set(map(type, values)) != {str} or not all(word.strip() and word.isascii() for word in set(values)):
+    if set(map(type, values)) != {str} or not all(_is_name(word) for word in set(values)):
         values = [fields.name(row, key, f'{path}: detection {i}') for i, row in enumerate(rows)]
     return tuple(values)
+
+
+def _is_name(word: str) -> bool:
+    return bool(word.strip()) and word.isascii() and word.isprintable() and len(word) <= fields.MAX_NAME
 
 
 def _boxes(rows: Sequence[Any], path: str | Path) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ ChopinSharp/CM-Erase-REG reads ``det_id`` and ``rle``.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from harness.errors import InputError
 
 @dataclass(frozen=True)
 class Masks:
-    """Masks by ``det_id``, as the file has them and checked when they are used."""
+    """Masks by ``det_id``, as the file has them and checked when they are first looked up."""
 
     path: Path
     segmentations: dict[int, Any]
+    _checked: dict[tuple[int, int, int], dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.segmentations)
@@ -32,9 +33,12 @@ class Masks:
         Raises:
             InputError: the file has no such mask, or it is not of an image of that size.
         """
+        if (key := (det_id, height, width)) in self._checked:
+            return self._checked[key]
         if det_id not in self.segmentations:
             raise InputError(f'{self.path}: has no mask of det_id {det_id}; masks and boxes belong to one run')
-        return to_rle(self.segmentations[det_id], height, width, f'{self.path}: det_id {det_id}')
+        self._checked[key] = to_rle(self.segmentations[det_id], height, width, f'{self.path}: det_id {det_id}')
+        return self._checked[key]
 
 
 def read_masks(path: str | Path) -> Masks:

@@ -20,6 +20,7 @@ from adapters.attributes import Attributes
 from adapters.originals.hdf5 import numbers
 from adapters.vocabulary import PAD, UNK, Vocabulary
 from harness.data import fields
+from harness.data.box_forms import check_truth
 from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
 from harness.types import Annotation, Dataset, Expression, ImageInfo
@@ -98,8 +99,10 @@ def read_dataset(path: Path, name: str | None, images: Path | None) -> tuple[dic
                    for e in _of_ref(ref, name, infos, annotations, tokens, f'{where}: refs[{i}]')]
     fields.unique((e.sent_id for e in expressions), 'sent_id', where)
     note = f'{name}: sentences are those of {path.name}, with rare words as {UNK}; no masks'
-    return record, Dataset(name, infos, expressions, annotations, tuple(sorted(category_ids(record, where))), [note],
-                           hashlib.sha256(data).hexdigest())
+    dataset = Dataset(name, infos, expressions, annotations, tuple(sorted(category_ids(record, where))), [note],
+                      hashlib.sha256(data).hexdigest(), where)
+    check_truth(dataset, where)
+    return record, dataset
 
 
 def words_in_order(record: Any, key: str, where: str) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def read_refdb(path: str | Path) -> RefDB:
     """
     data = read_bytes(path)
     record = parse_json(data, str(path))
-    name = fields.name(record, 'dataset_splitby', str(path))
+    name = fields.file_name(record, 'dataset_splitby', str(path))
     splits = {split: tuple(_encoded(row, f'{path}: {split}[{i}]')
                            for i, row in enumerate(fields.items(record, split, str(path))))
               for split in record if split != 'dataset_splitby'}

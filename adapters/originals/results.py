@@ -21,7 +21,7 @@ from typing import Any
 from adapters.originals.ref_nms_data import whole
 from adapters.originals.writing import write_json
 from harness.data import fields
-from harness.data.answers import OUTSIDE, Answer, Answers
+from harness.data.answers import OUTSIDE, Answer, Answers, name_of
 from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
 from harness.types import XYWH
@@ -65,7 +65,7 @@ def read_results(path: str | Path) -> Answers:
     pairs = parse_json(read_bytes(path), str(path), pairs=_Pairs)
     if not isinstance(pairs, _Pairs):
         raise InputError(f"{path}: must be a record with 'predictions', or answers by sent_id")
-    answers = Answers(OUTSIDE, path.name.split('.')[0])
+    answers = Answers(OUTSIDE, name_of(path))
     if 'predictions' in dict(pairs):
         rows = dict(pairs)['predictions']
         if type(rows) is not list:
@@ -92,7 +92,7 @@ def _answer(row: Any, where: str) -> tuple[int, Answer]:
     if 'pred_box' not in row and 'pred_ann_id' in row:
         raise InputError(f'{where}: names an annotation, not a box, as eval_easy does; give the file of eval_dets')
     return fields.integer(row, 'sent_id', where), Answer(
-        fields.box(row, 'pred_box', where, may_be_empty=True), _number(row, 'pred_score', where), None,
+        fields.box(row, 'pred_box', where, may_be_empty=True), fields.number(row, 'pred_score', where), None,
         _segmentation(row, where))
 
 
@@ -148,11 +148,4 @@ def _prediction(row: Any, where: str) -> Prediction:
     return Prediction(
         fields.integer(row, 'image_id', where), fields.integer(row, 'sent_id', where), fields.text(row, 'sent', where),
         fields.box(row, 'gd_box', where), fields.integer(row, 'pred_det_id', where),
-        fields.box(row, 'pred_box', where, may_be_empty=True), _number(row, 'pred_score', where), rle)
-
-
-def _number(row: Any, key: str, where: str) -> float:
-    value = fields.required(row, key, where)
-    if type(value) not in (int, float) or not abs(value) < 1e300:
-        raise InputError(f'{where}: {key!r} must be a finite number')
-    return float(value)
+        fields.box(row, 'pred_box', where, may_be_empty=True), fields.number(row, 'pred_score', where), rle)

@@ -4,14 +4,16 @@ Two layouts are read here, told apart by their first sign:
 
 - ``predictions.jsonl`` of a run (:mod:`harness.predictions`), every rule and grounder in it that answers;
 - COCO's results as one JSON list, with ``sent_id`` in the place of ``image_id``: ``{"sent_id": 7, "bbox": [x, y, w, h],
-  "score": 0.9, "segmentation": {…}}``, of which ``bbox`` or ``segmentation`` may be left out.
+  "score": 0.9, "segmentation": {…}}``, of which ``bbox`` or ``segmentation`` may be left out. A mask may also be called
+  ``rle`` or ``mask``.
 
 Boxes are xywh in image pixels, kept to the file's digits.
 """
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,11 @@ OUTSIDE = 'outside'
 #: The grounder of rows that are about recall alone.
 NO_GROUNDER = '-'
 Key = tuple[str | None, int]
+#: What a mask is called in a list.
+_MASKS = ('segmentation', 'rle', 'mask')
+#: What somebody else may call an answer's box or mask; the truth's own is none.
+_LIKE_A_BOX, _LIKE_A_MASK = (re.compile(f'(?i)(?!gt|true|truth|target|ground).*({what})') for what in
+                             ('box', 'mask|rle|seg'))
 
 
 @dataclass(frozen=True)
@@ -76,16 +83,26 @@ def read_answers(path: Path) -> list[Answers]:
     return sets
 
 
+def name_of(path: Path) -> str:
+    """What the grounder of a file's answers is called where the file does not say."""
+    name = path.name.split('.')[0]
+    return name if name.strip() and name.isprintable() and name != NO_GROUNDER else 'answers'
+
+
 def _from_list(records: Any, path: Path) -> Answers:
-    answers = Answers(OUTSIDE, path.name.split('.')[0])
+    answers = Answers(OUTSIDE, name_of(path))
     for number, record in enumerate(records, start=1):
         where = f'{path}: record {number}'
+        sent_id = fields.integer(record, 'sent_id', where)
         dataset = fields.name(record, 'dataset', where) if 'dataset' in record else None
-        key = (dataset, fields.integer(record, 'sent_id', where))
-        if record.get('bbox') is None and record.get('segmentation') is None:
+        _nothing_unread(record, ('bbox',), _MASKS, where)
+        masks = [key for key in _MASKS if record.get(key) is not None]
+        if len(masks) > 1:
+            raise InputError(f'{where}: has a mask twice, as {masks[0]!r} and as {masks[1]!r}; keep one')
+        if record.get('bbox') is None and not masks:
             raise InputError(f"{where}: has neither 'bbox' nor 'segmentation'")
-        answers.given[key].append(Answer(_box(record, 'bbox', where), _score(record, where), None,
-                                         record.get('segmentation')))
+        answers.given[dataset, sent_id].append(Answer(_box(record, 'bbox', where), _score(record, where), None,
+                                                      record[masks[0]] if masks else None))
     return answers
 
 
@@ -99,10 +116,22 @@ def _from_lines(data: bytes, path: Path) -> list[Answers]:
         names = fields.name(row, 'proposals', where), fields.name(row, 'grounder', where)
         if names[1] == NO_GROUNDER:
             continue
+        _nothing_unread(row, ('box',), ('rle',), where)
         key = fields.name(row, 'dataset', where), fields.integer(row, 'sent_id', where)
+        label = None if row.get('label') is None else fields.name(row, 'label', where)
         answers = sets.setdefault(names, Answers(*names))
-        answers.given[key].append(Answer(_box(row, 'box', where), _score(row, where), row.get('label'), row.get('rle')))
+        answers.given[key].append(Answer(_box(row, 'box', where), _score(row, where), label, row.get('rle')))
     return list(sets.values())
+
+
+def _nothing_unread(record: Mapping[str, Any], boxes: Sequence[str], masks: Sequence[str], where: str) -> None:
+    """Refuse a box or a mask under a name that is not read, where none is: the answer would silently be a miss."""
+    for names, like in ((boxes, _LIKE_A_BOX), (masks, _LIKE_A_MASK)):
+        if all(record.get(name) is None for name in names):
+            for key, value in record.items():
+                if isinstance(value, list | dict) and like.match(key):
+                    raise InputError(f'{where}: {key[:40]!r} is not read; an answer is called '
+                                     f'{" or ".join(map(repr, names))}')
 
 
 def _box(record: Mapping[str, Any], key: str, where: str) -> XYWH | None:
@@ -110,10 +139,7 @@ def _box(record: Mapping[str, Any], key: str, where: str) -> XYWH | None:
 
 
 def _score(record: Mapping[str, Any], where: str) -> float | None:
-    score = record.get('score')
-    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
-        raise InputError(f"{where}: 'score' must be a number, not {fields.kind(score)}")
-    return None if score is None else float(score)
+    return None if record.get('score') is None else fields.number(record, 'score', where)
 
 
 def named(keys: Iterable[Any], most: int = 5) -> str:

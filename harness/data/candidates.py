@@ -18,6 +18,7 @@ from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
 from harness.data import fields
+from harness.data.box_forms import check_form
 from harness.data.excerpt import excerpt_rows, is_excerpt
 from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
@@ -51,10 +52,17 @@ class Candidates:
         xyxy = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], axis=1)
         return InstanceData(bboxes=torch.from_numpy(xyxy), scores=torch.from_numpy(boxes[:, 4].copy()))
 
-    def count_outside(self, images: Mapping[int, ImageInfo]) -> int:
-        """How many boxes reach outside their image, of the images whose size is known."""
-        return sum(int(_outside(boxes, images[key]).sum()) for key, boxes in self.boxes.items()
-                   if isinstance(key, int) and key in images and images[key].width)
+    def count_outside(self, images: Mapping[Any, ImageInfo]) -> int:
+        """How many boxes reach outside their image, of those whose image's size is known, by image or by
+        ``(dataset, sent_id)``.
+
+        Raises:
+            InputError: the boxes as a whole are of another form than ``xywh`` pixels.
+        """
+        known = [(boxes, images[key]) for key, boxes in self.boxes.items() if key in images and images[key].width]
+        check_form(np.concatenate([np.empty((0, 4)), *(boxes[:, :4] for boxes, _ in known)]),
+                   [(info.width, info.height) for boxes, info in known for _ in boxes], '--candidates')
+        return sum(int(_outside(boxes, info).sum()) for boxes, info in known)
 
 
 def load_candidates(path: str | Path) -> Candidates:

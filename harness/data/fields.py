@@ -16,6 +16,8 @@ from harness.types import XYWH
 #: No image, box or mask of this field comes near these; what is beyond them is damage or an attack on the memory.
 MAX_PIXELS = 100_000_000
 MAX_COORDINATE = 1e6
+MAX_NUMBER = 1e300
+MAX_NAME = 255
 _KINDS = {type(None): 'null', bool: 'true or false', int: 'a whole number', float: 'a fraction', str: 'text',
           list: 'a list', tuple: 'a list', dict: 'a record'}
 _INTEGERS = (int, np.integer)
@@ -54,11 +56,34 @@ def text(record: Any, key: str, where: str) -> str:
 
 
 def name(record: Any, key: str, where: str) -> str:
-    """Text that is not empty."""
+    """Text that stands in tables and messages: not empty, on one line, without control characters, not endless."""
     value = text(record, key, where)
     if not value.strip():
         raise InputError(f'{where}: {key!r} is empty')
+    if not value.isprintable():
+        raise InputError(f'{where}: {key!r} holds a line feed or another character that cannot be printed')
+    if len(value) > MAX_NAME:
+        raise InputError(f'{where}: {key!r} is {len(value)} characters long, names have {MAX_NAME} at most')
     return value
+
+
+def file_name(record: Any, key: str, where: str) -> str:
+    """A name that is a file's in a known folder, or a part of one: it leads nowhere else."""
+    value = name(record, key, where)
+    if value in ('.', '..') or set(value) & set('/\\'):
+        raise InputError(f'{where}: {key!r} must be a bare name, without a folder')
+    return value
+
+
+def number(record: Any, key: str, where: str) -> float:
+    """A finite number in double precision."""
+    value = required(record, key, where)
+    if not isinstance(value, _NUMBERS) or isinstance(value, bool):
+        raise InputError(f'{where}: {key!r} must be a finite number, not {kind(value)}')
+    number: Any = value
+    if not abs(number) < MAX_NUMBER:
+        raise InputError(f'{where}: {key!r} must be a finite number')
+    return float(number)
 
 
 def items(record: Any, key: str, where: str) -> list[Any] | tuple[Any, ...]:

@@ -1,9 +1,10 @@
-"""COCO's three ways to write a mask, made one: compressed run lengths, checked before any C code sees them.
+"""COCO's ways to write a mask, made one: compressed run lengths, checked before any C code sees them.
 
 pycocotools believes what it is given: run lengths that do not add up to the image write beyond their memory, a polygon
 far outside allocates it without end. What comes out of :func:`to_rle` is safe for all its functions.
 
-Source of the formats: ``maskApi.c`` and ``mask.py`` of COCO's API (``external/`` of lichengunc/refer).
+Source of the formats: ``maskApi.c``, ``mask.py`` and ``_mask.pyx: frPyObjects`` of COCO's API (``external/`` of
+lichengunc/refer), and ``getMask`` of ``refer.py`` there, which unites whatever a list holds.
 """
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from harness.data.fields import MAX_PIXELS
+from harness.data.fields import MAX_COORDINATE, MAX_PIXELS
 from harness.errors import InputError
 
 #: A polygon's outline in pixels; the C code's memory grows with it. No real outline is a hundredth of it.
@@ -24,8 +25,10 @@ def to_rle(segmentation: Any, height: int, width: int, where: str = 'segmentatio
     """A mask as compressed run lengths, column by column as COCO has them.
 
     Args:
-        segmentation: polygons ``[[x, y, x, y, …], …]`` in pixels, their union is meant; or ``{size, counts}`` with
-            ``counts`` a list of run lengths, or compressed as text or bytes.
+        segmentation: polygons ``[[x, y, x, y, …], …]`` in pixels, or one alone, ``[x, y, x, y, …]``; or
+            ``{size, counts}`` with ``counts`` a list of run lengths, or compressed as text or bytes; or a list of such.
+            The union of a list is meant. A polygon's part outside the image is cut off; one of a point or two has no
+            area and adds nothing to others.
         height, width: of the image, which a ``size`` must repeat.
         where: begins the messages.
 
@@ -33,14 +36,18 @@ def to_rle(segmentation: Any, height: int, width: int, where: str = 'segmentatio
         ``{'size': [height, width], 'counts': bytes}`` as pycocotools makes and takes it.
 
     Raises:
-        InputError: it is none of these, or does not fit the image.
+        InputError: it is none of these, or does not fit the image; or it is four numbers alone, which pycocotools
+            takes for a box and others for two points.
     """
     if min(height, width) < 1 or height * width > MAX_PIXELS:
         raise InputError(f'{where}: a mask needs an image with a size, not {height} by {width} pixels')
     if isinstance(segmentation, dict):
         return _from_counts(segmentation, height, width, where)
     if isinstance(segmentation, list) and segmentation:
-        return _from_polygons(segmentation, height, width, where)
+        if all(isinstance(part, dict) for part in segmentation):
+            return _union([_from_counts(part, height, width, where) for part in segmentation])
+        flat = all(isinstance(part, int | float) for part in segmentation)
+        return _from_polygons([segmentation] if flat else segmentation, height, width, where)
     raise InputError(f'{where}: must be polygons or run lengths with size and counts')
 
 
@@ -54,24 +61,33 @@ def area(rle: dict[str, Any]) -> int:
     return int(coco_mask.area(rle))
 
 
+def _union(rles: list[dict[str, Any]]) -> dict[str, Any]:
+    return rles[0] if len(rles) == 1 else coco_mask.merge(rles)
+
+
 def _from_polygons(polygons: list[Any], height: int, width: int, where: str) -> dict[str, Any]:
+    areas = []
     for polygon in polygons:
         points = _points(polygon, where)
-        if (np.abs(points - [width / 2, height / 2]) > [1.5 * width, 1.5 * height]).any():
-            raise InputError(f'{where}: a polygon reaches further outside the image than the image is large')
         if np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum() > _MAX_OUTLINE:
             raise InputError(f"{where}: a polygon's outline is over a million pixels long")
-    return coco_mask.merge(coco_mask.frPyObjects([list(map(float, p)) for p in polygons], height, width))
+        if len(points) > 2:
+            areas.append(list(map(float, polygon)))
+    if areas:
+        return _union(coco_mask.frPyObjects(areas, height, width))
+    if any(len(polygon) == 4 for polygon in polygons):
+        raise InputError(f'{where}: a polygon of two points has no area; a mask needs three points or more')
+    return _from_counts({'size': [height, width], 'counts': [height * width]}, height, width, where)
 
 
 def _points(polygon: Any, where: str) -> NDArray[np.float64]:
     """``(n, 2)`` x, y."""
     if not isinstance(polygon, list) or not set(map(type, polygon)) <= {int, float}:
         raise InputError(f'{where}: a polygon must be a list of numbers x, y, x, y, …')
-    if len(polygon) < 6 or len(polygon) % 2:
-        raise InputError(f'{where}: a polygon needs three points or more, x and y of each')
-    if any(not abs(number) < 1e9 for number in polygon):
-        raise InputError(f'{where}: a polygon holds a number that is not finite')
+    if not polygon or len(polygon) % 2:
+        raise InputError(f'{where}: a polygon needs points, x and y of each')
+    if any(not abs(number) <= MAX_COORDINATE for number in polygon):
+        raise InputError(f'{where}: a polygon holds a number that is not finite or beyond a million pixels')
     return np.array(polygon, np.float64).reshape(-1, 2)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data import fields
+from harness.data.box_forms import check_truth
 from harness.data.excerpt import excerpt_rows, is_excerpt
 from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
@@ -32,7 +33,8 @@ def load_expressions(path: str | Path, images: Path | None = None) -> dict[str, 
         image of unknown size, as an excerpt has them, is 0 by 0 pixels.
 
     Raises:
-        InputError: with file, line and field, where a row is not as described or an id comes twice in a dataset.
+        InputError: with file, line and field, where a row is not as described or an id comes twice in a dataset; or
+            the boxes as a whole are of another form (:mod:`harness.data.box_forms`).
     """
     data = read_bytes(path)
     excerpt = is_excerpt(data)
@@ -52,8 +54,11 @@ def load_expressions(path: str | Path, images: Path | None = None) -> dict[str, 
     for name, members in expressions.items():
         fields.unique((e.sent_id for e in members), f'in {name} sent_id', str(path))
     digest = hashlib.sha256(data).hexdigest()
-    return {name: Dataset(name=name, images=infos[name], expressions=members, data_hash=digest)
-            for name, members in expressions.items()}
+    datasets = {name: Dataset(name=name, images=infos[name], expressions=members, data_hash=digest)
+                for name, members in expressions.items()}
+    for dataset in datasets.values():
+        check_truth(dataset, str(path))
+    return datasets
 
 
 def tokenize(sent: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data import fields, safe_pickle
+from harness.data.box_forms import check_truth
 from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
 from harness.types import Annotation, Dataset, Expression, ImageInfo
@@ -40,7 +41,7 @@ def load_refer(root: Path, name: str, split_by: str, images: Path | None = None)
 
     Raises:
         InputError: a file is missing or damaged, a field is missing or of the wrong type, a size is negative, not
-            finite or none, an id comes twice or names nothing.
+            finite or none, an id comes twice or names nothing, the boxes as a whole are of another form.
     """
     folder = Path(root) / name
     images = Path(images) if images else Path(root) / 'images' / 'train2014'
@@ -53,14 +54,17 @@ def load_refer(root: Path, name: str, split_by: str, images: Path | None = None)
     categories = _categories(instances, str(instances_path))
     infos = _images(instances, mentioned, images, str(instances_path))
     annotations = _annotations(instances, infos, categories, str(instances_path))
-    return Dataset(
+    dataset = Dataset(
         name=name,
         images=infos,
         expressions=_expressions(refs, name, infos, annotations, str(refs_path)),
         annotations=annotations,
         categories=tuple(categories.values()),
         data_hash=hashlib.sha256(refs_bytes + instances_bytes).hexdigest(),
+        file=str(instances_path),
     )
+    check_truth(dataset, dataset.file)
+    return dataset
 
 
 def _refs_path(folder: Path, split_by: str) -> Path:

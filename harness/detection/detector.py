@@ -84,6 +84,11 @@ def _described(weights: Weights) -> tuple[Config, tuple[str, ...]]:
     return config, tuple(map(str, classes))
 
 
+def wholly_outside(boxes: Tensor, height: int, width: int) -> Tensor:
+    """``(n,)`` bool: which of ``(n, 4)`` xyxy boxes touch no part of the image."""
+    return (boxes[:, 2:] < 0).any(1) | (boxes[:, :2] > boxes.new_tensor((width, height))).any(1)
+
+
 class Seen(NamedTuple):
     """An image as the network has seen it: its C4 map ``(1, C, h, w)``, network-input pixels per image pixel, and both
     sizes (height, width)."""
@@ -189,7 +194,7 @@ class Detector:
     @torch.inference_mode()
     def masks(self, image: ImageFeatures, boxes: Tensor, labels: Tensor) -> list[dict]:
         """Masks of chosen boxes, pasted at image size by the conventions of the config's mask head: mmdet's, or
-        :func:`harness.detection.painted_masks.paint_masks`.
+        :func:`harness.detection.painted_masks.paint_masks`. A box that is wholly outside the image has an empty one.
 
         Args:
             boxes: ``(n, 4)`` xyxy image pixels.
@@ -198,12 +203,17 @@ class Detector:
         Returns:
             n run-length encodings of pycocotools (``counts`` as str).
         """
+        size = (image.info.height, image.info.width)
+        outside = wholly_outside(boxes, *size)
+        if outside.any():
+            empty = as_text(coco_mask.encode(np.zeros(size, np.uint8, order='F')))
+            inside = iter(self.masks(image, boxes[~outside], labels[~outside]))
+            return [empty if out else next(inside) for out in outside.tolist()]
         if len(boxes) == 0:
             return []
         mask_head = self.network.roi_head.mask_head
         logits = mask_head(self.head(self.pool(image, boxes))).cpu()
         results = [InstanceData(bboxes=boxes.cpu().clone(), labels=labels.cpu())]
-        size = (image.info.height, image.info.width)
         meta = dict(ori_shape=size, img_shape=size, scale_factor=(1.0, 1.0))
         mask_head.predict_by_feat((logits,), results, [meta], self.network.roi_head.test_cfg, rescale=True)
         masks = results[0].masks.numpy().astype(np.uint8)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from mmengine.structures import InstanceData
@@ -18,8 +18,12 @@ class OutsideBoxes(Protocol):
     def for_expression(self, expression: Expression) -> InstanceData | None:
         """An expression's boxes, ``None`` where the file lacks its image."""
 
-    def count_outside(self, images: Mapping[int, ImageInfo]) -> int:
-        """How many boxes reach outside their image, of the images whose size is known."""
+    def count_outside(self, images: Mapping[Any, ImageInfo]) -> int:
+        """How many boxes reach outside their image, of the images whose size is known.
+
+        Raises:
+            InputError: the boxes as a whole are of another form than ``xywh`` pixels.
+        """
 
 
 @PROPOSAL_RULES.register_module(name='given')

@@ -53,6 +53,36 @@ class TestTheThreeForms:
         square, same, other = [0, 0, 2, 0, 2, 2, 0, 2], [0, 0, 2, 0, 2, 2, 0, 2], [3, 3, 5, 3, 5, 5, 3, 5]
         assert area(to_rle([square, same, other], 9, 9)) == 8
 
+    def test_a_polygon_alone_is_a_list_of_one(self):
+        assert to_rle([1, 1, 4, 1, 4, 3, 1, 3], 5, 6) == to_rle([[1, 1, 4, 1, 4, 3, 1, 3]], 5, 6)
+
+    @settings(deadline=None)
+    @given(st.lists(st.lists(st.floats(-20, 40), min_size=2, max_size=4).filter(lambda points: len(points) % 2 == 0),
+                    min_size=1, max_size=3))
+    def test_fragments_of_a_point_or_two_add_nothing(self, fragments):
+        """As pycocotools has it, where a polygon stands first."""
+        square = [2, 2, 12, 2, 12, 9, 2, 9]
+        assert area(to_rle([square], 20, 30)) == 70
+        assert to_rle([*fragments, square], 20, 30) == to_rle([square], 20, 30)
+        assert coco_mask.merge(coco_mask.frPyObjects([square, *fragments], 20, 30)) == to_rle([square], 20, 30)
+
+    def test_points_alone_are_a_mask_without_area(self):
+        assert area(to_rle([[12.5, 3]], 20, 30)) == area(to_rle([[12.5, 3], [1, 1]], 20, 30)) == 0
+
+    @settings(deadline=None)
+    @given(st.lists(arrays(np.uint8, (4, 5), elements=st.integers(0, 1)), min_size=1, max_size=3))
+    def test_run_lengths_in_a_list_are_united(self, several):
+        """As ``refer.py: getMask`` of lichengunc/refer does; compressed, as text and uncompressed."""
+        union = encode(np.maximum.reduce(several))
+        for counts in (lambda m: encode(m)['counts'], lambda m: encode(m)['counts'].decode(), runs):
+            assert to_rle([{'size': [4, 5], 'counts': counts(mask)} for mask in several], 4, 5) == union
+
+    @pytest.mark.parametrize('far', [1, 100, 10_000, 400_000])
+    def test_what_reaches_outside_is_cut_off(self, far):
+        inside = to_rle([[2, 2, 30, 2, 30, 9, 2, 9]], 20, 30)
+        assert to_rle([[2, 2, 30 + far, 2, 30 + far, 9, 2, 9]], 20, 30) == inside
+        assert area(to_rle([[40 + far, 2, 50 + far, 2, 50 + far, 9]], 20, 30)) == 0
+
     def test_of_equal_shape_the_overlap_is_counted_in_pixels(self):
         first, second = np.zeros((2, 4, 5), np.uint8)
         first[:2], second[1:, :2] = 1, 1
@@ -65,6 +95,11 @@ REFUSED = {
     'text in a polygon': [[0, 0, 2, 0, 2, '2']], 'true in a polygon': [[0, 0, 2, 0, 2, True]],
     'NaN': [[0, 0, 2, 0, 2, float('nan')]], 'infinity': [[0, 0, 2, 0, 2, float('inf')]],
     'a huge number': [[0, 0, 2, 0, 2, 10**400]], 'far outside': [[0, 0, 2e9, 0, 2, 2]],
+    'two points beside one': [[1, 1], [0, 0, 2, 2]],
+    'a polygon among run lengths': [{'size': [10, 12], 'counts': [120]}, [0, 0, 2, 0, 2, 2]],
+    'run lengths of another image among good ones': [{'size': [10, 12], 'counts': [120]},
+                                                     {'size': [12, 10], 'counts': [120]}],
+    'an empty record': [{}],
     'a polygon after good ones': [[0, 0, 2, 0, 2, 2], [0, 0, 1e8, 0, 2, 2]],
     'an endless outline': [[0, 0, 12, 12] * 60_000],
     'no counts': {'size': [10, 12]}, 'no size': {'counts': [120]}, 'another size': {'size': [12, 10], 'counts': [120]},

@@ -103,6 +103,18 @@ def test_masks_are_pasted_at_image_size_inside_their_box(detector: Detector,
     assert detector.masks(seen, torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)) == []
 
 
+@pytest.mark.parametrize('where', [(1000, 1000, 1060, 1060), (-60, 20, -5, 90), (20, -60, 90, -5), (1000, 20, 1060, 90),
+                                   (20, 1000, 90, 1060)])
+def test_a_box_wholly_outside_has_an_empty_mask(where: tuple[int, ...], detector: Detector,
+                                                picture: tuple[np.ndarray, ImageInfo]) -> None:
+    image, info = picture
+    seen = detector.features(image, info)
+    inside = torch.tensor([[10., 20., 90., 100.]])
+    empty, kept = detector.masks(seen, torch.cat([torch.tensor([where]).float(), inside]), torch.tensor([1, 0]))
+    assert coco_mask.decode(empty).shape == (info.height, info.width) and coco_mask.area(empty) == 0
+    assert [kept] == detector.masks(seen, inside, torch.tensor([0])), 'the others are what they are alone'
+
+
 def test_the_same_image_gives_the_same_numbers(detector: Detector, picture: tuple[np.ndarray, ImageInfo]) -> None:
     image, info = picture
     first, second = detector.features(image, info), detector.features(image, info)

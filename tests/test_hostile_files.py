@@ -22,9 +22,11 @@ from torch import nn
 from adapters.originals.nmtree_data import read_trees, read_visual_features
 from adapters.originals.ref_nms_proposals import read_proposals
 from harness.data import safe_pickle, torch_file
-from harness.data.files import parse_json, read_bytes
+from harness.data.files import parse_json, read_bytes, require_regular
 from harness.detection.detector import Detector
+from harness.embedded.stats import read_plain
 from harness.errors import InputError
+from harness.mmdet_plugin.reg_metric import read_mdetr_boxes
 from harness.proposals.ref_nms import load_ref_nms
 from harness.training.runner import fit
 from harness.vectors import load_vectors
@@ -435,6 +437,34 @@ class TestZip:
 
 CHECKPOINTS = pytest.mark.parametrize('name', [f'{kind}_{layout}.pth' for kind in ('mattnet', 'cmae', 'nmtree')
                                                for layout in ('legacy', 'py2')])
+
+
+#: Options that take a file, each with what it needs beside it.
+INPUTS = {'--expressions': (), '--candidates': ('--task', 'recall'), '--detections': ('--task', 'recall'),
+          '--masks': (), '--predictions': ('--dataset', 'mini-refcoco'), '--import': (),
+          '--vectors': ('--task', 'recall', '--dataset', 'mini-refcoco')}
+
+
+class TestWhatIsNoRegularFile:
+    """A pipe hangs whoever opens it, a device never ends."""
+
+    @pytest.mark.parametrize('option', INPUTS)
+    def test_options(self, option, tmp_path, capsys, small_benchmark):
+        os.mkfifo(tmp_path / 'pipe.py')
+        for path in ('/dev/null', tmp_path / 'pipe.py'):
+            line = refused_by_command(capsys, option, path, *INPUTS[option], '--out', 'out')
+            assert f'{path}: is not a regular file (a pipe, socket or device); give a file' in line
+        assert 'is a folder, a file is needed' in refused_by_command(capsys, option, tmp_path, *INPUTS[option])
+        assert not (tmp_path / 'out').exists()
+
+    def test_readers(self, tmp_path):
+        for read in (read_bytes, torch_file.load, load_vectors, safe_pickle.load, read_trees, read_proposals,
+                     read_mdetr_boxes, read_plain):
+            with pytest.raises(InputError, match='^/dev/zero: is not a regular file'):
+                read(Path('/dev/zero'))
+        with pytest.raises(InputError, match='is not a path'):
+            require_regular('a\0b')
+        require_regular(tmp_path / 'not there')
 
 
 class TestDamage:

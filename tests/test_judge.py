@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.data.answers import name_of
 from harness.embedded.known import load_embedded
 from run_benchmark import command_line
 
@@ -99,6 +100,22 @@ def test_a_run_s_own_predictions_give_its_own_figures(small_benchmark: Path, tmp
     ('[{"sent_id": 1}]', MINI, "record 1: has neither 'bbox' nor 'segmentation'"),
     ('[{"sent_id": 1, "bbox": [0, 0, NaN, 1]}]', MINI, 'not valid JSON'),
     ('[{"sent_id": 1, "bbox": [0, 0, 1]}]', MINI, "'bbox' must be four numbers"),
+    ('[null]', MINI, 'record 1: must be a record with named fields, not null'),
+    ('[7]', MINI, 'record 1: must be a record with named fields, not a whole number'),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1], "score": 1e999}]', MINI, "'score' must be a finite number"),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1], "score": -1e999}]', MINI, "'score' must be a finite number"),
+    (f'[{{"sent_id": 1, "bbox": [0, 0, 1, 1], "score": 1{"0" * 400}}}]', MINI, "'score' must be a finite number"),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1], "score": "0.5"}]', MINI, "'score' must be a finite number, not text"),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1], "dataset": "a\\nb"}]', MINI, "'dataset' holds a line feed"),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1], "dataset": "a\\u0000"}]', MINI, "'dataset' holds a line feed"),
+    ('{"proposals": "a\\u001b[2J", "grounder": "me"}', MINI, "'proposals' holds a line feed"),
+    ('{"proposals": "a", "grounder": "me\\r"}', MINI, "'grounder' holds a line feed"),
+    (json.dumps({'proposals': 'a' * 10**5, 'grounder': 'me'}), MINI, "'proposals' is 100000 characters long"),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1], "rle": {}, "segmentation": {}}]', MINI, 'has a mask twice'),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1], "pred_mask": {}}]', MINI, "'pred_mask' is not read"),
+    ('[{"sent_id": 1, "segmentation": {}, "box": [0, 0, 1, 1]}]', MINI, "'box' is not read; an answer is"),
+    ('{"proposals": "a", "grounder": "me", "dataset": "b", "sent_id": 1, "bbox": [0, 0, 1, 1]}', MINI,
+     "'bbox' is not read; an answer is called 'box'"),
     ('[{"sent_id": 1, "bbox": [0, 0, 1, 1]}]', (), 'does not say of which dataset'),
     ('[{"sent_id": 1000000000, "bbox": [0, 0, 1, 1]}]', MINI, 'answers none of the'),
     ('[{"sent_id": 1, "bbox": [0, 0, 1, 1]}]', (*MINI, '--grounder', 'cmae'), '--grounder: has no part'),
@@ -109,3 +126,73 @@ def test_what_is_refused_is_refused_in_one_line(answers: str, options: tuple, li
     printed = capsys.readouterr().err.splitlines()
     assert line in printed[-1] and printed[-1].startswith('error: ')
     assert not (tmp_path / 'out').exists() or not any((tmp_path / 'out').iterdir())
+
+
+@pytest.mark.parametrize('called', ['rle', 'mask'])
+def test_a_mask_by_another_name_is_a_mask(called: str, truth: list[dict], tmp_path: Path) -> None:
+    renamed = [{'sent_id': one['sent_id'], 'bbox': one['bbox'], called: one['segmentation']} for one in truth]
+    assert judge(tmp_path, renamed, *MINI)[1]['overall_iou'] == 100
+
+
+def test_the_truth_beside_an_answer_is_none(truth: list[dict], tmp_path: Path) -> None:
+    boxes = [{'sent_id': one['sent_id'], 'bbox': one['bbox'], 'gt_mask': one['segmentation']} for one in truth]
+    assert 'overall_iou' not in judge(tmp_path, boxes, *MINI)[1]
+
+
+def test_a_damaged_mask_is_named_before_anything_is_written(truth: list[dict], tmp_path: Path,
+                                                            capsys: pytest.CaptureFixture) -> None:
+    *good, last = truth
+    assert judge(tmp_path, [*good, {**last, 'segmentation': {**last['segmentation'], 'counts': 'h'}}], *MINI)[0] == 2
+    image = next(e.image_id for e in load_embedded('mini-refcoco', 'eval').expressions
+                 if e.sent_id == last['sent_id'])
+    assert f'mask of sent_id {last["sent_id"]} (image {image}): ' in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / 'out').exists()
+
+
+def test_an_empty_list_is_an_empty_mask(truth: list[dict], tmp_path: Path) -> None:
+    first, *rest = truth
+    code, values = judge(tmp_path, [{**first, 'segmentation': []}, *rest], *MINI)
+    assert code == 0 and values['pr@0.5'] == pytest.approx(100 * len(rest) / len(truth))
+
+
+def plain(path: Path, *datasets: str) -> tuple[str, ...]:
+    """Options for an expression of each dataset on a box of 20 by 20, all of them with sent_id 1."""
+    rows = [{'dataset': name, 'split': 'val', 'image_id': 7, 'height': 100, 'width': 100, 'bbox': [10, 10, 20, 20],
+             'sent': 'cup', 'sent_id': 1} for name in datasets]
+    (path / 'e.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    return '--expressions', str(path / 'e.jsonl')
+
+
+def test_masks_alone_on_expressions_without_masks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    mask = {'sent_id': 1, 'segmentation': [[10, 10, 30, 10, 30, 30]]}
+    for options in ((), ('--task', 'res')):
+        assert judge(tmp_path, [mask], *plain(tmp_path, 'a'), *options)[0] == 2
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert 'the expressions have no masks' in line and '--data-root DIR' in line
+    assert not (tmp_path / 'out').exists()
+    code, values = judge(tmp_path, [{**mask, 'bbox': [10, 10, 20, 20]}], *plain(tmp_path, 'a'))
+    assert code == 0 and values['accuracy'] == 100
+    assert 'note: --predictions: mine on outside: the masks are not judged' in capsys.readouterr().out
+
+
+def test_task_res_of_boxes_is_refused(truth: list[dict], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    boxes = [{'sent_id': one['sent_id'], 'bbox': one['bbox']} for one in truth]
+    assert judge(tmp_path, boxes, *MINI, '--task', 'res')[0] == 2
+    assert '--task res: the answers have no masks' in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_one_answer_is_not_judged_for_two_datasets(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    box = {'sent_id': 1, 'bbox': [10, 10, 20, 20]}
+    options = plain(tmp_path, 'a', 'b')
+    assert judge(tmp_path, [box], *options)[0] == 2
+    assert 'of which dataset sent_id 1 is, and a and b have it; give --dataset' in capsys.readouterr().err
+    assert judge(tmp_path, [box], *options, '--dataset', 'b')[1]['accuracy'] == 100
+    code, _ = judge(tmp_path, [{**box, 'dataset': 'a'}, {**box, 'dataset': 'b', 'bbox': [50, 50, 9, 9]}], *options)
+    records = json.loads((tmp_path / 'out/results.json').read_text())['records']
+    assert code == 0 and {(r['dataset'], r['value']) for r in records if r['metric'] == 'accuracy'} == {
+        ('a', 100.0), ('b', 0.0)}
+
+
+def test_a_file_of_any_name_gives_its_answers_a_name() -> None:
+    names = {'mine.val.json': 'mine', '.json': 'answers', '-.json': 'answers', 'a\nb.json': 'answers'}
+    assert {name: name_of(Path(name)) for name in names} == names

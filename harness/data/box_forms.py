@@ -100,14 +100,14 @@ def _other_form(boxes: Floats, sizes: Floats) -> str | None:
     fractions = ((boxes >= 0) & (boxes <= 1)).all(axis=1) & (sizes >= SMALLEST_SIDE).all(axis=1)
     if fractions.mean() >= FITS:
         return _first_that_fits(FRACTIONS, boxes, sizes) or 'fractions of the image (0 to 1)'
-    against = int((~_fit(XYWH, boxes, sizes)).sum())
+    against = int((~_inside(XYWH, boxes, sizes)).sum())
     if against < max(WITNESSES, CONTRADICTED * len(boxes)):
         return None
     return _first_that_fits(OTHERS, boxes, sizes) or (NO_FORM if against > MOST * len(boxes) else None)
 
 
 def _first_that_fits(forms: Iterable[Form], boxes: Floats, sizes: Floats) -> str | None:
-    return next((form.name for form in forms if _fit(form, boxes, sizes).mean() >= FITS), None)
+    return next((form.name for form in forms if _fits(form, boxes, sizes)), None)
 
 
 def _reach(form: Form, boxes: Floats, sizes: Floats) -> Floats:
@@ -116,13 +116,18 @@ def _reach(form: Form, boxes: Floats, sizes: Floats) -> Floats:
     return np.concatenate([-corners[:, :2], corners[:, 2:] - (sizes if form.side is None else form.side)], axis=1)
 
 
-def _fit(form: Form, boxes: Floats, sizes: Floats) -> NDArray[np.bool_]:
-    """``(n,)`` whether a box has an area and is inside its image, but for the margins."""
-    corners = form.corners(boxes)
+def _inside(form: Form, boxes: Floats, sizes: Floats) -> NDArray[np.bool_]:
+    """``(n,)`` whether a box is inside its image, but for the margins."""
     units = sizes if form.side is None else np.full_like(sizes, form.side)
     margin = np.tile(np.maximum(MARGIN_PIXELS / sizes, MARGIN_SHARE) * units, 2)
-    right_way = np.all(corners[:, 2:] > corners[:, :2], axis=1)
-    return np.asarray(right_way & np.all(_reach(form, boxes, sizes) <= margin, axis=1))
+    return np.asarray(np.all(_reach(form, boxes, sizes) <= margin, axis=1))
+
+
+def _fits(form: Form, boxes: Floats, sizes: Floats) -> bool:
+    """Whether nearly all boxes are inside their images and have an area."""
+    corners = form.corners(boxes)
+    area = np.all(corners[:, 2:] > corners[:, :2], axis=1)
+    return bool((_inside(form, boxes, sizes) & area).mean() >= FITS)
 
 
 def check_form(boxes: ArrayLike, sizes: ArrayLike, where: str) -> str | None:

@@ -80,10 +80,10 @@ def number(record: Any, key: str, where: str) -> float:
     value = required(record, key, where)
     if not isinstance(value, _NUMBERS) or isinstance(value, bool):
         raise InputError(f'{where}: {key!r} must be a finite number, not {kind(value)}')
-    number: Any = value
-    if not abs(number) < MAX_NUMBER:
+    found = int(value) if isinstance(value, _INTEGERS) else float(value)
+    if not abs(found) < MAX_NUMBER:
         raise InputError(f'{where}: {key!r} must be a finite number')
-    return float(number)
+    return float(found)
 
 
 def items(record: Any, key: str, where: str) -> list[Any] | tuple[Any, ...]:

@@ -61,9 +61,14 @@ def parser() -> argparse.ArgumentParser:
     data = p.add_argument_group('your own files')
     data.add_argument('--data-root', type=Path, metavar='DIR', help='real datasets in REFER\'s layout: '
                       'DIR/refcoco/refs(unc).p, DIR/refcoco/instances.json, DIR/images/train2014/…')
+    data.add_argument('--split-by', metavar='NAME', help='who made the splits of --data-root: refs(NAME).p '
+                      '(default: as published, or the only one there)')
     data.add_argument('--expressions', type=Path, metavar='FILE', help='plain expressions, .jsonl or .jsonl.gz; or the '
                       'originals\' data.json, data_dep.json, std_refdb_….json')
-    data.add_argument('--images', type=Path, metavar='DIR', help='images of --expressions, COCO_train2014_<id>.jpg')
+    data.add_argument('--images', type=Path, metavar='DIR', help='images of --expressions or --data-root, by '
+                      'file_name, COCO\'s names or <id>.jpg')
+    data.add_argument('--max-pixels', type=int, metavar='N',
+                      help='leave out images of more pixels (default: 50 million)')
     data.add_argument('--candidates', type=Path, metavar='FILE', help='outside boxes: {image_id: [[x, y, w, h], …]}')
     data.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
                       help='weights of detector, ref-nms-b, cmae, … instead of the shipped ones')
@@ -200,6 +205,7 @@ def measure(args: argparse.Namespace, console: Console) -> Measured:
 def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     """Judge the answers of ``--predictions``."""
     from adapters.outside import read_predictions
+    from harness.datasets import joined
     from harness.judge import check_answers, judge
     from harness.plan import prepare_judgement
 
@@ -209,7 +215,7 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     sets = read_predictions(args.predictions)
     datasets, expressions, tasks = prepare_judgement(request_of(args), sets)
     judgement = check_answers(sets, datasets, expressions, tasks, args.allow_missing)
-    notes = judgement.notes + [note for dataset in datasets.values() for note in dataset.notes]
+    notes = [*judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]
     out = make_folder(args.out, console)
     outcome = judge(judgement, datasets, expressions, out)
     return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes)
@@ -223,6 +229,7 @@ def request_of(args: argparse.Namespace) -> Request:
     request = Request(
         grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
         limit=args.limit, device=args.device, seed=args.seed, data_root=args.data_root, expressions=args.expressions,
+        split_by=args.split_by, max_pixels=args.max_pixels,
         read_expressions=read_expressions, candidates=args.candidates, images=args.images, vectors=args.vectors,
         weights=dict(map(parse_weight, args.weights)), settings=parse_settings(args.settings))
     if args.detections is not None:
@@ -249,7 +256,7 @@ def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: f
     write_text(out / 'tables.md', document(results, 'Results'))
     print('\n\n'.join([*tables(results, SHOWN), *([stage_table(record)] if record['throughput'] else [])]))
     print()
-    for note in measured.notes:
+    for note in record['notes']:
         print(f'note: {note}')
     for what, n in record['counts'].items():
         print(f'counted: {n} {what}')

@@ -13,27 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from harness.controls import Chance, WordsShuffled
+from harness.data import fields
 from harness.data.answers import Answers
 from harness.data.candidates import load_candidates
+from harness.data.image_header import MAX_PIXELS
 from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
 from harness.data.plain import load_expressions
+from harness.datasets import EMBEDDED, STAND_IN, find_datasets, home, notes_on  # noqa: F401 (the first two for others)
 from harness.detection.detector import Detector
-from harness.detection.source import FromMaps, FromNowhere, FromPictures, StoredMap
+from harness.detection.source import FromMaps, FromNowhere, FromPictures, StoredMap, check_images
 from harness.errors import InputError
 from harness.names import nearest, pick
 from harness.proposals.critical_objects import CriticalObjects, words_to_look_up
 from harness.proposals.given import Given, OutsideBoxes
-from harness.registry import DATASETS, GROUNDERS, PROPOSAL_RULES
-from harness.run import TASKS, Plan, Plugins
+from harness.registry import GROUNDERS, PROPOSAL_RULES
+from harness.run import TASKS, Plan, Plugins, images
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 from harness.vectors import WordVectors, load_vectors
 from harness.weights import SHIPPED, Weights, load_weights, shipped_path
 
-EMBEDDED = ('mini-refcoco', 'mini-refcoco+', 'mini-refcocog')
 #: The rules of the paper's Table 1.
 TABLE_1 = ('greedy-100', 'ref-nms-b-100', 'greedy', 'ref-nms-b')
-#: Whose shipped weights stand in where a real dataset's own are not given.
-STAND_IN = {'refcoco': 'mini-refcoco', 'refcoco+': 'mini-refcoco+', 'refcocog': 'mini-refcocog'}
 
 
 @dataclass
@@ -49,6 +49,7 @@ class Request:
     device: str = 'cpu'
     seed: int = 0
     data_root: Path | None = None
+    split_by: str | None = None
     expressions: Path | None = None
     read_expressions: Callable[[Path, Path | None], dict[str, Dataset]] = load_expressions
     candidates: Path | None = None
@@ -56,6 +57,8 @@ class Request:
     features: Callable[[int], StoredMap] | None = None
     masks: Callable[[int, int, int], dict] | None = None
     images: Path | None = None
+    max_pixels: int | None = None
+    reads_images: bool = True  # else the caller hands over pixels
     vectors: Path | None = None
     weights: dict[str, Path] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -79,6 +82,8 @@ def prepare(request: Request) -> Prepared:
     """
     if request.limit is not None and request.limit < 1:
         raise InputError(f'--limit {request.limit}: must be at least 1')
+    if request.max_pixels is not None and not 1 <= request.max_pixels <= fields.MAX_PIXELS:
+        raise InputError(f'--max-pixels {request.max_pixels}: must be 1 to {fields.MAX_PIXELS}')
     tasks = pick('--task', request.tasks, TASKS, TASKS)
     rules = _rules(request)
     grounders = _grounders(request)
@@ -89,10 +94,10 @@ def prepare(request: Request) -> Prepared:
     if not tasks:
         raise InputError('--task rec or res needs a grounder: add --grounder, for instance --grounder cmae')
     _check_settings(request.settings)
-    datasets = _datasets(request)
+    notes: list[str] = []
+    datasets = _datasets(request, notes)
     expressions = _expressions(request, datasets)
     store = _WeightStore(request)
-    notes: list[str] = []
     rules = _with_weights(request, rules, datasets, store, notes)
     vectors = cache(lambda: _vectors(request, [e for es in expressions.values() for e in es], datasets, rules, store))
     plugins: dict[str, Plugins] = {}
@@ -110,16 +115,12 @@ def prepare(request: Request) -> Prepared:
         notes.append('RES is not available: there is neither a detector to make masks nor --masks FILE')
     referents = _masks(request, outside, datasets, expressions, notes) if 'res' in tasks else {}
     context = _context(request, datasets, expressions, vectors, notes) if 'recall' in tasks else {}
-    for dataset in datasets.values():
-        notes.extend(dataset.notes)
-        if source is not None and dataset.name not in EMBEDDED and store.uses_shipped():
-            notes.append(f'{dataset.name}: the embedded benchmark\'s weights on other images: meaningless as accuracy')
-        if dataset.annotations is None:
-            notes.append(f'{dataset.name}: the file has neither masks nor categories nor other objects: context recall '
-                         'and RES are not available')
+    notes.extend(notes_on(datasets.values(), source is not None and store.uses_shipped()))
     plan = Plan(datasets, expressions, plugins, source, tuple(tasks), context,
                 ground_recall_only=request.rules is not None or outside is not None,
                 referents=referents, masks=request.masks)
+    if source is not None and request.reads_images:
+        check_images(source, (groups[0].info for groups in images(plan)))
     return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes)
 
 
@@ -135,7 +136,7 @@ def prepare_judgement(request: Request, sets: Sequence[Answers]) -> tuple[
         request.datasets = sorted({name for answers in sets for name in answers.datasets})
         if not request.datasets:
             raise InputError('--predictions: the file does not say of which dataset its sent_ids are; add --dataset')
-    datasets = _datasets(request)
+    datasets = _datasets(request, [])
     expressions = _expressions(request, datasets)
     if request.splits is None:
         answered = {key: es for key, es in expressions.items()
@@ -197,27 +198,16 @@ def _how_to_train(name: str) -> str:
     return f'{getattr(rule, "not_shipped", "train them with make weights")} or give --weights {rule.weights}=FILE'
 
 
-def _datasets(request: Request) -> dict[str, Dataset]:
+def _datasets(request: Request, notes: list[str]) -> dict[str, Dataset]:
+    if request.images is not None and not request.images.is_dir():
+        raise InputError(f'--images {request.images}: there is no such folder')
     if request.expressions is not None:
-        if request.images is not None and not request.images.is_dir():
-            raise InputError(f'--images {request.images}: there is no such folder')
         loaded = request.read_expressions(request.expressions, request.images)
         wanted = pick('--dataset', request.datasets, loaded, tuple(loaded))
         return {name: loaded[name] for name in wanted}
-    if request.images is not None:
-        raise InputError('--images: says where the images of --expressions are; add --expressions FILE')
-    wanted = pick('--dataset', request.datasets, names(DATASETS), _default_datasets(request.data_root))
-    return {name: DATASETS.get(name)(request.data_root) for name in wanted}
-
-
-def _default_datasets(root: Path | None) -> Sequence[str]:
-    """The embedded ones, or those of the real ones that ``--data-root`` holds."""
-    if root is None:
-        return EMBEDDED
-    there = [name for name in STAND_IN if (root / name).is_dir()]
-    if not there:
-        raise InputError(f'--data-root {root}: has none of the folders {", ".join(STAND_IN)}')
-    return there
+    if request.images is not None and request.data_root is None:
+        raise InputError('--images: says where the images of --expressions or --data-root are; add one of them')
+    return find_datasets(request.datasets, request.data_root, request.split_by, request.images, notes)
 
 
 def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> dict[tuple[str, str], list[Expression]]:
@@ -254,7 +244,7 @@ def _source(request: Request, store: _WeightStore, outside: OutsideBoxes | None,
         return FromNowhere(getattr(outside, 'classes', ()))
     detector = Detector(store.get('detector', None), request.device)
     if request.features is None:
-        return FromPictures(detector)
+        return FromPictures(detector, request.max_pixels or MAX_PIXELS)
     return FromMaps(detector, request.features, detect=outside is None)
 
 
@@ -327,11 +317,11 @@ class _WeightStore:
         self._used: dict[str, Path] = {}
 
     def get(self, name: str, dataset: str | None) -> Weights:
-        home = None if dataset is None else STAND_IN.get(dataset, dataset)
-        path = self._given.get(name) or shipped_path(name, home)
+        whose = None if dataset is None else home(dataset)
+        path = self._given.get(name) or shipped_path(name, whose)
         if path not in self._loaded:
             self._loaded[path] = load_weights(path).complete()
-        self._used[name if home is None else f'{name} ({home})'] = path
+        self._used[name if whose is None else f'{name} ({whose})'] = path
         return self._loaded[path]
 
     def missing(self, plugin: Any, dataset: str) -> Path | None:
@@ -339,7 +329,7 @@ class _WeightStore:
         name = getattr(plugin, 'weights', None)
         if name is None or name in self._given:
             return None
-        path = shipped_path(name, STAND_IN.get(dataset, dataset))
+        path = shipped_path(name, home(dataset))
         return None if path.is_file() else path
 
     def uses_shipped(self) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from mmengine.structures import InstanceData
 
+from harness.data.image_header import NOT_READABLE
 from harness.data.masks import as_text
 from harness.data.needed_masks import Referents
 from harness.detection.detector import wholly_outside
@@ -36,6 +37,7 @@ from harness.registry import METRICS
 from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
 
 TASKS = ('recall', 'rec', 'res')
+_NAMED = 3  # of many images that are left out
 
 
 @dataclass
@@ -88,11 +90,15 @@ class Stage:
 
 @dataclass
 class Outcome:
-    """What a run measured: metric state by (dataset, split, rule, grounder), time by stage, counted oddities."""
+    """What a run measured: metric state by (dataset, split, rule, grounder), time by stage, counted oddities.
+
+    ``left_out`` has what is wrong with the first few images of each kind that is left out.
+    """
 
     metrics: dict[tuple[str, str, str, str], list[Any]] = field(default_factory=dict)
     stages: dict[str, Stage] = field(default_factory=lambda: defaultdict(Stage))
     counts: Counter[str] = field(default_factory=Counter)
+    left_out: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     images: int = 0
     expressions: int = 0
 
@@ -107,6 +113,21 @@ class Outcome:
             stage.seconds += time.perf_counter() - start
             stage.images += 1
             stage.expressions += expressions
+
+    def leave_out(self, error: InputError, expressions: int) -> None:
+        """Count an image that can't be used, with all of its expressions."""
+        kind = getattr(error, 'kind', NOT_READABLE)
+        self.counts[kind] += 1
+        self.counts['expressions left out with them'] += expressions
+        if len(self.left_out[kind]) < _NAMED:
+            self.left_out[kind].append(str(error))
+
+    @property
+    def notes(self) -> list[str]:
+        """A line for each kind of image that was left out, which names the first few."""
+        return [f'left out, {self.counts[kind]} {kind}: {"; ".join(messages)}'
+                + (f'; and {more} more' if (more := self.counts[kind] - len(messages)) else '')
+                for kind, messages in self.left_out.items()]
 
     def count(self, rows: Sequence[dict[str, Any]], tasks: Sequence[str]) -> None:
         """Let the metrics of ``tasks`` see one rule's and grounder's rows of one dataset and split."""
@@ -140,11 +161,13 @@ class Group:
 
 
 def images(plan: Plan) -> list[list[Group]]:
-    """The work, image by image: groups that share a file are together, in order of first appearance."""
+    """The work, image by image: groups that share a file and its recorded size are together, in order of first
+    appearance."""
     by_file: dict[Any, list[Group]] = defaultdict(list)
     for (dataset, split), expressions in plan.expressions.items():
         for info, mine in plan.datasets[dataset].by_image(expressions):
-            by_file[info.path or (dataset, info.image_id)].append(Group(dataset, split, info, mine))
+            file = info.path or (dataset, info.image_id)
+            by_file[file, info.height, info.width].append(Group(dataset, split, info, mine))
     return list(by_file.values())
 
 
@@ -160,30 +183,32 @@ def run(plan: Plan, out: Path, progress: Any = iter) -> Outcome:
     outcome = Outcome()
     with RowWriter(out / 'predictions.jsonl') as predictions, RowWriter(out / 'proposals.jsonl') as proposals:
         for groups in progress(images(plan)):
-            image = _describe(plan, groups[0], outcome)
+            image = _describe(plan, groups, outcome)
             if plan.source is not None and image is None:
                 continue
             outcome.images += 1
             for group in groups:
                 _evaluate(plan, group, _for_group(image, group, plan), outcome, predictions, proposals)
+    if isinstance(plan.source, FromPictures):
+        outcome.counts.update(Counter(plan.source.oriented.values()))
     if plan.source is not None and outcome.images == 0:
         raise InputError('none of the images could be read; check the image folder (--images, --data-root, --features)')
     return outcome
 
 
-def _describe(plan: Plan, group: Group, outcome: Outcome) -> ImageFeatures | None:
-    """Read and detect one image; ``None`` where none is needed or the image can't be read (counted)."""
+def _describe(plan: Plan, groups: Sequence[Group], outcome: Outcome) -> ImageFeatures | None:
+    """Read and detect one image; ``None`` where none is needed or the image can't be used (counted)."""
     if plan.source is None:
         return None
+    info = groups[0].info
     try:
         with outcome.stage('read images'):
-            read: Any = plan.source.read(group.info)
-    except InputError:
-        outcome.counts['images that are not there or cannot be decoded'] += 1
-        outcome.counts['expressions left out with them'] += len(group.expressions)
+            read: Any = plan.source.read(info)
+    except InputError as error:
+        outcome.leave_out(error, sum(len(group.expressions) for group in groups))
         return None
     with outcome.stage('detect'):
-        return plan.source.features(read, group.info)
+        return plan.source.features(read, info)
 
 
 def _for_group(image: ImageFeatures | None, group: Group, plan: Plan) -> ImageFeatures | None:

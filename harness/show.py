@@ -18,7 +18,7 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
 from harness.data.plain import tokenize
-from harness.detection.detector import read_image
+from harness.detection.pictures import read_image
 from harness.errors import InputError
 from harness.names import pick
 from harness.plan import Plan, Request, names, prepare
@@ -93,7 +93,7 @@ def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str
     words = tokenize(sentence)
     asked = _asked(Path(picture), words, pixels, dataset)
     request = Request(grounders=[grounder], rules=[rule], tasks=['rec'], device=device, expressions=Path(picture),
-                      read_expressions=lambda *_: {dataset: asked}, weights=dict(weights or {}),
+                      read_expressions=lambda *_: {dataset: asked}, reads_images=False, weights=dict(weights or {}),
                       settings={name: dict(options) for name, options in (settings or {}).items()})
     prepared = prepare(request)
     notes = _notes(words, prepared.plan, dataset)

@@ -62,12 +62,16 @@ class Annotation:
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """One image: its size in pixels and where its file is expected (``None``: no image folder is known)."""
+    """One image: its size in pixels and where its file is or is expected (``None``: no image folder is known).
+
+    ``folders`` are all that the file was looked for in.
+    """
 
     image_id: int
     height: int
     width: int
     path: Path | None = None
+    folders: tuple[Path, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass

@@ -121,5 +121,5 @@ def _warnings(runs: Iterable[Run], datasets: Sequence[str]) -> list[str]:
         if settings := settings_of(run):
             found.append(f'Run with {" ".join(f"--set {setting}" for setting in settings)}.')
         found += [str(note) for note in run.run.get('notes', ())
-                  if any(str(note).startswith(f'{dataset}: ') for dataset in datasets)]
+                  if not set(datasets).isdisjoint(str(note).partition(': ')[0].split(', '))]
     return list(dict.fromkeys(found))

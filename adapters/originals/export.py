@@ -21,6 +21,7 @@ from adapters.originals.ref_nms_proposals import ProposalDB, Proposals, write_pr
 from adapters.originals.results import Prediction, write_predictions
 from harness.data import fields
 from harness.data.files import parse_json, read_bytes
+from harness.datasets import load_dataset
 from harness.detection.coco_categories import COCO_CLASSES, COCO_IDS
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
@@ -274,11 +275,12 @@ def _category_id(category: str) -> int:
 
 
 def _dataset(run: Run, name: str, data_root: Path | None) -> Dataset:
-    known = names(DATASETS)
-    if name not in known:
-        raise InputError(f'{name}: its annotations are not known by name; ctxdb needs one of {", ".join(known)}')
-    root = data_root or run.record.get('options', {}).get('data_root')
-    dataset = DATASETS.get(name)(None if root is None else Path(root))
+    known, options = names(DATASETS), run.record.get('options', {})
+    root = data_root or options.get('data_root')
+    if name not in known and root is None:
+        raise InputError(f'{name}: its annotations are not known by name; ctxdb needs one of {", ".join(known)}, or '
+                         '--data-root')
+    dataset = load_dataset(name, None if root is None else Path(root), options.get('split_by'))
     ran_on = run.record.get('data', {}).get(name)
     if ran_on not in (None, dataset.data_hash):
         raise InputError(f'{name}: is not the data that {run.folder} ran on; give the same --data-root')

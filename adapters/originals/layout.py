@@ -7,10 +7,11 @@ Sources: ``tools/eval_dets.py`` and ``tools/prepro.py`` of lichengunc/MAttNet; `
 """
 from __future__ import annotations
 
+from harness.data.counts import SPLIT_BY as PUBLISHED
 from harness.embedded.build import SPLIT_BY as EMBEDDED
 
 #: Who made the splits of each dataset.
-SPLIT_BY = {'refcoco': 'unc', 'refcoco+': 'unc', 'refcocog': 'umd', **EMBEDDED}
+SPLIT_BY = {**PUBLISHED, **EMBEDDED}
 #: The evaluated splits in the originals' order (``utils/constants.py`` of ChopinSharp/ref-nms), the training one first.
 SPLITS = ('train', 'val', 'testA', 'testB', 'test')
 #: Network, training set and tag of the originals' detector, as their file names have it.

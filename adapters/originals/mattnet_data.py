@@ -22,6 +22,7 @@ from adapters.vocabulary import PAD, UNK, Vocabulary
 from harness.data import fields
 from harness.data.box_forms import check_truth
 from harness.data.files import parse_json, read_bytes
+from harness.data.image_files import ImageFolders, file_name, folders_of_images
 from harness.errors import InputError
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 
@@ -141,16 +142,16 @@ def _check_rows(rows: dict[int, int], what: str, where: str) -> None:
 
 def _images(record: Any, folder: Path | None, where: str) -> dict[int, ImageInfo]:
     infos: dict[int, ImageInfo] = {}
+    files = folder and ImageFolders(folders_of_images(folder))
     for i, row in enumerate(fields.items(record, 'images', where)):
         at = f'{where}: images[{i}]'
         height, width = fields.image_size(row, at)
-        file_name = fields.name(row, 'file_name', at)
-        if file_name in ('.', '..') or not file_name.isprintable() or set(file_name) & set('/\\'):
-            raise InputError(f"{at}: 'file_name' must be the bare name of a file in the image folder")
+        name = file_name(row, at)
         image_id = fields.integer(row, 'image_id', at)
         if image_id in infos:
             raise InputError(f'{where}: image_id {image_id} comes twice; every one must be unique')
-        infos[image_id] = ImageInfo(image_id, height, width, folder and Path(folder) / file_name)
+        infos[image_id] = (files.info(image_id, height, width, name) if files else
+                           ImageInfo(image_id, height, width))
     return infos
 
 

@@ -20,6 +20,8 @@ class Counts(NamedTuple):
     images: int
 
 
+#: Who made the splits that are counted here.
+SPLIT_BY = {'refcoco': 'unc', 'refcoco+': 'unc', 'refcocog': 'umd'}
 #: By dataset and split; RefCOCO and RefCOCO+ as UNC divides them, RefCOCOg as UMD does.
 PUBLISHED: dict[str, dict[str, Counts]] = {
     'refcoco': {
@@ -55,6 +57,20 @@ def check_counts(dataset: Dataset) -> list[str]:
                   for what, have, want in zip(Counts._fields, found, expected, strict=True) if have != want]
     extra = [split for split in dataset.splits if published and split not in published]
     return lines + [f'{dataset.name} {split}: this split is not among the published ones' for split in extra]
+
+
+def counts_note(dataset: Dataset) -> list[str]:
+    """The same in one line, or none: of each split that differs one count, expressions before referents and images."""
+    parts = [line for split, expected in PUBLISHED.get(dataset.name, {}).items()
+             for line in _told(f'{dataset.name} {split}', count(dataset.split(split)), expected)]
+    parts += [f'{dataset.name} {split} is not among them' for split in dataset.splits if split not in
+              PUBLISHED.get(dataset.name, dataset.splits)]
+    return [f'{dataset.name}: counts differ from the published ones: {", ".join(parts)}'] if parts else []
+
+
+def _told(split: str, found: Counts, expected: Counts) -> list[str]:
+    in_order = sorted(zip(Counts._fields, found, expected, strict=True), key=lambda one: one[0] != 'expressions')
+    return [f'{split} {have:,} of {want:,} {what}' for what, have, want in in_order if have != want][:1]
 
 
 def _referent(expression: Expression) -> tuple[object, ...]:

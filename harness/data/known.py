@@ -1,42 +1,90 @@
-"""The real datasets by name, read from where ``--data-root`` says and counted against the published numbers."""
+"""Datasets in REFER's layout under ``--data-root``: the published ones by name, and those of the user's own.
+
+A dataset is a folder with ``refs(<split maker>).p`` (or ``.json``) and ``instances.json``. The published ones are
+counted against the published numbers where they are divided as those are.
+"""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from harness.data.counts import check_counts
+from harness.data.counts import SPLIT_BY, counts_note
 from harness.data.refer import load_refer
 from harness.errors import InputError
+from harness.names import nearest
 from harness.registry import DATASETS
 from harness.types import Dataset
 
+_REFS = re.compile(r'refs\((.+)\)\.(?:p|json)')
 
-def load_known(name: str, split_by: str, root: Path | None) -> Dataset:
-    """A real dataset; what its counts differ in stands in ``notes``.
+
+def split_makers(folder: Path) -> list[str]:
+    """Who divided the refs in a dataset's folder: ``'unc'`` of ``refs(unc).p``."""
+    if not folder.is_dir():
+        return []
+    found = (_REFS.fullmatch(path.name) for path in folder.iterdir())
+    return sorted({match[1] for match in found if match and match[1].isprintable()})
+
+
+def datasets_in(root: Path) -> dict[str, list[str]]:
+    """The datasets of a data root, the published ones first, and who divided the refs of each."""
+    names = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name.isprintable())
+    names.sort(key=lambda name: [*SPLIT_BY, name].index(name))
+    return {name: makers for name in names if (makers := split_makers(root / name))}
+
+
+def load_known(name: str, root: Path | None, split_by: str | None = None, images: Path | None = None) -> Dataset:
+    """A dataset of a data root; what its counts differ in stands in ``notes``.
+
+    Args:
+        name: of its folder.
+        root: the folder that holds it.
+        split_by: who made the splits; by default who made the published ones, or the only one who is there.
+        images: the image folder; by default one of those that ``root`` has.
 
     Raises:
-        InputError: ``root`` is not given, or as :func:`~harness.data.refer.load_refer`.
+        InputError: ``root`` is not given, it is not clear or not there who made the splits, or as
+            :func:`~harness.data.refer.load_refer`.
     """
+    usual = SPLIT_BY.get(name, split_by or 'unc')
     if root is None:
-        raise InputError(f'--data-root: {name} needs it, give the folder that holds {name}/refs({split_by}).p, '
+        raise InputError(f'--data-root: {name} needs it, give the folder that holds {name}/refs({usual}).p, '
                          f'{name}/instances.json and images/train2014/')
-    dataset = load_refer(Path(root), name, split_by)
-    dataset.notes += check_counts(dataset)
+    maker = _split_maker(Path(root) / name, usual, split_by)
+    dataset = load_refer(Path(root), name, maker, images)
+    if maker == usual:
+        dataset.notes += counts_note(dataset)
+    elif name in SPLIT_BY:
+        dataset.notes.append(f'{name}: divided by {maker}, not {usual}: not comparable with published numbers')
     return dataset
+
+
+def _split_maker(folder: Path, usual: str, asked: str | None) -> str:
+    makers = split_makers(folder)
+    choices = ', '.join(makers)
+    if asked is not None and makers and asked not in makers:
+        raise InputError(f'--split-by {asked}: {folder} has no refs({asked}).p{nearest(asked, makers)}; there are '
+                         f'{choices}')
+    if asked is not None or usual in makers or not makers:
+        return asked or usual
+    if len(makers) > 1:
+        raise InputError(f'--split-by: {folder} has the refs of {choices}; choose one')
+    return makers[0]
 
 
 @DATASETS.register_module(name='refcoco')
 def refcoco(root: Path | None = None) -> Dataset:
     """RefCOCO (UNC): train, val, testA (people), testB (other objects)."""
-    return load_known('refcoco', 'unc', root)
+    return load_known('refcoco', root)
 
 
 @DATASETS.register_module(name='refcoco+')
 def refcoco_plus(root: Path | None = None) -> Dataset:
     """RefCOCO+ (UNC): without location words; train, val, testA, testB."""
-    return load_known('refcoco+', 'unc', root)
+    return load_known('refcoco+', root)
 
 
 @DATASETS.register_module(name='refcocog')
 def refcocog(root: Path | None = None) -> Dataset:
     """RefCOCOg (UMD): long expressions; train, val, test."""
-    return load_known('refcocog', 'umd', root)
+    return load_known('refcocog', root)

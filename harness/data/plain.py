@@ -1,13 +1,15 @@
 """Plain expressions: one JSON object a line, nothing but what a sentence and its referent's box need.
 
 A row has ``dataset, split, image_id, height, width, bbox`` (xywh) and ``sent``, and may have ``sent_id, ref_id, ann_id,
-tokens``. Equal rows are separate expressions. Masks, categories and contextual objects are not available.
+tokens`` and ``file_name``, the image's. Equal rows are separate expressions. Masks, categories and contextual objects
+are not available.
 """
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from harness.data import fields
 from harness.data.box_forms import check_truth
 from harness.data.excerpt import excerpt_rows, is_excerpt
 from harness.data.files import parse_json, read_bytes
+from harness.data.image_files import ImageFolders, file_name, folders_of_images
+from harness.data.image_header import Unusable, read_header
 from harness.errors import InputError
 from harness.types import Dataset, Expression, ImageInfo
 
@@ -26,11 +30,13 @@ def load_expressions(path: str | Path, images: Path | None = None) -> dict[str, 
 
     Args:
         path: JSONL, also packed by gzip; or an excerpt (:mod:`harness.data.excerpt`), which is one JSON list.
-        images: a folder with ``COCO_train2014_<image_id, 12 digits>.jpg``.
+        images: the folder of the images, by ``file_name`` or one of COCO's names
+            (:mod:`harness.data.image_files`).
 
     Returns:
         ``{name: Dataset}`` in order of first appearance. A row without ``sent_id`` has its line number, from 1. An
-        image of unknown size, as an excerpt has them, is 0 by 0 pixels.
+        image of unknown size, as an excerpt has them, is 0 by 0 pixels where
+        its file does not say.
 
     Raises:
         InputError: with file, line and field, where a row is not as described or an id comes twice in a dataset; or
@@ -41,18 +47,23 @@ def load_expressions(path: str | Path, images: Path | None = None) -> dict[str, 
     rows = excerpt_rows(data, Path(path)) if excerpt else _lines(data, path)
     expressions: dict[str, list[Expression]] = {}
     infos: dict[str, dict[int, ImageInfo]] = {}
+    files = images and ImageFolders(folders_of_images(images))
     for number, where, row in rows:
         expression = _expression(row, number, where)
         expressions.setdefault(expression.dataset, []).append(expression)
-        height, width = (0, 0) if excerpt and 'height' not in row else fields.image_size(row, where)
-        info = ImageInfo(expression.image_id, height, width, images and image_path(images, expression.image_id))
+        size = (0, 0) if excerpt and 'height' not in row else fields.image_size(row, where)
+        name = None if row.get('file_name') is None else file_name(row, where)
+        info = files.info(expression.image_id, *size, name) if files else ImageInfo(expression.image_id, *size)
         known = infos.setdefault(expression.dataset, {}).setdefault(expression.image_id, info)
         if known != info:
-            raise InputError(f"{where}: 'height' or 'width' differ from an earlier row of image {info.image_id}")
+            what = "'file_name' differs" if known.path != info.path else "'height' or 'width' differ"
+            raise InputError(f'{where}: {what} from an earlier row of image {info.image_id}')
     if not expressions:
         raise InputError(f'{path}: holds no expressions')
     for name, members in expressions.items():
         fields.unique((e.sent_id for e in members), f'in {name} sent_id', str(path))
+    if excerpt and files:
+        infos = {name: {i: _measured(info) for i, info in mine.items()} for name, mine in infos.items()}
     digest = hashlib.sha256(data).hexdigest()
     datasets = {name: Dataset(name=name, images=infos[name], expressions=members, data_hash=digest)
                 for name, members in expressions.items()}
@@ -70,9 +81,15 @@ def tokenize(sent: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(sent.lower()))
 
 
-def image_path(folder: Path, image_id: int) -> Path:
-    """Where COCO's train2014 has an image."""
-    return Path(folder) / f'COCO_train2014_{image_id:012d}.jpg'
+def _measured(info: ImageInfo) -> ImageInfo:
+    """An image of unknown size with that of its file."""
+    if info.height or info.path is None:
+        return info
+    try:
+        height, width = read_header(info.path).upright
+    except Unusable:  # it will be counted when it is to be read
+        return info
+    return replace(info, height=height, width=width)
 
 
 def _lines(data: bytes, path: str | Path) -> Iterable[tuple[int, str, Any]]:

@@ -4,7 +4,7 @@
 
     ROOT/<name>/refs(<split_by>).p      a pickled list of refs (or refs(<split_by>).json with the same content)
     ROOT/<name>/instances.json          COCO's images, annotations and categories
-    ROOT/images/train2014/…             the images, by COCO's file names
+    ROOT/images/train2014/…             the images, or another place of harness.data.image_files
 
 Source of the layout: ``refer.py`` and ``data/README.md`` of lichengunc/refer. A ref is
 ``{ref_id, ann_id, image_id, split, sentences: [{sent_id, sent, tokens, …}], …}``; ``file_name`` of a ref carries an
@@ -20,6 +20,7 @@ from typing import Any
 from harness.data import fields, safe_pickle
 from harness.data.box_forms import check_truth
 from harness.data.files import parse_json, read_bytes
+from harness.data.image_files import ImageFolders, file_name, folders_of_images, folders_of_root
 from harness.errors import InputError
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 
@@ -33,7 +34,7 @@ def load_refer(root: Path, name: str, split_by: str, images: Path | None = None)
         root: the folder that holds ``<name>/``.
         name: of the dataset and its folder, for instance ``'refcoco'``.
         split_by: who made the splits: ``'unc'``, ``'umd'`` or ``'google'``.
-        images: the image folder; ``root/images/train2014`` unless given.
+        images: the image folder; by default one of those that ``root`` has.
 
     Returns:
         Only images that refs mention, with all their annotations; categories in order of their ids; boxes as the
@@ -44,7 +45,7 @@ def load_refer(root: Path, name: str, split_by: str, images: Path | None = None)
             finite or none, an id comes twice or names nothing, the boxes as a whole are of another form.
     """
     folder = Path(root) / name
-    images = Path(images) if images else Path(root) / 'images' / 'train2014'
+    files = ImageFolders(folders_of_images(images) if images else folders_of_root(Path(root), name))
     refs_path, instances_path = _refs_path(folder, split_by), folder / 'instances.json'
     refs_bytes, instances_bytes = read_bytes(refs_path), read_bytes(instances_path)
 
@@ -52,7 +53,7 @@ def load_refer(root: Path, name: str, split_by: str, images: Path | None = None)
     mentioned = {fields.integer(ref, 'image_id', f'{refs_path}: refs[{i}]') for i, ref in enumerate(refs)}
     instances = parse_json(instances_bytes, str(instances_path))
     categories = _categories(instances, str(instances_path))
-    infos = _images(instances, mentioned, images, str(instances_path))
+    infos = _images(instances, mentioned, files, str(instances_path))
     annotations = _annotations(instances, infos, categories, str(instances_path))
     dataset = Dataset(
         name=name,
@@ -93,20 +94,17 @@ def _categories(instances: Any, where: str) -> dict[int, str]:
     return dict(sorted(zip(ids, names, strict=True)))
 
 
-def _images(instances: Any, mentioned: set[int], folder: Path, where: str) -> dict[int, ImageInfo]:
+def _images(instances: Any, mentioned: set[int], files: ImageFolders, where: str) -> dict[int, ImageInfo]:
     rows = fields.items(instances, 'images', where)
     ids = [fields.integer(row, 'id', f'{where}: images[{i}]') for i, row in enumerate(rows)]
     fields.unique(ids, 'image id', where)
-    return {image_id: _image(row, image_id, folder, f'{where}: images[{i}]')
+    return {image_id: _image(row, image_id, files, f'{where}: images[{i}]')
             for i, (image_id, row) in enumerate(zip(ids, rows, strict=True)) if image_id in mentioned}
 
 
-def _image(row: Any, image_id: int, folder: Path, where: str) -> ImageInfo:
+def _image(row: Any, image_id: int, files: ImageFolders, where: str) -> ImageInfo:
     height, width = fields.image_size(row, where)
-    file_name = fields.name(row, 'file_name', where)
-    if file_name in ('.', '..') or not file_name.isprintable() or set(file_name) & set('/\\'):
-        raise InputError(f"{where}: 'file_name' must be the bare name of a file in the image folder")
-    return ImageInfo(image_id, height, width, folder / file_name)
+    return files.info(image_id, height, width, file_name(row, where))
 
 
 def _annotations(

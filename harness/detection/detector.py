@@ -11,7 +11,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from mmdet.registry import MODELS
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 
 from harness.data.masks import as_text
 from harness.detection.crop import crop_and_resize
+from harness.detection.pictures import read_image as read_image
 from harness.errors import InputError
 from harness.types import Annotation, ImageFeatures, ImageInfo
 from harness.weights import Weights, fill
@@ -55,20 +55,6 @@ def input_pipeline(config: Config) -> Compose:
     """From an image to what the network reads: the ``test_pipeline`` of a config."""
     with DefaultScope.overwrite_default_scope('mmdet'):
         return Compose(config.test_pipeline)
-
-
-def read_image(path: Path) -> np.ndarray:
-    """``(H, W, 3)`` uint8 BGR.
-
-    Raises:
-        InputError: the file is not there or cannot be decoded.
-    """
-    if not path.is_file():
-        raise InputError(f'{path}: there is no such image')
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
-    if image is None:
-        raise InputError(f'{path}: not a readable image; replace the file')
-    return image
 
 
 def _described(weights: Weights) -> tuple[Config, tuple[str, ...]]:

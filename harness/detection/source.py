@@ -4,30 +4,41 @@ A source has ``read(info)``, which can fail, and ``features(what was read, info)
 """
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from harness.detection.detector import Detector, read_image
+from harness.data.image_header import MAX_PIXELS, OTHER_SIZE, Unusable
+from harness.detection.detector import Detector
+from harness.detection.pictures import read_recorded
 from harness.errors import InputError
 from harness.types import ImageFeatures, ImageInfo
 
 
 @dataclass
 class FromPictures:
-    """Detects on the image files."""
+    """Detects on the image files.
+
+    Attributes:
+        detector: what detects.
+        max_pixels: images of more are not decoded.
+        oriented: what was done about the EXIF orientation of photographs that have one, by image.
+    """
 
     detector: Detector
+    max_pixels: int = MAX_PIXELS
+    oriented: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
     def read(self, info: ImageInfo) -> np.ndarray:
-        """``(H, W, 3)`` uint8 BGR."""
-        if info.path is None:
-            raise InputError('no image folder is known')
-        return read_image(info.path)
+        """``(H, W, 3)`` uint8 BGR, of the recorded size."""
+        pixels, orientation = read_recorded(info, self.max_pixels)
+        if orientation is not None:
+            self.oriented[info.path, info.height, info.width] = orientation
+        return pixels
 
     def features(self, pixels: np.ndarray, info: ImageInfo) -> ImageFeatures:
         return self.detector.features(pixels, info)
@@ -75,8 +86,31 @@ class FromMaps:
     detect: bool = True
 
     def read(self, info: ImageInfo) -> StoredMap:
-        return self.stored(info.image_id)
+        stored = self.stored(info.image_id)
+        if info.height and any(abs(recorded * stored.scale - side) > 1 for recorded, side in
+                               zip((info.height, info.width), stored.input_size, strict=True)):
+            height, width = (round(side / stored.scale) for side in stored.input_size)
+            raise Unusable(OTHER_SIZE, f'features of image {info.image_id}: are of {width} × {height} pixels, its '
+                                       f'record says {info.width} × {info.height}; give those of the same images')
+        return stored
 
     def features(self, stored: StoredMap, info: ImageInfo) -> ImageFeatures:
         return self.detector.from_map(stored.feature_map, stored.scale, info,
                                       input_size=stored.input_size if self.detect else None)
+
+
+def check_images(source: FromPictures | FromMaps | FromNowhere, images: Iterable[ImageInfo]) -> None:
+    """Refuse images of which not one can be used, before anything is written; looks no further than the first that can.
+
+    Raises:
+        InputError: with what is wrong with the first.
+    """
+    tried, first = 0, None
+    for info in images:
+        try:
+            source.read(info)
+            return
+        except InputError as error:
+            tried, first = tried + 1, first or error
+    if first is not None:
+        raise InputError(f'none of the {tried} images can be used; {first}' if tried > 1 else str(first))

@@ -30,6 +30,7 @@ def with_rules(parser: OneLineParser) -> OneLineParser:
                         help='weights instead of the shipped ones, or such as are not shipped')
     parser.add_argument('--set', action='append', default=[], metavar='NAME.OPTION=VALUE', dest='settings',
                         help='an option of a rule or grounder')
+    parser.add_argument('--split-by', metavar='NAME', help='who made the splits of --data-root: refs(NAME).p')
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
     return parser
 
@@ -39,7 +40,7 @@ def request_of(args: argparse.Namespace, **more: Any) -> Request:
     wanted: dict[str, Any] = dict(
         datasets=args.dataset or ['mini-refcoco'], splits=args.split, limit=args.limit, data_root=args.data_root,
         vectors=args.vectors, weights=dict(map(parse_weight, args.weights)), settings=parse_settings(args.settings),
-        device=args.device)
+        device=args.device, split_by=args.split_by)
     return Request(**(wanted | more))
 
 

@@ -14,7 +14,8 @@ import torch
 from tabulate import tabulate
 
 from harness.data.counts import count
-from harness.detection.detector import Detector, read_image
+from harness.detection.detector import Detector
+from harness.detection.pictures import read_recorded
 from harness.errors import InputError
 from harness.training.critical_boxes import critical_boxes
 from harness.training.image_regions import ImageRegions
@@ -106,7 +107,7 @@ def _measure(training: Prepared, detector: Detector, vocabulary: Vocabulary, mod
                                    for g in groups})
     for group in groups:
         info = training.train.images[group[0].image_id]
-        pixels = read_image(info.path)  # type: ignore[arg-type]
+        pixels = read_recorded(info).pixels
         start = time.perf_counter()
         found.map_bytes += 2 * detector.see(pixels).feature_map.numel() / len(groups)
         found.see += (time.perf_counter() - start) / len(groups)

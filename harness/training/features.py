@@ -8,7 +8,8 @@ import torch
 from rich.progress import track
 
 from harness.detection.crop import whole_map
-from harness.detection.detector import Detector, read_image
+from harness.detection.detector import Detector
+from harness.detection.pictures import read_recorded
 from harness.errors import InputError
 from harness.training.runner import console
 from harness.types import Dataset, ImageFeatures
@@ -22,7 +23,7 @@ def described_images(dataset: Dataset, split: str, detector: Detector,
         if info.path is None:
             raise InputError(f'{dataset.name}: training needs images; say where they are')
         annotations = None if dataset.annotations is None else dataset.annotations.get(info.image_id, [])
-        yield detector.features(read_image(info.path), info, annotations)
+        yield detector.features(read_recorded(info).pixels, info, annotations)
 
 
 class AnnotatedFeatures:

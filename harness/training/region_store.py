@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from harness.detection.detector import Detector, read_image
+from harness.detection.detector import Detector
+from harness.detection.pictures import read_recorded
 from harness.errors import InputError
 from harness.training.image_regions import ImageRegions
 from harness.training.runner import console
@@ -73,7 +74,7 @@ class _Image(Mapping[str, Any]):
             with safe_open(str(self._path), framework='pt') as file:
                 return file.get_tensor(name)
         if name == 'feature_map' and self._detector is not None and self._info.path is not None:
-            return self._detector.see(read_image(self._info.path)).feature_map[0].cpu().clone()
+            return self._detector.see(read_recorded(self._info).pixels).feature_map[0].cpu().clone()
         raise KeyError(name)
 
 
@@ -102,7 +103,7 @@ def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detect
     for dataset, info in track(missing, description='images', console=console, disable=not missing):
         if info.path is None:
             raise InputError(f'{dataset.name}: training needs images; say where they are')
-        seen = detector.features(read_image(info.path), info)
+        seen = detector.features(read_recorded(info).pixels, info)
         record = collector.without_map(seen)
         if with_maps:
             record['feature_map'] = seen.feature_map[0].half().cpu()

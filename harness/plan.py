@@ -199,14 +199,14 @@ def _how_to_train(name: str) -> str:
 
 
 def _datasets(request: Request, notes: list[str]) -> dict[str, Dataset]:
+    if request.images is not None and request.expressions is None and request.data_root is None:
+        raise InputError('--images: says where the images of a dataset are; add --expressions FILE or --data-root DIR')
     if request.images is not None and not request.images.is_dir():
         raise InputError(f'--images {request.images}: there is no such folder')
     if request.expressions is not None:
         loaded = request.read_expressions(request.expressions, request.images)
         wanted = pick('--dataset', request.datasets, loaded, tuple(loaded))
         return {name: loaded[name] for name in wanted}
-    if request.images is not None and request.data_root is None:
-        raise InputError('--images: says where the images of --expressions or --data-root are; add one of them')
     return find_datasets(request.datasets, request.data_root, request.split_by, request.images, notes)
 
 

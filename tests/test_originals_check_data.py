@@ -76,6 +76,24 @@ class TestRefersLayout:
         assert len(states['annotations']) == 1 and 'cannot be read' in states['annotations'][0]
         assert 'asks for os.system' in states['annotations'][0]
 
+    def test_a_dataset_of_ones_own_by_the_split_maker_who_is_asked_for(self, tmp_path):
+        annotate(tmp_path)
+        (tmp_path / 'refcoco').rename(tmp_path / 'mine')
+        (tmp_path / 'mine' / 'refs(google).json').write_text(json.dumps(REFS))
+        picture(tmp_path / 'train2014')
+        found = look(tmp_path, 'google')
+        assert found.datasets == ['mine by google: 1 expressions, 1 of 1 images']
+        assert found.commands == [f'python run_benchmark.py --data-root {tmp_path} --dataset mine --split-by google '
+                                  '--grounder cmae']
+        assert not [row for row in found.rows if row.dataset == 'mine' and row.what == 'counts'], 'none are published'
+        ambiguous, = (row for row in look(tmp_path).rows if row.what == 'annotations')
+        assert ambiguous.dataset == 'mine' and ambiguous.state.endswith('has the refs of google, unc; choose one')
+
+    def test_published_counts_are_those_of_the_published_splits(self, tmp_path):
+        annotate(tmp_path)
+        (tmp_path / 'refcoco' / 'refs(unc).p').rename(tmp_path / 'refcoco' / 'refs(google).p')
+        assert 'counts' not in said(tmp_path)
+
     def test_other_datasets_are_missing(self, tmp_path):
         annotate(tmp_path)
         assert ('refcocog', 'refs(umd).p', 'missing') in [row[:3] for row in look(tmp_path).rows]
@@ -101,7 +119,7 @@ class TestMattNetsRepository:
 
     def test_what_is_there(self, root):
         states = said(root)
-        assert states['images'] == ['1 of 1', 'are looked for elsewhere: link them there']
+        assert states['images'] == ['1 of 1']
         assert states['MAttNet data.json'] == ['1 bytes'] and states['MAttNet data.h5'] == ['missing']
         assert states['MAttNet head features'] == ['1 images']
         assert states['MAttNet detection features'][0].startswith('5 rows, ')
@@ -114,6 +132,7 @@ class TestMattNetsRepository:
         assert look(root).commands == [
             f'python run_benchmark.py convert {output}.pth {output}.safetensors --as mattnet '
             f'--vocabulary {cache}/prepro/refcoco_unc/data.json',
+            f'{start} --grounder cmae',
             f'{detections} --task recall',
             f'{start} --predictions {cache}/results/refcoco_unc/dets/mrcn_cmr_with_st_val.json']
 
@@ -186,9 +205,20 @@ class TestCommand:
         out = capsys.readouterr().out
         assert 'refcoco' in out and 'what can be run with it:' in out
 
+    def test_leads_with_what_is_there_and_what_to_run(self, tmp_path, capsys):
+        annotate(tmp_path / 'data')
+        picture(tmp_path / 'data' / 'images' / 'train2014')
+        touch(tmp_path / 'MAttNet' / 'output' / 'refcoco_unc' / 'mrcn_cmr_with_st.pth')
+        main(['--data-root', str(tmp_path)])
+        assert capsys.readouterr().out.splitlines()[:3] == [
+            'there: refcoco by unc: 1 expressions, 1 of 1 images',
+            f'run: python run_benchmark.py --data-root {tmp_path}/data --dataset refcoco --grounder cmae', '']
+
     def test_ends_with_1_where_nothing_can(self, tmp_path, capsys):
         assert main(['--data-root', str(tmp_path)]) == 1
-        assert 'nothing can be run with it' in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert out.startswith('there: no annotations that can be read\nrun: nothing')
+        assert 'nothing can be run with it' in out
 
     def test_refuses_what_is_no_folder(self, tmp_path):
         for path in (tmp_path / 'none', touch(tmp_path / 'file')):

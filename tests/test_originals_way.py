@@ -59,7 +59,7 @@ def test_detections_and_features_in_the_place_of_images(run_from_images: Path, s
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     def no_image(path: Path) -> None:
         raise AssertionError(f'{path} was opened')
-    monkeypatch.setattr('harness.detection.source.read_image', no_image)
+    monkeypatch.setattr('harness.detection.source.read_recorded', no_image)
     assert command_line([*options(), '--detections', str(run_from_images / 'dets.json'), '--features',
                          str(run_from_images / 'head_feats'), '--out', str(tmp_path / 'out')]) == 0
     expected, found = values(run_from_images / 'run'), values(tmp_path / 'out')

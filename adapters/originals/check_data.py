@@ -19,7 +19,8 @@ from tabulate import tabulate
 
 from adapters.originals import layout
 from adapters.originals.hdf5 import numbers
-from harness.data.counts import PUBLISHED, check_counts
+from harness.data.counts import PUBLISHED, SPLIT_BY, check_counts
+from harness.data.known import datasets_in, split_maker, split_makers
 from harness.data.refer import load_refer
 from harness.errors import InputError
 from harness.names import OneLineParser
@@ -27,8 +28,6 @@ from harness.types import Dataset
 
 #: Where REFER's layout lies under a data root, MAttNet's, ref-nms's and NMTree's repository.
 REFER_FOLDERS = ('.', 'data', 'data/refer', 'data/datasets')
-#: Where COCO's images lie: REFER's and the harness's own place, MAttNet's, NMTree's.
-IMAGE_FOLDERS = ('images/train2014', 'images/mscoco/images/train2014', '../images/train2014')
 _MOST = 200
 
 
@@ -43,8 +42,9 @@ class Row(NamedTuple):
 
 @dataclass
 class Found:
-    """What is there: the table's rows, and a command line for everything that can be run."""
+    """What is there: a word on each dataset, the table's rows, and a command line for everything that can be run."""
 
+    datasets: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
 
@@ -66,10 +66,14 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = OneLineParser(prog='run_benchmark.py check-data', description=__doc__.split('\n')[0], allow_abbrev=False)
     parser.add_argument('--data-root', type=Path, required=True, metavar='DIR', help='the folder to look through')
+    parser.add_argument('--split-by', metavar='NAME', help='who made the splits: refs(NAME).p (default: as published, '
+                        'or the only one there)')
     args = parser.parse_args(argv)
     if not args.data_root.is_dir():
         raise InputError(f'--data-root {args.data_root}: there is no such folder')
-    found = look(args.data_root)
+    found = look(args.data_root, args.split_by)
+    print(f'there: {"; ".join(found.datasets) or "no annotations that can be read"}')
+    print(f'run: {_first(found.commands) or "nothing, the table below says what is missing"}\n')
     print(tabulate(found.rows, ('dataset', 'what', 'state', 'where'), tablefmt='simple', disable_numparse=True))
     print('\nwhat can be run with it:' if found.commands else '\nnothing can be run with it: at least '
           'refcoco/refs(unc).p and refcoco/instances.json are needed')
@@ -78,16 +82,31 @@ def main(argv: Sequence[str]) -> int:
     return 0 if found.commands else 1
 
 
-def look(root: Path) -> Found:
-    """Everything that is known of a folder."""
+def _first(commands: Sequence[str]) -> str | None:
+    """The most useful of the commands: a run, before weights are converted for further ones."""
+    runs = [line for line in commands if ' run_benchmark.py convert ' not in line]
+    return next(iter([*runs, *commands]), None)
+
+
+def look(root: Path, split_by: str | None = None) -> Found:
+    """Everything that is known of a folder.
+
+    Args:
+        root: the folder.
+        split_by: who made the splits that are meant, where there are several.
+    """
     found = Found()
     bases = [root, *_subfolders(root)]
+    places = [place for base in bases for folder in REFER_FOLDERS
+              if (place := Path(os.path.normpath(base / folder))).is_dir()]
+    names = list(dict.fromkeys([*PUBLISHED, *(name for place in places for name in datasets_in(place))]))
     weights = _weights(found, bases)
-    for name in PUBLISHED:
-        known = _annotations(found, name, bases, weights)
-        _prepared(found, name, bases, known, weights)
+    for name in names:
+        known = _annotations(found, name, root, places, split_by, weights)
+        if name in PUBLISHED:
+            _prepared(found, name, bases, known, weights)
     _shared(found, bases)
-    found.rows.sort(key=lambda row: [*PUBLISHED, '-'].index(row.dataset))
+    found.rows.sort(key=lambda row: [*names, '-'].index(row.dataset))
     return found
 
 
@@ -98,48 +117,45 @@ def _subfolders(root: Path) -> list[Path]:
 
 # Annotations and images.
 
-def _annotations(found: Found, name: str, bases: Sequence[Path], weights: Sequence[Weights]) -> list[str | Path] | None:
+def _annotations(found: Found, name: str, root: Path, places: Sequence[Path], split_by: str | None,
+                 weights: Sequence[Weights]) -> list[str | Path] | None:
     """Read, count and compare the first copy of a dataset; gives the options that name it to a run."""
-    refs = f'refs({layout.SPLIT_BY[name]})'
-    places = [Path(os.path.normpath(base / folder)) for base in bases for folder in REFER_FOLDERS]
-    there = next((place for place in places if any((place / name / f'{refs}{ending}').is_file()
-                                                   for ending in ('.p', '.json'))), None)
+    there = next((place for place in places if split_by in (makers := split_makers(place / name))
+                  or (makers and split_by is None)), None)
     if there is None:
-        found.add(name, f'{refs}.p', 'missing', bases[0] / name)
-        found.add(name, 'instances.json', 'missing', bases[0] / name)
+        found.add(name, f'refs({split_by or SPLIT_BY.get(name, "…")}).p', 'missing', root / name)
+        found.add(name, 'instances.json', 'missing', root / name)
         return None
-    images = next((folder for place in IMAGE_FOLDERS
-                   if (folder := Path(os.path.normpath(there / place))).is_dir()), None)
     try:
-        dataset = load_refer(there, name, layout.SPLIT_BY[name], images)
+        maker = split_maker(name, there, split_by)
+        dataset = load_refer(there, name, maker)
     except InputError as error:
         found.add(name, 'annotations', f'cannot be read: {error}', there / name)
         return None
     for split in dataset.splits:
         members = dataset.split(split)
         found.add(name, f'{split} expressions', f'{len(members):,}', there / name)
-    for line in check_counts(dataset):
-        found.add(name, 'counts', f'differ: {line}', there / name)
-    if not check_counts(dataset):
-        found.add(name, 'counts', 'as published', there / name)
+    if maker == SPLIT_BY.get(name):
+        for state in [f'differ: {line}' for line in check_counts(dataset)] or ['as published']:
+            found.add(name, 'counts', state, there / name)
+    images = _images(found, dataset)
+    found.datasets.append(f'{name} by {maker}: {len(dataset.expressions):,} expressions, {images:,} of '
+                          f'{len(dataset.images):,} images')
     options: list[str | Path] = ['--data-root', there, '--dataset', name]
-    if _images(found, dataset, there, images):
+    if split_by is not None:
+        options += ['--split-by', split_by]
+    if images:
         found.can(*options, *_grounding(weights, name))
     return options
 
 
-def _images(found: Found, dataset: Dataset, root: Path, folder: Path | None) -> bool:
-    """How many of a dataset's images there are, and whether a run finds them."""
-    usual = root / IMAGE_FOLDERS[0]
-    if folder is None:
-        found.add(dataset.name, 'images', 'missing', usual)
-        return False
-    present = set(os.listdir(folder))
-    have = sum(info.path is not None and info.path.name in present for info in dataset.images.values())
-    found.add(dataset.name, 'images', f'{have:,} of {len(dataset.images):,}', folder)
-    if have and folder != usual:
-        found.add(dataset.name, 'images', 'are looked for elsewhere: link them there', usual)
-    return have > 0 and folder == usual
+def _images(found: Found, dataset: Dataset) -> int:
+    """How many of a dataset's images a run finds, and where."""
+    paths = [info.path for info in dataset.images.values() if info.path is not None]
+    there = [path for path in paths if path.is_file()]
+    folders = ', '.join(dict.fromkeys(str(path.parent) for path in there or paths[:1]))
+    found.add(dataset.name, 'images', f'{len(there):,} of {len(paths):,}' if there else 'missing', folders)
+    return len(there)
 
 
 def _grounding(weights: Sequence[Weights], name: str, needed: Sequence[str] = ()) -> list[str | Path]:

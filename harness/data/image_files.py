@@ -37,12 +37,12 @@ class ImageFolders:
     """Finds images in folders, each of which is listed once.
 
     Args:
-        folders: where images may be; they need not exist. The first is where missing ones are expected.
+        folders: where images may be; they need not exist. Missing ones are expected in the first that does.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self.expected = folders[0]
         self.there = tuple(folder for folder in folders if folder.is_dir())
+        self.expected = (*self.there, *folders)[0]
         self._names = cache(lambda folder: frozenset(os.listdir(folder)))
 
     def info(self, image_id: int, height: int, width: int, file_name: str | None = None) -> ImageInfo:

@@ -5,6 +5,7 @@ counted against the published numbers where they are divided as those are.
 """
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -19,18 +20,38 @@ _REFS = re.compile(r'refs\((.+)\)\.(?:p|json)')
 
 
 def split_makers(folder: Path) -> list[str]:
-    """Who divided the refs in a dataset's folder: ``'unc'`` of ``refs(unc).p``."""
-    if not folder.is_dir():
+    """Who divided the refs in a dataset's folder: ``'unc'`` of ``refs(unc).p``; none of a folder that can't be read."""
+    try:
+        found = [_REFS.fullmatch(name) for name in os.listdir(folder)]
+    except OSError:
         return []
-    found = (_REFS.fullmatch(path.name) for path in folder.iterdir())
     return sorted({match[1] for match in found if match and match[1].isprintable()})
 
 
 def datasets_in(root: Path) -> dict[str, list[str]]:
     """The datasets of a data root, the published ones first, and who divided the refs of each."""
-    names = sorted(path.name for path in root.iterdir() if path.is_dir() and path.name.isprintable())
+    names = sorted(name for name in os.listdir(root) if name.isprintable())
     names.sort(key=lambda name: [*SPLIT_BY, name].index(name))
     return {name: makers for name in names if (makers := split_makers(root / name))}
+
+
+def split_maker(name: str, root: Path, asked: str | None = None) -> str:
+    """Whose splits of a dataset are meant: the one asked for, who made the published ones, or the only one there.
+
+    Raises:
+        InputError: it is not there, or there are several.
+    """
+    folder, usual = root / name, SPLIT_BY.get(name, 'unc')
+    makers = split_makers(folder)
+    choices = ', '.join(makers)
+    if asked is not None and makers and asked not in makers:
+        raise InputError(f'--split-by {asked}: {folder} has no refs({asked}).p{nearest(asked, makers)}; there are '
+                         f'{choices}')
+    if asked is not None or not makers:
+        return asked or usual
+    if len(makers) > 1 and not (name in SPLIT_BY and usual in makers):
+        raise InputError(f'--split-by: {folder} has the refs of {choices}; choose one')
+    return usual if usual in makers else makers[0]
 
 
 def load_known(name: str, root: Path | None, split_by: str | None = None, images: Path | None = None) -> Dataset:
@@ -39,37 +60,23 @@ def load_known(name: str, root: Path | None, split_by: str | None = None, images
     Args:
         name: of its folder.
         root: the folder that holds it.
-        split_by: who made the splits; by default who made the published ones, or the only one who is there.
+        split_by: who made the splits, by default as :func:`split_maker` says.
         images: the image folder; by default one of those that ``root`` has.
 
     Raises:
-        InputError: ``root`` is not given, it is not clear or not there who made the splits, or as
-            :func:`~harness.data.refer.load_refer`.
+        InputError: ``root`` is not given, or as :func:`split_maker` and :func:`~harness.data.refer.load_refer`.
     """
-    usual = SPLIT_BY.get(name, split_by or 'unc')
+    usual = SPLIT_BY.get(name)
     if root is None:
         raise InputError(f'--data-root: {name} needs it, give the folder that holds {name}/refs({usual}).p, '
                          f'{name}/instances.json and images/train2014/')
-    maker = _split_maker(Path(root) / name, usual, split_by)
+    maker = split_maker(name, Path(root), split_by)
     dataset = load_refer(Path(root), name, maker, images)
     if maker == usual:
         dataset.notes += counts_note(dataset)
-    elif name in SPLIT_BY:
+    elif usual is not None:
         dataset.notes.append(f'{name}: divided by {maker}, not {usual}: not comparable with published numbers')
     return dataset
-
-
-def _split_maker(folder: Path, usual: str, asked: str | None) -> str:
-    makers = split_makers(folder)
-    choices = ', '.join(makers)
-    if asked is not None and makers and asked not in makers:
-        raise InputError(f'--split-by {asked}: {folder} has no refs({asked}).p{nearest(asked, makers)}; there are '
-                         f'{choices}')
-    if asked is not None or usual in makers or not makers:
-        return asked or usual
-    if len(makers) > 1:
-        raise InputError(f'--split-by: {folder} has the refs of {choices}; choose one')
-    return makers[0]
 
 
 @DATASETS.register_module(name='refcoco')

@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a look')
     data = p.add_argument_group('your own files')
     data.add_argument('--data-root', type=Path, metavar='DIR', help='real datasets in REFER\'s layout: '
-                      'DIR/refcoco/refs(unc).p, DIR/refcoco/instances.json, DIR/images/train2014/…')
+                      'DIR/refcoco/refs(unc).p, DIR/refcoco/instances.json, DIR/images/train2014/…; or DIR/<any name>/')
     data.add_argument('--split-by', metavar='NAME', help='who made the splits of --data-root: refs(NAME).p '
                       '(default: as published, or the only one there)')
     data.add_argument('--expressions', type=Path, metavar='FILE', help='plain expressions, .jsonl or .jsonl.gz; or the '

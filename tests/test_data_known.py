@@ -101,7 +101,9 @@ class TestWhoMadeTheSplits:
     @pytest.mark.parametrize('name, makers, asked, said', [
         ('mine', ['me', 'unc'], None, r'mine has the refs of me, unc; choose one'),
         ('refcocog', ['berkeley', 'google'], None, r'refcocog has the refs of berkeley, google; choose one'),
-        ('mine', ['google', 'unc'], 'googel', r'no refs\(googel\)\.p, did you mean google\?; there are google, unc'),
+        ('mine', ['google', 'unc'], 'googel',
+         r'--split-by googel: .* has no such refs, did you mean google\?; there are those of google, unc'),
+        ('mine', ['google'], 'a\nb', r"--split-by 'a\\nb': .* there are those of google"),
     ])
     def test_what_is_not_clear_is_refused_with_the_choices(self, tmp_path, name, makers, asked, said):
         annotate(tmp_path, name, *makers)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from harness.data.plain import load_expressions, tokenize
 from harness.errors import InputError
@@ -147,6 +148,12 @@ class TestExcerpts:
             dataset='excerpt_50', split='all', image_id=266240, sent_id=2, sent='person in red',
             tokens=('person', 'in', 'red'), gt_xywh=(0.0, 95.5, 113.0, 324.0))
         assert dataset.images == {266240: ImageInfo(266240, 0, 0)}
+
+    def test_an_image_that_is_there_says_its_size(self, load, tmp_path):
+        load(EXCERPT)
+        Image.new('RGB', (30, 20)).save(tmp_path / '000000266240.png')
+        dataset = load_expressions(tmp_path / 'excerpt_50.json', tmp_path)['excerpt_50']
+        assert dataset.images == {266240: ImageInfo(266240, 20, 30, tmp_path / '000000266240.png')}
 
     def test_without_proposals_the_image_is_one_of_its_own(self, load):
         dataset = load(EXCERPT, EXCERPT | {'pred_boxes': [], 'pred_boxes_img_id': []})['excerpt_50']

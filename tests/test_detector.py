@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from harness.data.image_header import Unusable
 from harness.detection.crop import CropRoIExtractor, crop_and_resize
 from harness.detection.detector import Detector, detector_config, read_image
+from harness.detection.source import FromMaps, StoredMap, check_images
 from harness.errors import InputError
-from harness.types import ImageInfo
+from harness.training.features import described_images
+from harness.types import Dataset, Expression, ImageInfo
 from harness.weights import load_weights, shipped_path
 
 
@@ -149,6 +152,36 @@ def test_a_stored_map_serves_for_all_but_class_boxes(detector: Detector, picture
     boxes, labels = torch.tensor([[10., 20., 90., 100.], [0., 0., 50., 60.]]), torch.tensor([0, 3])
     assert torch.equal(stored.head(stored.pool(boxes)), seen.head(seen.pool(boxes)))
     assert detector.masks(stored, boxes, labels) == detector.masks(seen, boxes, labels)
+
+
+@pytest.mark.parametrize('record', [(120, 160), (30, 40), (60, 81), (80, 60)])
+def test_a_stored_map_of_another_size_than_the_record_is_refused(detector: Detector, record: tuple[int, int]) -> None:
+    """A network input of 150 by 200 pixels at a scale of 2.5 is an image of 60 by 80."""
+    source = FromMaps(detector, lambda _: StoredMap(torch.zeros(1, 4, 10, 13), 2.5, (150, 200)))
+    assert source.read(ImageInfo(7, 60, 80)).scale == 2.5 and source.read(ImageInfo(7, 0, 0)).scale == 2.5
+    with pytest.raises(Unusable, match=r'features of image 7: are of 80 × 60 pixels, its record says'):
+        source.read(ImageInfo(7, *record))
+
+
+def test_images_of_which_not_one_can_be_used_are_refused() -> None:
+    def broken(image_id: int) -> StoredMap:
+        if image_id == 3:
+            return StoredMap(torch.zeros(1, 4, 1, 1), 1., (5, 6))
+        raise InputError(f'{image_id}.h5: is damaged')
+    source = FromMaps(None, broken)  # type: ignore[arg-type]  # nothing is detected
+    infos = [ImageInfo(i, 5, 6) for i in (1, 2, 3, 4)]
+    check_images(source, infos)
+    check_images(source, [])
+    with pytest.raises(InputError, match=r'^none of the 2 images can be used; 1\.h5: is damaged$'):
+        check_images(source, infos[:2])
+
+
+def test_training_holds_images_against_their_record_too(tmp_path: Path, detector: Detector) -> None:
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((8, 9, 3), np.uint8))
+    box = (0., 0., 1., 1.)
+    dataset = Dataset('d', {1: ImageInfo(1, 4, 5, tmp_path / 'a.png')}, [Expression('d', 'train', 1, 1, '', (), box)])
+    with pytest.raises(InputError, match=r'a\.png: has 9 × 8 pixels, its record says 5 × 4'):
+        next(described_images(dataset, 'train', detector))
 
 
 @pytest.mark.parametrize(('change', 'message'), [

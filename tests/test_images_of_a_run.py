@@ -101,7 +101,7 @@ class TestSizes:
         assert counts[TOO_LARGE] == sizes[largest] < 3
 
     def test_where_all_have_more_nothing_is_run(self, root: Root, run: Runs) -> None:
-        assert 'pixels, over --max-pixels 100; scale it down or raise the limit' in run.refusal(
+        assert 'pixels, over the limit of 100 (--max-pixels of a run); scale it down' in run.refusal(
             '--data-root', root.path, '--max-pixels', 100)
 
     @pytest.mark.parametrize('value', ['0', '-1', '100000001'])

@@ -152,7 +152,7 @@ def _annotations(found: Found, name: str, root: Path, places: Sequence[Path], sp
 def _images(found: Found, dataset: Dataset) -> int:
     """How many of a dataset's images a run finds, and where."""
     paths = [info.path for info in dataset.images.values() if info.path is not None]
-    there = [path for path in paths if path.is_file()]
+    there = [path for path in paths if os.path.isfile(path)]
     folders = ', '.join(dict.fromkeys(str(path.parent) for path in there or paths[:1]))
     found.add(dataset.name, 'images', f'{len(there):,} of {len(paths):,}' if there else 'missing', folders)
     return len(there)

@@ -41,15 +41,23 @@ class ImageFolders:
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self.there = tuple(folder for folder in folders if folder.is_dir())
+        self.there = tuple(folder for folder in folders if os.path.isdir(folder))
         self.expected = (*self.there, *folders)[0]
-        self._names = cache(lambda folder: frozenset(os.listdir(folder)))
+        self._names = cache(_listed)
 
     def info(self, image_id: int, height: int, width: int, file_name: str | None = None) -> ImageInfo:
         """The image with its file, or with the path where it is expected; ``file_name`` is the one on record."""
         names = list(dict.fromkeys(_names(image_id, file_name)))
         path = next((folder / name for name in names for folder in self.there if name in self._names(folder)), None)
         return ImageInfo(image_id, height, width, path or self.expected / names[0], self.there)
+
+
+def _listed(folder: Path) -> frozenset[str]:
+    """The names in a folder, none of one that can't be read."""
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()
 
 
 def _names(image_id: int, file_name: str | None) -> Iterator[str]:

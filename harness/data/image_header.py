@@ -66,8 +66,8 @@ def read_header(path: Path, max_pixels: int = MAX_PIXELS) -> Header:
         raise Unusable(NOT_READABLE, f'{path}: not a readable image; replace the file') from None
     pixels = header.height * header.width
     if pixels > max_pixels:
-        raise Unusable(TOO_LARGE, f'{path}: has {header.width} × {header.height} pixels, over --max-pixels '
-                                  f'{max_pixels}; scale it down or raise the limit')
+        raise Unusable(TOO_LARGE, f'{path}: has {header.width} × {header.height} pixels, over the limit of '
+                                  f'{max_pixels} (--max-pixels of a run); scale it down')
     if size > _BYTES_A_PIXEL * pixels + _BYTES_OF_METADATA:
         raise Unusable(NOT_READABLE, f'{path}: is far larger than its picture; replace the file')
     return header

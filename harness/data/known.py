@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.data.counts import SPLIT_BY, counts_note
 from harness.data.refer import load_refer
+from harness.data.safe_pickle import shown
 from harness.errors import InputError
 from harness.names import nearest
 from harness.registry import DATASETS
@@ -45,8 +46,8 @@ def split_maker(name: str, root: Path, asked: str | None = None) -> str:
     makers = split_makers(folder)
     choices = ', '.join(makers)
     if asked is not None and makers and asked not in makers:
-        raise InputError(f'--split-by {asked}: {folder} has no refs({asked}).p{nearest(asked, makers)}; there are '
-                         f'{choices}')
+        raise InputError(f'--split-by {shown(asked)}: {folder} has no such refs{nearest(asked, makers)}; there are '
+                         f'those of {choices}')
     if asked is not None or not makers:
         return asked or usual
     if len(makers) > 1 and not (name in SPLIT_BY and usual in makers):

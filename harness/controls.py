@@ -14,6 +14,7 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from harness.options import CountOrNone
 from harness.registry import GROUNDERS
 from harness.types import Expression, ImageFeatures
 
@@ -28,7 +29,7 @@ class Chance:
 
     control = True
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: CountOrNone = 0) -> None:
         self.seed = seed
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],

@@ -6,9 +6,10 @@ is not 1; a whole number is a fraction.
 """
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Annotated, Any, get_type_hints
+from functools import cache, wraps
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from annotated_types import Ge, Gt, Le
 from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
@@ -20,6 +21,10 @@ from harness.errors import InputError
 Number = Annotated[float, AllowInfNan(False), Ge(-1e9), Le(1e9)]
 #: A confidence, an IoU, a probability.
 Share = Annotated[float, AllowInfNan(False), Ge(0), Le(1)]
+#: A cosine.
+Cosine = Annotated[float, AllowInfNan(False), Ge(-1), Le(1)]
+#: How far a confidence is lowered at a time: not so little that the bottom is never reached.
+Step = Annotated[float, AllowInfNan(False), Ge(0.001), Le(1)]
 #: What something is lowered by or divided by.
 Positive = Annotated[float, AllowInfNan(False), Gt(0), Le(1e9)]
 #: How many.
@@ -27,6 +32,10 @@ Count = Annotated[int, Ge(1), Le(1_000_000_000)]
 #: How many, maybe none.
 CountOrNone = Annotated[int, Ge(0), Le(1_000_000_000)]
 
+#: Keywords of constructors that a run fills in: what it has loaded.
+LOADED = ('weights', 'vectors', 'candidates')
+
+Init = TypeVar('Init', bound=Callable[..., None])
 _KINDS = {'float_type': 'a number', 'int_type': 'a whole number', 'bool_type': 'True or False', 'string_type': 'text'}
 
 
@@ -49,7 +58,25 @@ def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: st
             _adapter(hints[option]).validate_python(value)
         except ValidationError as error:
             wanted = ', or '.join(dict.fromkeys(_wanted(one) for one in error.errors()))
-            raise InputError(f'{name}.{option}={shown(str(value))}: must be {wanted}') from None
+            raise InputError(f'{name}.{option}={_text(value)}: must be {wanted}') from None
+
+
+def checked(init: Init) -> Init:
+    """A constructor that holds its options against its own annotations, whoever calls it; ``self.name`` has them."""
+    @wraps(init)
+    def checking(self: Any, *args: Any, **kwargs: Any) -> None:
+        given = inspect.signature(init).bind(self, *args, **kwargs).arguments
+        own = list(given)[1:]
+        check_options(init, {k: given[k] for k in own if k not in LOADED}, self.name)
+        init(self, *args, **kwargs)
+    return checking  # type: ignore[return-value]  # it is called as init is
+
+
+def _text(value: Any) -> str:
+    try:
+        return shown(str(value))
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return '…'
 
 
 def _wanted(error: Any) -> str:

@@ -66,7 +66,7 @@ def test_the_cut_is_by_the_rule_s_own_score(tmp_path):
     between = float(all_boxes.scores[1:3].mean())
     assert len(Relatedness(trained, threshold=between)(features, EXPRESSIONS[:1])[0]) == 2
     assert len(Relatedness(trained, top=3)(features, EXPRESSIONS[:1])[0]) == 3
-    with pytest.raises(InputError, match='additive.share=2: must be a number from 0 to 1'):
+    with pytest.raises(InputError, match='additive.share=2: must be less than or equal to 1'):
         Additive(trained, share=2)
 
 

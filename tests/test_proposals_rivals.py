@@ -72,8 +72,8 @@ def test_without_regions_there_is_nothing_to_propose():
 
 @pytest.mark.parametrize('options, said', [
     (dict(top=0), 'soft-nms.top=0'), (dict(top=2.5), 'soft-nms.top=2.5'), (dict(threshold='high'), 'threshold=high'),
-    (dict(method='cubic'), 'method=cubic: must be one of linear, gaussian'), (dict(sigma=0), 'sigma=0'),
-    (dict(nms_iou=1.5), 'nms_iou=1.5: must be a number from 0 to 1'), (dict(delta=float('nan')), 'delta=nan'),
+    (dict(method='cubic'), 'method=cubic: must be \'linear\' or \'gaussian\''), (dict(sigma=0), 'sigma=0'),
+    (dict(nms_iou=1.5), 'nms_iou=1.5: must be less than or equal to 1'), (dict(delta=float('nan')), 'delta=nan'),
 ])
 def test_options_that_make_no_sense_are_refused(options, said):
     with pytest.raises(InputError, match=said.replace('.', r'\.')):

@@ -7,6 +7,7 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from harness.options import Cosine, Count, Number, Share, checked
 from harness.proposals.confidence import Confidence
 from harness.proposals.critical_objects import CriticalObjects
 from harness.proposals.ranking import ordered
@@ -33,13 +34,13 @@ class CategoryName(Confidence):
 
     with_vectors = True
 
-    def __init__(self, threshold: float | None = None, top: int | None = None, delta: float = 0.05,
-                 nms_iou: float = 0.3, others: float = 0., gamma: float | None = None,
+    @checked
+    def __init__(self, threshold: Number | None = None, top: Count | None = None, delta: Share = 0.05,
+                 nms_iou: Share = 0.3, others: Share = 0., gamma: Cosine | None = None,
                  vectors: WordVectors | None = None) -> None:
         super().__init__(threshold, top, delta, nms_iou)
-        self.others = self.number('others', others, 0, 1)
-        self.finder = CriticalObjects(load_vectors() if vectors is None else vectors,
-                                      None if gamma is None else self.number('gamma', gamma, -1, 1))
+        self.others = float(others)
+        self.finder = CriticalObjects(load_vectors() if vectors is None else vectors, gamma)
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """A ranking an expression."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from mmengine.structures import InstanceData
 
+from harness.options import Count, Number, Share, checked
 from harness.proposals.greedy import confidences
 from harness.proposals.nms import class_wise_nms
 from harness.proposals.ranking import RankedRule, ordered
@@ -27,11 +28,11 @@ class Confidence(RankedRule):
         nms_iou: IoU over which a box is suppressed by a better one of its class.
     """
 
-    def __init__(self, threshold: float | None = None, top: int | None = None, delta: float = 0.05,
-                 nms_iou: float = 0.3) -> None:
+    @checked
+    def __init__(self, threshold: Number | None = None, top: Count | None = None, delta: Share = 0.05,
+                 nms_iou: Share = 0.3) -> None:
         super().__init__(threshold, top)
-        self.delta = self.number('delta', delta, 0, 1)
-        self.nms_iou = self.number('nms_iou', nms_iou, 0, 1)
+        self.delta, self.nms_iou = float(delta), float(nms_iou)
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ranking for each expression."""

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from harness.errors import InputError
+from harness.options import Cosine
 from harness.types import XYWH, Annotation, Dataset, Expression
 from harness.vectors import WordVectors
 
@@ -38,7 +39,7 @@ class CriticalObjects:
         InputError: no γ is known for these vectors.
     """
 
-    def __init__(self, vectors: WordVectors, gamma: float | None = None) -> None:
+    def __init__(self, vectors: WordVectors, gamma: Cosine | None = None) -> None:
         gamma = vectors.gamma if gamma is None else gamma
         if gamma is None:
             raise InputError(f'word vectors {vectors.name}: which similarity names a category is not known for them; '

@@ -7,6 +7,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from harness.errors import InputError
+from harness.options import Count, Share, Step, checked
 from harness.proposals.nms import class_wise_nms
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
@@ -26,9 +27,10 @@ class Greedy:
         step: how far the threshold is lowered at a time.
     """
 
-    def __init__(self, threshold: float = 0.65, nms_iou: float = 0.3, step: float = 0.1) -> None:
-        if step <= 0:
-            raise InputError(f'greedy.step={step}: must be over 0')
+    name = 'greedy'
+
+    @checked
+    def __init__(self, threshold: Share = 0.65, nms_iou: Share = 0.3, step: Step = 0.1) -> None:
         self.threshold, self.nms_iou, self.step = threshold, nms_iou, step
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
@@ -65,11 +67,11 @@ class Greedy100:
         nms_iou: as in :class:`Greedy`.
     """
 
+    name = 'greedy-100'
     recall_only = True
 
-    def __init__(self, top: int = 100, nms_iou: float = 0.3) -> None:
-        if top < 1:
-            raise InputError(f'greedy-100.top={top}: must be at least 1')
+    @checked
+    def __init__(self, top: Count = 100, nms_iou: Share = 0.3) -> None:
         self.top, self.nms_iou = top, nms_iou
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:

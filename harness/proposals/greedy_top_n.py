@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
+from annotated_types import Ge, Le
 from mmengine.structures import InstanceData
 
+from harness.options import Number, Share, checked
 from harness.proposals.greedy import Greedy100
 from harness.proposals.ranking import RankedRule
 from harness.registry import PROPOSAL_RULES
@@ -23,9 +26,11 @@ class GreedyTopN(RankedRule):
         nms_iou: as in ``greedy``.
     """
 
-    def __init__(self, top: int | None = None, threshold: float | None = None, nms_iou: float = 0.3) -> None:
+    @checked
+    def __init__(self, top: Annotated[int, Ge(1), Le(MOST)] | None = None, threshold: Number | None = None,
+                 nms_iou: Share = 0.3) -> None:
         super().__init__(threshold, top)
-        self.hundred = Greedy100(MOST, self.number('nms_iou', nms_iou, 0, 1))
+        self.hundred = Greedy100(MOST, float(nms_iou))
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ranking for each expression."""

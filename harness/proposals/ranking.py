@@ -3,12 +3,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from math import inf
 
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from harness.errors import InputError
+from harness.options import Count, Number, checked
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 
@@ -29,27 +28,15 @@ class RankedRule(ABC):
         InputError: an option that is no such number.
     """
 
-    def __init__(self, threshold: float | None = None, top: int | None = None) -> None:
-        self.threshold = None if threshold is None else self.number('threshold', threshold)
-        if top is not None and (not isinstance(top, int) or top < 1):
-            raise InputError(f'{self.name}.top={top}: must be a whole number of at least 1')
+    @checked
+    def __init__(self, threshold: Number | None = None, top: Count | None = None) -> None:
+        self.threshold = None if threshold is None else float(threshold)
         self.top = DEFAULT_TOP if threshold is None and top is None else top
 
     @property
     def name(self) -> str:
         """What users call the rule."""
         return next((name for name, rule in PROPOSAL_RULES.module_dict.items() if rule is type(self)), 'rule')
-
-    def number(self, option: str, value: object, least: float = -inf, most: float = inf) -> float:
-        """An option's value as a float.
-
-        Raises:
-            InputError: it is no number from ``least`` to ``most``.
-        """
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-            limits = '' if least == -most == -inf else f' from {least:g} to {most:g}'
-            raise InputError(f'{self.name}.{option}={value}: must be a number{limits}')
-        return float(value)
 
     @abstractmethod
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:

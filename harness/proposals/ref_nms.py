@@ -21,6 +21,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from harness.detection.c4_head import residual_stage
 from harness.errors import InputError
+from harness.options import Count, Number, Share, checked
 from harness.proposals.nms import class_wise_nms
 from harness.proposals.ranking import RankedRule, ordered
 from harness.registry import PROPOSAL_RULES
@@ -326,8 +327,10 @@ class RefNMSRule(RankedRule):
     """
 
     weights = 'ref-nms-b'
-    def __init__(self, weights: Weights, delta: float | None = None, nms_iou: float | None = None,
-                 threshold: float | None = None, top: int | None = None) -> None:
+
+    @checked
+    def __init__(self, weights: Weights, delta: Share | None = None, nms_iou: Share | None = None,
+                 threshold: Number | None = None, top: Count | None = None) -> None:
         super().__init__(threshold, top)
         if weights not in _LOADED:
             _LOADED[weights] = load_ref_nms(weights)
@@ -380,8 +383,9 @@ class RefNMSB(RefNMSRule):
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 
-    def __init__(self, weights: Weights, threshold: float | None = None, delta: float | None = None,
-                 nms_iou: float | None = None) -> None:
+    @checked
+    def __init__(self, weights: Weights, threshold: Number | None = None, delta: Share | None = None,
+                 nms_iou: Share | None = None) -> None:
         threshold = weights.meta.get('threshold') if threshold is None else threshold
         if threshold is None:
             raise InputError(f'{weights.path}: holds no threshold; give --set {self.weights}.threshold=VALUE')
@@ -401,6 +405,7 @@ class RefNMSB100(RefNMSRule):
 
     recall_only = True
 
-    def __init__(self, weights: Weights, top: int = 100, delta: float | None = None,
-                 nms_iou: float | None = None) -> None:
+    @checked
+    def __init__(self, weights: Weights, top: Count = 100, delta: Share | None = None,
+                 nms_iou: Share | None = None) -> None:
         super().__init__(weights, delta, nms_iou, top=top)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mmengine.structures import InstanceData
 
+from harness.options import Count, Number, Share, checked
 from harness.proposals.ref_nms import RefNMSRule
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
@@ -32,8 +33,9 @@ class RefNMSBlind(RefNMSRule):
     weights = 'ref-nms-blind'
     not_shipped = 'train them with "python run_benchmark.py train ref-nms-blind"'
 
-    def __init__(self, weights: Weights, threshold: float | None = None, top: int | None = None,
-                 delta: float | None = None, nms_iou: float | None = None) -> None:
+    @checked
+    def __init__(self, weights: Weights, threshold: Number | None = None, top: Count | None = None,
+                 delta: Share | None = None, nms_iou: Share | None = None) -> None:
         if threshold is None and top is None:
             threshold = weights.meta.get('threshold')
         super().__init__(weights, delta, nms_iou, threshold, top)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from harness.options import Count, Number, Share, checked
 from harness.proposals.ref_nms import RefNMSRule
 from harness.registry import PROPOSAL_RULES
 from harness.weights import Weights
@@ -20,8 +21,9 @@ class Relatedness(RefNMSRule):
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 
-    def __init__(self, weights: Weights, threshold: float | None = None, top: int | None = None,
-                 delta: float | None = None, nms_iou: float | None = None) -> None:
+    @checked
+    def __init__(self, weights: Weights, threshold: Number | None = None, top: Count | None = None,
+                 delta: Share | None = None, nms_iou: Share | None = None) -> None:
         super().__init__(weights, delta, nms_iou, threshold, top)
 
     def fused(self, relatedness: Tensor, confidence: Tensor) -> Tensor:

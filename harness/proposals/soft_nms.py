@@ -11,19 +11,22 @@ equal scores by the order to which their swapping has brought the boxes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from harness.errors import InputError
+from harness.options import Count, Number, Share, checked
 from harness.proposals.confidence import Confidence
 from harness.proposals.ranking import ordered
 from harness.registry import PROPOSAL_RULES
 
-METHODS = ('linear', 'gaussian')
 LEAST_SCORE = 1e-3
+#: In single precision the square of an IoU is divided by it.
+Sigma = Annotated[float, Ge(1e-9), Le(1e9)]
 
 
 @PROPOSAL_RULES.register_module(name='soft-nms')
@@ -39,14 +42,11 @@ class SoftNMS(Confidence):
         sigma: Gaussian: a box loses confidence by a factor of exp(-IoU² / sigma).
     """
 
-    def __init__(self, threshold: float | None = None, top: int | None = None, delta: float = 0.05,
-                 nms_iou: float = 0.3, method: str = 'linear', sigma: float = 0.5) -> None:
+    @checked
+    def __init__(self, threshold: Number | None = None, top: Count | None = None, delta: Share = 0.05,
+                 nms_iou: Share = 0.3, method: Literal['linear', 'gaussian'] = 'linear', sigma: Sigma = 0.5) -> None:
         super().__init__(threshold, top, delta, nms_iou)
-        if method not in METHODS:
-            raise InputError(f'{self.name}.method={method}: must be one of {", ".join(METHODS)}')
-        self.method, self.sigma = method, self.number('sigma', sigma)
-        if self.sigma <= 0:
-            raise InputError(f'{self.name}.sigma={sigma}: must be over 0')
+        self.method, self.sigma = method, float(sigma)
 
     def suppress(self, found: InstanceData) -> InstanceData:
         scores, kept = found.det_scores.clone(), torch.zeros_like(found.labels, dtype=torch.bool)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib
 import importlib.util
 import os
@@ -26,19 +25,34 @@ warnings.filterwarnings('ignore', category=FutureWarning)
 
 from harness.data.files import require_regular  # noqa: E402
 from harness.errors import InputError, exit_code  # noqa: E402 (the filters above silence the libraries imported below)
-from harness.names import OneLineParser  # noqa: E402
+from harness.names import OneLineParser, nearest  # noqa: E402
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.plan import Request
     from harness.run import Outcome
+    from harness.types import Dataset
 
-EXAMPLES = """examples:
-  run_benchmark.py --grounder cmae                                    the main job: the whole embedded benchmark
-  run_benchmark.py --grounder cmae --dataset mini-refcoco --split testB --limit 60       a look
-  run_benchmark.py --expressions FILE.jsonl.gz --candidates BOXES.json.gz --task recall  recall of boxes from outside
-  run_benchmark.py --grounder cmae --data-root DIR --dataset refcoco  RefCOCO itself
+#: Subcommands, each a module with ``main(argv)``, and what it does.
+COMMANDS = {
+    'show': ('adapters.show', 'one picture and one sentence: the grounded box and mask, drawn'),
+    'train': ('harness.training.command', 'train weights: the shipped ones again, or Ref-NMS with any option'),
+    'study': ('harness.studies', 'what could explain the gain away: fair, number, gamma, seeds'),
+    'convert': ('adapters.convert', 'an original\'s checkpoint to weights for --weights'),
+    'export': ('adapters.originals.export', 'a run\'s proposals and choices in the originals\' layouts'),
+    'check-data': ('adapters.originals.check_data', 'what of --data-root is there, and what can be run with it'),
+}
+
+EPILOG = f"""commands (run_benchmark.py COMMAND --help says more of each):
+{chr(10).join(f'  {name:<10}  {what}' for name, (_, what) in COMMANDS.items())}
+
+examples:
+  run_benchmark.py                                                    CM-A-E on the whole embedded benchmark
+  run_benchmark.py --dataset mini-refcoco --split testB --limit 60    a look
+  run_benchmark.py --grounder none                                    recall alone
+  run_benchmark.py --expressions FILE.jsonl.gz --candidates BOXES.json.gz   recall of boxes from outside
+  run_benchmark.py --data-root DIR --dataset refcoco                  RefCOCO itself
   run_benchmark.py convert IN.pth OUT.safetensors --as mattnet        an original checkpoint to weights for --weights
   run_benchmark.py train all                                          train every shipped weight file again
 """
@@ -47,15 +61,15 @@ EXAMPLES = """examples:
 def parser() -> argparse.ArgumentParser:
     p = OneLineParser(
         allow_abbrev=False,
-        prog='run_benchmark.py', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
+        prog='run_benchmark.py', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
         description='Measure two-stage referring expression grounding: recall of critical objects, REC accuracy, '
                     'RES overall IoU and Pr@X. Without options it runs on the embedded benchmark.')
     p.add_argument('--list', action='store_true', help='print datasets, splits, grounders, rules and metrics, and stop')
     what = p.add_argument_group('what to run (repeat an option or separate by commas; "all" means every known one)')
-    what.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: none, recall only)')
+    what.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: cmae), or none')
     what.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: the three embedded ones)')
     what.add_argument('--split', action='append', metavar='NAME', help='splits (default: all but train)')
-    what.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: all that can be run)')
+    what.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: all that can be)')
     what.add_argument('--proposals', action='append', metavar='RULE', help='proposal rules (default: those of Table 1)')
     what.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a look')
     data = p.add_argument_group('your own files')
@@ -86,16 +100,16 @@ def parser() -> argparse.ArgumentParser:
                       help='leave out expressions that --predictions answers not once, instead of counting them wrong')
     how = p.add_argument_group('how')
     how.add_argument('--out', type=Path, metavar='DIR', help='where results go (default: results/<time>)')
-    how.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
+    how.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')
     how.add_argument('--seed', type=int, default=0, help='seed of whatever is random (default: 0)')
     how.add_argument('--set', action='append', default=[], metavar='NAME.OPTION=VALUE', dest='settings',
                      help='an option of a rule or grounder, for instance ref-nms-b.threshold=0.2')
     return p
 
 
-#: Subcommands, each a module with ``main(argv)``.
-COMMANDS = {'train': 'harness.training.command', 'convert': 'adapters.convert', 'export': 'adapters.originals.export',
-            'check-data': 'adapters.originals.check_data', 'study': 'harness.studies', 'show': 'adapters.show'}
+#: What has a part in judging ``--predictions``; nothing is run for it.
+JUDGING = frozenset(
+    'predictions dataset split task limit data_root expressions images imports allow_missing out'.split())
 
 
 #: What the modules of a user's own files are called by.
@@ -121,14 +135,19 @@ def import_file(file: Path) -> None:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise InputError(own_fault(error) or f'--import {file}: {said(error)}; mend the file') from error
+        raise InputError(own_fault(error) or f'--import {file}: {said(error)}; fix the file') from error
+    from harness.registry import DATASETS, GROUNDERS, METRICS, PROPOSAL_RULES
+    for registry in (DATASETS, GROUNDERS, METRICS, PROPOSAL_RULES):
+        for name in registry.module_dict:
+            if not name.isprintable():
+                raise InputError(f'--import {file}: registers {name!r}, a name that cannot be printed; choose another')
 
 
 def own_fault(error: Exception) -> str | None:
     """Where in a user's own file an exception came up, and what it says; ``None`` where none of them took part."""
     lines = [f'{frame.f_code.co_filename}:{number}' for frame, number in traceback.walk_tb(error.__traceback__)
              if str(frame.f_globals.get('__name__')).startswith(IMPORTED)]
-    return f'{lines[-1]}: {said(error)}; mend the file' if lines else None
+    return f'{lines[-1]}: {said(error)}; fix the file' if lines else None
 
 
 def said(error: Exception) -> str:
@@ -137,10 +156,11 @@ def said(error: Exception) -> str:
 
 
 def main(argv: list[str]) -> int:
-    if argv and argv[0] in COMMANDS:
-        import_plugins()
-        return importlib.import_module(COMMANDS[argv[0]]).main(argv[1:])
+    if argv and not argv[0].startswith('-'):
+        return command(argv[0], argv[1:])
     args = parser().parse_args(argv)
+    refuse_beside(args)
+    loading()
     import_plugins(args.imports)
     if args.list:
         from harness.listing import listing
@@ -149,23 +169,52 @@ def main(argv: list[str]) -> int:
     return benchmark(args, 'python run_benchmark.py ' + shlex.join(argv))
 
 
+def command(name: str, argv: list[str]) -> int:
+    """Run a subcommand."""
+    if name not in COMMANDS:
+        raise InputError(f'{name}: there is no such command{nearest(name, COMMANDS)}; known are {", ".join(COMMANDS)}; '
+                         'see --help')
+    loading()
+    import_plugins()
+    return importlib.import_module(COMMANDS[name][0]).main(argv)
+
+
+def loading() -> None:
+    """Say what takes its time, where somebody could wait."""
+    print('loading torch and mmdet …', file=sys.stderr, flush=True)
+
+
+def refuse_beside(args: argparse.Namespace) -> None:
+    """Refuse what has no effect beside ``--list`` or ``--predictions``."""
+    defaults = vars(parser().parse_args([]))
+    given = [name for name, value in vars(args).items() if value != defaults[name]]
+    for name in given:
+        option = '--' + {'settings': 'set', 'imports': 'import'}.get(name, name).replace('_', '-')
+        if args.list and name not in ('list', 'imports'):
+            raise InputError(f'{option}: --list runs nothing; leave it out')
+        if args.predictions is not None and name not in JUDGING:
+            raise InputError(f'{option}: has no part in judging --predictions; leave it out')
+    if args.allow_missing and args.predictions is None:
+        raise InputError('--allow-missing: goes with --predictions FILE')
+
+
 def benchmark(args: argparse.Namespace, command: str) -> int:
     """Run or judge, write and print."""
-    import torch
     from mmengine.runner import set_random_seed
     from rich.console import Console
 
+    from harness.device import pick_device
+
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     start = time.perf_counter()
-    if args.device != 'cpu' and not (args.device.startswith('cuda') and torch.cuda.is_available()):
-        raise InputError(f'--device {args.device}: not available on this machine; use --device cpu')
-    if args.allow_missing and args.predictions is None:
-        raise InputError('--allow-missing: goes with --predictions FILE')
+    if not 0 <= args.seed < 2 ** 32:
+        raise InputError(f'--seed {args.seed}: must be from 0 to 4294967295')
+    device = pick_device(args.device)
     set_random_seed(args.seed)
     console.print('reading data and weights …')
     measured = (measure if args.predictions is None else judge_file)(args, console)
     options = {k: v if isinstance(v, str | int | bool | None) else str(v) for k, v in vars(args).items()}
-    finish(measured, command, options, time.perf_counter() - start)
+    finish(measured, command, {**options, 'device': device}, time.perf_counter() - start)
     return 0
 
 
@@ -183,23 +232,26 @@ class Measured:
 
 def measure(args: argparse.Namespace, console: Console) -> Measured:
     """Run what the options ask for."""
-    from rich.progress import track
-
+    from harness.announcement import announcement
     from harness.plan import prepare
+    from harness.progress import track
+    from harness.result_folder import result_folder
     from harness.run import run
 
     start = time.perf_counter()
     prepared = prepare(request_of(args))
-    total = sum(map(len, prepared.plan.expressions.values()))
-    console.print(f'{total} expressions, rules {", ".join(next(iter(prepared.plan.plugins.values())).rules)}, '
-                  f'tasks {", ".join(prepared.plan.tasks)}')
+    console.print(announcement(prepared.plan), markup=False)
     loaded = time.perf_counter() - start
-    out = make_folder(args.out, console)
-    outcome = run(prepared.plan, out, lambda work: track(work, description='images', console=console))
+    with result_folder(args.out, console.print) as out:
+        outcome = run(prepared.plan, out, lambda work: track(work, 'images', console))
     outcome.stages['read data and weights'].seconds = loaded
-    folders = {name: str(info.path.parent) for name, dataset in prepared.plan.datasets.items()
-               for info in list(dataset.images.values())[:1] if info.path is not None}
-    return Measured(out, outcome, prepared.data, prepared.notes, prepared.weights, folders)
+    return Measured(out, outcome, prepared.data, prepared.notes, prepared.weights, folders(prepared.plan.datasets))
+
+
+def folders(datasets: Mapping[str, Dataset]) -> dict[str, str]:
+    """Where each dataset's images are, for reports to show."""
+    return {name: str(info.path.parent) for name, dataset in datasets.items()
+            for info in list(dataset.images.values())[:1] if info.path is not None}
 
 
 def judge_file(args: argparse.Namespace, console: Console) -> Measured:
@@ -208,30 +260,29 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     from harness.datasets import joined
     from harness.judge import check_answers, judge
     from harness.plan import prepare_judgement
+    from harness.result_folder import result_folder
 
-    for option in ('grounder', 'proposals', 'candidates', 'detections', 'masks', 'features'):
-        if getattr(args, option):
-            raise InputError(f'--{option}: has no part in judging --predictions; leave it out')
     sets = read_predictions(args.predictions)
     datasets, expressions, tasks = prepare_judgement(request_of(args), sets)
     judgement = check_answers(sets, datasets, expressions, tasks, args.allow_missing)
     notes = [*judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]
-    out = make_folder(args.out, console)
-    outcome = judge(judgement, datasets, expressions, out)
-    return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes)
+    with result_folder(args.out, console.print) as out:
+        outcome = judge(judgement, datasets, expressions, out)
+    return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes, {}, folders(datasets))
 
 
 def request_of(args: argparse.Namespace) -> Request:
     """The options as a request; files in the originals' layouts are read here, by their adapters."""
     from adapters.outside import read_expressions
-    from harness.plan import Request, parse_settings, parse_weight
+    from harness.plan import Request
+    from harness.settings import parse_settings, parse_weights
 
     request = Request(
         grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
         limit=args.limit, device=args.device, seed=args.seed, data_root=args.data_root, expressions=args.expressions,
         split_by=args.split_by, max_pixels=args.max_pixels,
         read_expressions=read_expressions, candidates=args.candidates, images=args.images, vectors=args.vectors,
-        weights=dict(map(parse_weight, args.weights)), settings=parse_settings(args.settings))
+        weights=parse_weights(args.weights), settings=parse_settings(args.settings))
     if args.detections is not None:
         from adapters.originals.detections import read_detections
         request.detections = read_detections(args.detections)
@@ -262,22 +313,6 @@ def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: f
         print(f'counted: {n} {what}')
     print(f'{outcome.expressions} expressions on {outcome.images} images in {record["wall_seconds"]:.0f} s; '
           f'all tables: {out / "tables.md"}')
-
-
-def make_folder(wanted: Path | None, console: Console) -> Path:
-    """The run's folder; one that holds an earlier run is moved aside, not lost."""
-    out = wanted or Path('results') / datetime.datetime.now().strftime('%Y-%m-%d-%H%M%S')
-    try:
-        if out.is_dir() and any(out.iterdir()):
-            if not (out / 'predictions.jsonl').exists():
-                raise InputError(f'--out {out}: the folder holds other files; choose an empty or new one')
-            aside = next(p for i in range(1, 10**6) if not (p := out.with_name(f'{out.name}.{i}')).exists())
-            out.rename(aside)
-            console.print(f'{out} held an earlier run: it is now {aside}')
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f'--out {out}: cannot be made ({error.strerror}); choose another folder') from None
-    return out
 
 
 def command_line(argv: list[str]) -> int:

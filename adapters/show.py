@@ -9,7 +9,7 @@ import adapters.mattnet
 import adapters.nmtree  # noqa: F401 (they register their grounders, for who imports this alone)
 from harness.errors import InputError
 from harness.names import OneLineParser
-from harness.plan import parse_settings, parse_weight
+from harness.settings import parse_settings, parse_weights
 from harness.show import PICTURES, Answer, draw, ground, table
 
 __all__ = ['Answer', 'draw', 'ground', 'main', 'table']
@@ -28,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
                         help='weights of detector, ref-nms-b, cmae, … instead of the shipped ones')
     parser.add_argument('--set', action='append', default=[], metavar='NAME.OPTION=VALUE', dest='settings',
                         help='an option of the rule or grounder, for instance ref-nms-b.threshold=0.2')
-    parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
+    parser.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')
     parser.add_argument('--out', type=Path, metavar='FILE', help='the picture (default: IMAGE-grounded.png here)')
     args = parser.parse_args(argv)
     out = args.out or Path(f'{args.image.stem}-grounded.png')
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     if out.exists() and args.image.exists() and out.samefile(args.image):
         raise InputError(f'--out {out}: is the image itself; choose another file')
     answer = ground(args.image, args.sentence, args.grounder, args.proposals, args.dataset_weights,
-                    dict(map(parse_weight, args.weights)), parse_settings(args.settings), args.device)
+                    parse_weights(args.weights), parse_settings(args.settings), args.device)
     print(table(answer))
     for note in answer.notes:
         print(f'note: {note}')

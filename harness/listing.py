@@ -3,8 +3,8 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from harness.plan import names
-from harness.registry import DATASETS, GROUNDERS, METRICS, PROPOSAL_RULES
+from harness.names import plain
+from harness.registry import DATASETS, GROUNDERS, METRICS, PROPOSAL_RULES, names
 from harness.run import TASKS
 
 SPLITS = {'refcoco': 'train, val, testA, testB', 'refcoco+': 'train, val, testA, testB', 'refcocog': 'train, val, test'}
@@ -22,7 +22,7 @@ def listing() -> str:
 
 
 def _summary(plugin: object) -> str:
-    return (plugin.__doc__ or '').strip().split('\n')[0]
+    return plain((plugin.__doc__ or '').strip().split('\n')[0])
 
 
 def _table(title: str, headers: list[str], rows: list[list[str]]) -> str:

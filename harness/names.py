@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from harness.errors import InputError
@@ -33,8 +33,25 @@ def pick(option: str, given: Sequence[str] | None, known: Iterable[str], default
     return list(dict.fromkeys(wanted))
 
 
+def plain(text: str) -> str:
+    """A docstring as people read it: without the marks around code."""
+    return text.replace('``', '')
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """What makes a whole number of what somebody types, for ``add_argument(type=…)``."""
+    def number(text: str) -> int:
+        if not text.strip().lstrip('-').isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f'{text}: must be a whole number of at least {least}')
+        return int(text)
+    return number
+
+
 class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong with the options in one line, without the usage, and with the nearest option."""
+
+    def format_help(self) -> str:
+        return plain(super().format_help())
 
     def error(self, message: str) -> NoReturn:
         wrong = message.partition('unrecognized arguments: ')[2].split(' ')[0].split('=')[0]

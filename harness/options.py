@@ -12,7 +12,7 @@ from functools import cache, wraps
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from annotated_types import Ge, Gt, Le
-from pydantic import AllowInfNan, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AllowInfNan, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from harness.data.safe_pickle import shown
 from harness.errors import InputError
@@ -40,7 +40,8 @@ _KINDS = {'float_type': 'a number', 'int_type': 'a whole number', 'bool_type': '
 
 
 def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: str) -> None:
-    """Hold values against the annotations of ``make``'s parameters; one without annotation takes anything.
+    """Hold values against the annotations of ``make``'s parameters; one that has none, or one that means nothing here,
+    takes anything.
 
     Args:
         make: a class, by its constructor or dataclass fields, or a function.
@@ -52,10 +53,9 @@ def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: st
     """
     hints = _hints(make)
     for option, value in options.items():
-        if option not in hints:
-            continue
+        adapter = _adapter(hints.get(option, Any))
         try:
-            _adapter(hints[option]).validate_python(value)
+            adapter.validate_python(value)
         except ValidationError as error:
             wanted = ', or '.join(dict.fromkeys(_wanted(one) for one in error.errors()))
             raise InputError(f'{name}.{option}={_text(value)}: must be {wanted}') from None
@@ -87,9 +87,15 @@ def _wanted(error: Any) -> str:
 @cache
 def _hints(make: Callable[..., Any]) -> dict[str, Any]:
     function = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]  # a class has one
-    return get_type_hints(function, include_extras=True)
+    try:
+        return get_type_hints(function, include_extras=True)
+    except (NameError, AttributeError, TypeError):  # a user's, of names that are there for type checkers alone
+        return {}
 
 
 @cache
 def _adapter(hint: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+    try:
+        return TypeAdapter(hint, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+    except PydanticSchemaGenerationError:
+        return TypeAdapter(Any)

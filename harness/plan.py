@@ -4,9 +4,8 @@ Everything that can be refused is refused here, before a run writes its first by
 """
 from __future__ import annotations
 
-import ast
-import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,13 +21,17 @@ from harness.data.plain import load_expressions
 from harness.datasets import EMBEDDED, STAND_IN, find_datasets, home, notes_on  # noqa: F401 (the first two for others)
 from harness.detection.detector import Detector
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, StoredMap, check_images
+from harness.device import pick_device
 from harness.errors import InputError
-from harness.names import nearest, pick
+from harness.names import pick
 from harness.proposals.critical_objects import CriticalObjects, words_to_look_up
 from harness.proposals.given import Given, OutsideBoxes
-from harness.registry import GROUNDERS, PROPOSAL_RULES
+from harness.registry import GROUNDERS, PROPOSAL_RULES, names
 from harness.run import TASKS, Plan, Plugins, images
+from harness.settings import CRITICAL_OBJECTS, check_settings
+from harness.tasks import JUDGED, grounders_of, judged_tasks, tasks_of
 from harness.types import Annotation, Dataset, Expression, ImageInfo
+from harness.unused import refuse_unused
 from harness.vectors import WordVectors, load_vectors
 from harness.weights import SHIPPED, Weights, load_weights, shipped_path
 
@@ -38,7 +41,7 @@ TABLE_1 = ('greedy-100', 'ref-nms-b-100', 'greedy', 'ref-nms-b')
 
 @dataclass
 class Request:
-    """What the command line says; ``None`` means the default."""
+    """What the command line says; ``None`` means the default, no grounder at all is ``[]`` or ``['none']``."""
 
     grounders: list[str] | None = None
     datasets: list[str] | None = None
@@ -46,7 +49,7 @@ class Request:
     tasks: list[str] | None = None
     rules: list[str] | None = None
     limit: int | None = None
-    device: str = 'cpu'
+    device: str | None = None
     seed: int = 0
     data_root: Path | None = None
     split_by: str | None = None
@@ -86,19 +89,16 @@ def prepare(request: Request) -> Prepared:
         raise InputError(f'--max-pixels {request.max_pixels}: must be 1 to {fields.MAX_PIXELS}')
     tasks = pick('--task', request.tasks, TASKS, TASKS)
     rules = _rules(request)
-    grounders = _grounders(request)
-    if tasks == ['recall']:
-        grounders = []
+    grounders = grounders_of(request, tasks)
     if not grounders:
-        tasks = [t for t in tasks if t == 'recall']
-    if not tasks:
-        raise InputError('--task rec or res needs a grounder: add --grounder, for instance --grounder cmae')
-    _check_settings(request.settings)
+        tasks = ['recall']
+    check_settings(request.settings)
+    pick_device(request.device)
     notes: list[str] = []
     datasets = _datasets(request, notes)
     expressions = _expressions(request, datasets)
     store = _WeightStore(request)
-    rules = _with_weights(request, rules, datasets, store, notes)
+    rules = _that_can_run(request, rules, datasets, store, notes)
     vectors = cache(lambda: _vectors(request, [e for es in expressions.values() for e in es], datasets, rules, store))
     plugins: dict[str, Plugins] = {}
     outside = _outside_boxes(request, grounders)
@@ -110,11 +110,21 @@ def prepare(request: Request) -> Prepared:
                                  _build(PROPOSAL_RULES.get(r), r, name, store, request, vectors) for r in rules}, built,
                                 _controls(built, request.seed))
     source = _source(request, store, outside, [g for p in plugins.values() for g in p.grounders.values()])
-    if isinstance(source, FromNowhere) and request.masks is None and 'res' in tasks:
-        tasks.remove('res')
-        notes.append('RES is not available: there is neither a detector to make masks nor --masks FILE')
+    has_images = any(info.path is not None for d in datasets.values() for info in d.images.values())
+    if isinstance(source, FromPictures) and not has_images:
+        raise InputError(f'--expressions {request.expressions}: no image folder is known; add --images DIR')
+    tasks = tasks_of(request, tasks, datasets, expressions, source, notes)
+    looks_for_context = 'recall' in tasks and any(d.annotations is not None for d in datasets.values())
+    parts = [*rules, *grounders, *[CRITICAL_OBJECTS] * looks_for_context]
+    refuse_unused(request.weights, store.taken, request.settings, parts, {
+        '--vectors': (request.vectors, looks_for_context or vectors.cache_info().currsize > 0),
+        '--features': (request.features, isinstance(source, FromMaps)),
+        '--masks': (request.masks, 'res' in tasks),
+        '--images': (request.images, has_images),
+        '--data-root': (request.data_root, request.expressions is None and not set(datasets) <= set(EMBEDDED)),
+        '--device': (None if request.device == 'cpu' else request.device, isinstance(source, FromPictures | FromMaps))})
     referents = _masks(request, outside, datasets, expressions, notes) if 'res' in tasks else {}
-    context = _context(request, datasets, expressions, vectors, notes) if 'recall' in tasks else {}
+    context = _context(request, datasets, expressions, vectors, notes) if looks_for_context else {}
     notes.extend(notes_on(datasets.values(), source is not None and store.uses_shipped()))
     plan = Plan(datasets, expressions, plugins, source, tuple(tasks), context,
                 ground_recall_only=request.rules is not None or outside is not None,
@@ -131,32 +141,20 @@ def prepare_judgement(request: Request, sets: Sequence[Answers]) -> tuple[
     Raises:
         InputError: nobody says which dataset the answers are of, or whatever else is wrong with the request.
     """
-    tasks = pick('--task', request.tasks, ('rec', 'res'), ('rec', 'res'))
+    tasks = pick('--task', request.tasks, JUDGED, JUDGED)
     if request.datasets is None and request.expressions is None:
         request.datasets = sorted({name for answers in sets for name in answers.datasets})
         if not request.datasets:
             raise InputError('--predictions: the file does not say of which dataset its sent_ids are; add --dataset')
     datasets = _datasets(request, [])
+    if request.data_root is not None and (request.expressions is not None or set(datasets) <= set(EMBEDDED)):
+        refuse_unused((), (), (), (), {'--data-root': (request.data_root, False)})
     expressions = _expressions(request, datasets)
     if request.splits is None:
         answered = {key: es for key, es in expressions.items()
                     if any(answers.of(e.dataset, e.sent_id) for answers in sets for e in es)}
         expressions = answered or expressions
-    return datasets, expressions, tasks
-
-
-def names(registry: Any) -> list[str]:
-    """Registered names, in order of registration."""
-    registry.import_from_location()
-    return list(registry.module_dict)
-
-
-def _grounders(request: Request) -> list[str]:
-    """The grounders asked for; ``all`` leaves out what is there for comparison alone."""
-    known = names(GROUNDERS)
-    every = [name for name in known if not getattr(GROUNDERS.get(name), 'control', False)]
-    asked = pick('--grounder', request.grounders, [*known, 'all'], ())
-    return every if 'all' in asked else asked
+    return datasets, expressions, judged_tasks(request, tasks, sets, datasets, expressions)
 
 
 def _controls(grounders: Mapping[str, Any], seed: int) -> dict[str, Any]:
@@ -181,15 +179,26 @@ def _rules(request: Request) -> list[str]:
     return pick('--proposals', request.rules, known, TABLE_1)
 
 
-def _with_weights(request: Request, rules: list[str], datasets: Mapping[str, Dataset], store: _WeightStore,
+def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dataset], store: _WeightStore,
                   notes: list[str]) -> list[str]:
-    """The rules; of ``all`` only those whose weights are there, and the others are noted."""
-    if 'all' not in ','.join(request.rules or ()).split(','):
-        return rules
-    lacking = {r: path for r in rules for name in datasets
-               if (path := store.missing(PROPOSAL_RULES.get(r), name)) is not None}
-    notes.extend(f'{rule}: left out, there is no {path.name}; {_how_to_train(rule)}' for rule, path in lacking.items())
-    return [r for r in rules if r not in lacking]
+    """The rules; of ``all`` only those whose weights and annotations are there, and the others are noted.
+
+    Raises:
+        InputError: a rule that was asked for by name needs annotations that are not there.
+    """
+    lacking = {}
+    for rule, name in itertools.product(rules, datasets):
+        if getattr(PROPOSAL_RULES.get(rule), 'needs_annotations', False) and datasets[name].annotations is None:
+            lacking[rule] = f'{name} has no annotated boxes; give one with instances.json or leave the rule out'
+        elif (path := store.missing(PROPOSAL_RULES.get(rule), name)) is not None:
+            lacking[rule] = f'there is no {path.name}; {_how_to_train(rule)}'
+    if 'all' in ','.join(request.rules or ()).split(','):
+        notes.extend(f'{rule}: left out, {why}' for rule, why in lacking.items())
+        return [r for r in rules if r not in lacking]
+    for rule, why in lacking.items():
+        if getattr(PROPOSAL_RULES.get(rule), 'needs_annotations', False):
+            raise InputError(f'--proposals {rule}: {why}')
+    return rules
 
 
 def _how_to_train(name: str) -> str:
@@ -218,6 +227,10 @@ def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> dict[tupl
     chosen = {(d.name, s): d.split(s)[:request.limit] for d in datasets.values() for s in d.splits if s in wanted}
     if not any(chosen.values()):
         raise InputError('--split: no expression is left to evaluate; choose another split or dataset')
+    for name in datasets if request.splits and request.datasets and 'all' not in request.datasets else ():
+        if not any(es for (of, _), es in chosen.items() if of == name):
+            raise InputError(f'--dataset {name}: has none of the splits {", ".join(wanted)}; '
+                             f'it has {", ".join(datasets[name].splits)}')
     return chosen
 
 
@@ -242,7 +255,7 @@ def _source(request: Request, store: _WeightStore, outside: OutsideBoxes | None,
         return None
     if outside is not None and not any(getattr(grounder, 'needs_image', True) for grounder in grounders):
         return FromNowhere(getattr(outside, 'classes', ()))
-    detector = Detector(store.get('detector', None), request.device)
+    detector = Detector(store.get('detector', None), pick_device(request.device))
     if request.features is None:
         return FromPictures(detector, request.max_pixels or MAX_PIXELS)
     return FromMaps(detector, request.features, detect=outside is None)
@@ -309,16 +322,18 @@ def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapp
 
 
 class _WeightStore:
-    """Each weight file once, the user's before the shipped ones."""
+    """Each weight file once, the user's before the shipped ones; ``taken`` are the names that were asked for."""
 
     def __init__(self, request: Request) -> None:
         self._given = request.weights
         self._loaded: dict[Path, Weights] = {}
         self._used: dict[str, Path] = {}
+        self.taken: set[str] = set()
 
     def get(self, name: str, dataset: str | None) -> Weights:
         whose = None if dataset is None else home(dataset)
         path = self._given.get(name) or shipped_path(name, whose)
+        self.taken.add(name)
         if path not in self._loaded:
             self._loaded[path] = load_weights(path).complete()
         self._used[name if whose is None else f'{name} ({whose})'] = path
@@ -356,45 +371,3 @@ def _build(plugin: Any, name: str, dataset: str, store: _WeightStore, request: R
     for other in getattr(plugin, 'needs', ()):
         options[other] = store.get(other, dataset)
     return plugin(**options)
-
-
-def _check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
-    known: dict[str, Any] = {n: r.get(n) for r in (PROPOSAL_RULES, GROUNDERS) for n in names(r)}
-    known['critical-objects'] = CriticalObjects
-    for name, options in settings.items():
-        if name not in known:
-            raise InputError(f'--set {name}.…: there is no rule or grounder of that name{nearest(name, known)}')
-        inputs = ('weights', 'vectors', 'candidates', *getattr(known[name], 'needs', ()))
-        accepted = [k for k in inspect.signature(known[name]).parameters if k not in inputs]
-        for key in options:
-            if key not in accepted:
-                raise InputError(f'--set {name}.{key}: unknown option{nearest(key, accepted)}; '
-                                 f'{name} has {", ".join(accepted) or "none"}')
-
-
-def parse_setting(text: str) -> tuple[str, str, Any]:
-    """``'ref-nms-b.threshold=0.2'`` to its name, key and value (a Python literal, or else text)."""
-    target, equals, value = text.partition('=')
-    name, dot, key = target.rpartition('.')
-    if not (equals and dot and name and key):
-        raise InputError(f'--set {text}: write NAME.OPTION=VALUE, for instance ref-nms-b.threshold=0.2')
-    try:
-        return name, key, ast.literal_eval(value)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return name, key, value
-
-
-def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """All of ``--set``, by name and option; the last of equal ones holds."""
-    settings: dict[str, dict[str, Any]] = {}
-    for name, key, value in map(parse_setting, texts):
-        settings.setdefault(name, {})[key] = value
-    return settings
-
-
-def parse_weight(text: str) -> tuple[str, Path]:
-    """``'cmae=file.safetensors'`` to its name and path."""
-    name, equals, path = text.partition('=')
-    if not (equals and name and path):
-        raise InputError(f'--weights {text}: write NAME=FILE, for instance cmae=my.safetensors')
-    return name, Path(path)

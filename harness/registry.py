@@ -28,9 +28,17 @@ keywords of those names; ``with_vectors = True`` lets word vectors come as the k
 the project does not ship says in ``not_shipped`` how to make them. Options of ``--set NAME.KEY=VALUE`` arrive as
 further keywords.
 """
+from typing import Any
+
 from mmengine.registry import Registry
 
 DATASETS = Registry('dataset', locations=['harness.data.known', 'harness.embedded.known'])
 PROPOSAL_RULES = Registry('proposal rule', locations=['harness.proposals'])
 GROUNDERS = Registry('grounder', locations=['harness.controls'])
 METRICS = Registry('metric', locations=['harness.metrics'])
+
+
+def names(registry: Any) -> list[str]:
+    """Registered names, in order of registration."""
+    registry.import_from_location()
+    return list(registry.module_dict)

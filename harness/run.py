@@ -239,11 +239,7 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
     for rule_name, rule in plugins.rules.items():
         with outcome.stage(f'propose: {rule_name}', len(group.expressions)):
             proposals = [p.cpu() for p in rule(image if image is not None else group.info, group.expressions)]
-        grounders = plugins.grounders
-        if getattr(rule, 'with_controls', False):
-            grounders = plugins.grounders | plugins.controls
-        if getattr(rule, 'recall_only', False) and not plan.ground_recall_only:
-            grounders = {}
+        grounders = grounders_of(plan, plugins, rule)
         choices = {name: _ground(plan, name, grounder, image, group.expressions, proposals, outcome)
                    for name, grounder in grounders.items()} or {NO_GROUNDER: [None] * len(truths)}
         with outcome.stage('write and count', len(group.expressions)):
@@ -256,6 +252,13 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
                     outcome.count(rows, [t for t in plan.tasks if t != 'recall'])
             proposals_file.write(proposals_rows(truths, proposals, names, rule_name))
             outcome.counts[f'expressions without any proposal ({rule_name})'] += sum(len(p) == 0 for p in proposals)
+
+
+def grounders_of(plan: Plan, plugins: Plugins, rule: Any) -> dict[str, Any]:
+    """Who chooses among a rule's proposals."""
+    if getattr(rule, 'recall_only', False) and not plan.ground_recall_only:
+        return {}
+    return plugins.grounders | (plugins.controls if getattr(rule, 'with_controls', False) else {})
 
 
 def _truths(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outcome) -> list[Truth]:

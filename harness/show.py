@@ -19,10 +19,11 @@ from pycocotools import mask as coco_mask
 
 from harness.data.plain import tokenize
 from harness.detection.pictures import read_image
+from harness.device import pick_device
 from harness.errors import InputError
 from harness.names import pick
-from harness.plan import Plan, Request, names, prepare
-from harness.registry import DATASETS
+from harness.plan import Plan, Request, prepare
+from harness.registry import DATASETS, names
 from harness.types import Dataset, Expression, ImageFeatures, ImageInfo
 
 #: Longer pictures are made smaller for the detector: COCO's and the embedded benchmark's are at most so long.
@@ -70,7 +71,7 @@ class Answer:
 
 def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str = 'ref-nms-b',
            dataset: str = 'mini-refcoco', weights: Mapping[str, Path] | None = None,
-           settings: Mapping[str, Mapping[str, Any]] | None = None, device: str = 'cpu') -> Answer:
+           settings: Mapping[str, Mapping[str, Any]] | None = None, device: str | None = None) -> Answer:
     """Ground one sentence in one picture.
 
     Args:
@@ -81,13 +82,12 @@ def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str
         dataset: whose shipped weights are taken.
         weights: files by name (``detector``, ``ref-nms-b``, ``cmae``, …) in the place of shipped ones.
         settings: options of rule and grounder by name.
-        device: ``'cpu'`` or ``'cuda'``.
+        device: ``'cpu'`` or ``'cuda'``; ``None``: a GPU where there is one.
 
     Raises:
         InputError: the picture can't be read, a name is unknown, weights don't fit, a device is not there.
     """
-    if device != 'cpu' and not (device.startswith('cuda') and torch.cuda.is_available()):
-        raise InputError(f'--device {device}: not available on this machine; use --device cpu')
+    pick_device(device)
     pick('--dataset-weights', [dataset], names(DATASETS), ())
     pixels = read_image(Path(picture))
     words = tokenize(sentence)

@@ -4,10 +4,10 @@
 """
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import struct
+import sys
 import zipfile
 import zlib
 from collections import Counter
@@ -23,7 +23,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from harness.data.files import require_regular
-from harness.errors import InputError
+from harness.errors import InputError, exit_code
+from harness.names import OneLineParser
 
 SHIPPED = Path(__file__).parent / 'embedded' / 'weights' / 'glove-6b-100d.safetensors'
 UNKNOWN = '<unk>'
@@ -195,8 +196,8 @@ def save_vectors(path: str | Path, vectors: WordVectors, **metadata: str) -> Non
         beside.unlink(missing_ok=True)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog='python -m harness.vectors', description=__doc__.splitlines()[0])
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = OneLineParser(prog='python -m harness.vectors', description=__doc__.splitlines()[0])
     subset = parser.add_subparsers(dest='command', required=True).add_parser(
         'subset', help='keep the most frequent words of a set whose words come most frequent first')
     subset.add_argument('source', metavar='NPZ', type=Path)
@@ -219,7 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                          f'--top {options.top} --name {options.name} --gamma {options.gamma} '
                          f'--also {" ".join(options.also)}')
     print(f'{options.out}: {len(words)} words')
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(exit_code(main, 'interrupted', 'check the path, its permissions and free space'))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
-from harness.plan import parse_setting, parse_weight
+from harness.settings import parse_setting, parse_weight
 from run_benchmark import command_line
 
 ROW = {'dataset': 'refcoco', 'split': 'val', 'image_id': 7, 'height': 100, 'width': 200, 'bbox': [10, 10, 40, 40],
@@ -80,7 +80,7 @@ def test_list_names_every_kind_of_plugin(capsys: pytest.CaptureFixture) -> None:
     (['--task', 'rex'], '--task rex: unknown'),
     (['--proposals', 'gredy'], 'did you mean greedy?'),
     (['--proposals', 'given'], 'add --candidates'),
-    (['--task', 'rec'], 'needs a grounder'),
+    (['--grounder', 'none', '--task', 'rec'], 'needs a grounder'),
     (['--limit', '0'], '--limit 0'),
     (['--limit', 'few'], '--limit'),
     (['--grouder', 'cmae'], 'did you mean --grounder?'),

@@ -38,14 +38,14 @@ def test_the_readme_s_grounder_as_it_stands_there(small_benchmark: Path, tmp_pat
 
 @pytest.mark.parametrize(('text', 'line'), [
     ('def f(:\n', 'SyntaxError'),
-    ('x = 1\nraise KeyError("a")\n', "my_grounder.py:2: KeyError: 'a'; mend the file"),
+    ('x = 1\nraise KeyError("a")\n', "my_grounder.py:2: KeyError: 'a'; fix the file"),
     ('import not_there_at_all\n', "my_grounder.py:1: ModuleNotFoundError: No module named 'not_there_at_all'"),
     ('from harness.registry import GROUNDERS\n@GROUNDERS.register_module(name="chance")\nclass A: pass\n',
      'chance is already registered'),
     ('pass\n', '--grounder mine: unknown'),
     ('from harness.registry import GROUNDERS\n@GROUNDERS.register_module(name="mine")\nclass Mine:\n'
      '    def __call__(self, image, expressions, proposals):\n        return [1 / 0]\n',
-     'my_grounder.py:5: ZeroDivisionError: division by zero; mend the file'),
+     'my_grounder.py:5: ZeroDivisionError: division by zero; fix the file'),
     ('from harness.registry import GROUNDERS\n@GROUNDERS.register_module(name="mine")\nclass Mine:\n'
      '    def __call__(self, image, expressions, proposals):\n        return []\n',
      'grounder mine: must return one score a proposal for each expression'),

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
-from harness.plan import Request, names, prepare
-from harness.registry import PROPOSAL_RULES
+from harness.plan import Request, prepare
+from harness.registry import PROPOSAL_RULES, names
 from harness.weights import shipped_path
 
 pytestmark = pytest.mark.usefixtures('small_benchmark')

@@ -25,9 +25,8 @@ from harness.datasets import load_dataset
 from harness.detection.coco_categories import COCO_CLASSES, COCO_IDS
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
-from harness.plan import names
 from harness.predictions import NO_GROUNDER
-from harness.registry import DATASETS
+from harness.registry import DATASETS, names
 from harness.types import Dataset
 
 LAYOUTS = ('matt-dets', 'proposals', 'ctxdb', 'results')

@@ -1,10 +1,14 @@
 """``python -m harness.embedded build | stats | sheet``: make the embedded benchmark, measure it, look at it."""
 from __future__ import annotations
 
+import importlib
 import sys
 
-from harness.errors import InputError
+from harness.errors import InputError, exit_code
+from harness.names import nearest
 
+COMMANDS = {'build': 'harness.embedded.build', 'stats': 'harness.embedded.stats',
+            'sheet': 'harness.embedded.contact_sheet'}
 USAGE = """usage: python -m harness.embedded COMMAND [options]
 
   build   draw the embedded benchmark into the cache, where it is missing
@@ -15,28 +19,26 @@ COMMAND --help tells each one's options."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; returns the exit code.
+
+    Raises:
+        InputError: there is no such command, or what the command refuses.
+    """
     command, *options = arguments or ['--help']
-    try:
-        if command == 'build':
-            from harness.embedded.build import main as run
-        elif command == 'stats':
-            from harness.embedded.stats import main as run
-        elif command == 'sheet':
-            from harness.embedded.contact_sheet import main as run
-        elif command in ('-h', '--help'):
-            print(USAGE)
-            return 0
-        else:
-            raise InputError(f'{command!r} is no command of harness.embedded; use build, stats or sheet')
-        run(options)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    if command in ('-h', '--help'):
+        print(USAGE)
+        return 0
+    if command not in COMMANDS:
+        raise InputError(f'{command}: no command of harness.embedded{nearest(command, COMMANDS)}; known are '
+                         f'{", ".join(COMMANDS)}')
+    importlib.import_module(COMMANDS[command]).main(options)
     return 0
 
 
+def command_line(arguments: list[str]) -> int:
+    """Run, and turn what goes wrong into one line and an exit code: 2 for bad input, 130 for Ctrl-C."""
+    return exit_code(lambda: main(arguments), 'interrupted', 'check the path, its permissions and free space')
+
+
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(command_line(sys.argv[1:]))

@@ -11,7 +11,6 @@ and ``attributes``. A part is written beside its place and renamed when whole; i
 """
 from __future__ import annotations
 
-import argparse
 import fcntl
 import hashlib
 import json
@@ -34,6 +33,8 @@ import numpy as np
 from harness.embedded.language.expressions import describe
 from harness.embedded.world import CATEGORIES, make_scene
 from harness.errors import InputError
+from harness.names import OneLineParser, at_least
+from harness.progress import track
 
 EMBEDDED_VERSION = '1'
 """Changes whenever the bytes do."""
@@ -167,9 +168,9 @@ def make_picture(job: tuple[Path, Split, int]) -> dict[str, Any]:
 
 def _make_pictures(jobs: Sequence[tuple[Path, Split, int]], processes: int) -> list[dict[str, Any]]:
     if processes == 1 or len(jobs) < 16:
-        return [make_picture(job) for job in jobs]
+        return [make_picture(job) for job in track(jobs, 'images drawn')]
     with multiprocessing.get_context('spawn').Pool(processes, initializer=_start_worker) as pool:
-        return list(pool.imap(make_picture, jobs, chunksize=8))
+        return list(track(pool.imap(make_picture, jobs, chunksize=8), 'images drawn', total=len(jobs)))
 
 
 def _start_worker() -> None:
@@ -265,11 +266,11 @@ def _announce(part: str, folder: Path) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """``python -m harness.embedded build``."""
-    parser = argparse.ArgumentParser(prog='python -m harness.embedded build',
-                                     description='Draw the embedded benchmark into the cache, where it is missing.')
+    parser = OneLineParser(prog='python -m harness.embedded build',
+                           description='Draw the embedded benchmark into the cache, where it is missing.')
     parser.add_argument('--part', choices=list(PARTS), action='append', help='only this part (default: both)')
     parser.add_argument('--cache', type=Path, help='default: $REFNMS_CACHE or ~/.cache/refnms-bench')
-    parser.add_argument('--processes', type=int, help='default: one a core')
+    parser.add_argument('--processes', type=at_least(1), help='default: one a core')
     options = parser.parse_args(arguments)
     for folder in build(options.cache, options.part or tuple(PARTS), options.processes):
         print(folder, json.dumps(read_manifest(folder)['counts']))

@@ -1,13 +1,13 @@
 """A sheet of scenes to look at: ``python -m harness.embedded sheet --kind mixed --count 24 -o sheet.png``."""
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from harness.embedded.world import KINDS, Scene, make_scene
+from harness.names import OneLineParser, at_least
 
 CELL = 480
 GAP = 8
@@ -41,19 +41,19 @@ def sheet(scenes: list[Scene], columns: int, boxes: bool) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """``python -m harness.embedded sheet``: write one sheet."""
-    parser = argparse.ArgumentParser(prog='python -m harness.embedded sheet',
-                                     description='A contact sheet of the embedded world.')
+    parser = OneLineParser(prog='python -m harness.embedded sheet',
+                           description='A contact sheet of the embedded world.')
     parser.add_argument('--kind', choices=KINDS, default='mixed')
-    parser.add_argument('--seed', type=int, default=0, help='seed of the first scene; the others follow')
-    parser.add_argument('--count', type=int, default=24)
-    parser.add_argument('--columns', type=int, default=4)
+    parser.add_argument('--seed', type=at_least(0), default=0, help='seed of the first scene; the others follow')
+    parser.add_argument('--count', type=at_least(1), default=24)
+    parser.add_argument('--columns', type=at_least(1), default=4)
     parser.add_argument('--boxes', action='store_true', help="draw each object's box and words")
     parser.add_argument('-o', '--output', required=True, help='PNG or JPEG file')
     options = parser.parse_args(arguments)
     scenes = [make_scene(seed, options.kind) for seed in range(options.seed, options.seed + options.count)]
-    if not cv2.imwrite(options.output, sheet(scenes, options.columns, options.boxes)):
-        parser.error(f'cannot write {options.output}')
-
-
-if __name__ == '__main__':
-    main()
+    try:
+        written = cv2.imwrite(options.output, sheet(scenes, options.columns, options.boxes))
+    except cv2.error:  # no such kind of picture
+        written = False
+    if not written:
+        parser.error(f'cannot write {options.output}; choose another file, PNG or JPEG')

@@ -5,7 +5,6 @@
 """
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import statistics
@@ -20,6 +19,7 @@ from harness.data.files import require_regular
 from harness.detection.coco_categories import COCO_CLASSES
 from harness.embedded.build import SPLIT_BY, part_folder
 from harness.errors import InputError
+from harness.names import OneLineParser
 
 _LOCATIONS = (
     'left right top bottom middle center centre front back behind above below under underneath beneath near nearest '
@@ -143,8 +143,8 @@ def side_by_side(embedded: Sequence[Expressions], real: Sequence[Expressions]) -
 
 def main(arguments: Sequence[str]) -> None:
     """``python -m harness.embedded stats``."""
-    parser = argparse.ArgumentParser(prog='python -m harness.embedded stats',
-                                     description='Length, vocabulary and content of the embedded expressions.')
+    parser = OneLineParser(prog='python -m harness.embedded stats',
+                           description='Length, vocabulary and content of the embedded expressions.')
     parser.add_argument('--part', choices=('eval', 'train'), default='eval')
     parser.add_argument('--cache', type=Path, help='where the embedded benchmark is or will be built')
     parser.add_argument('--expressions', type=Path, metavar='FILE', help='real expressions to print beside them')

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.names import pick
-from harness.plan import names
-from harness.registry import PROPOSAL_RULES
+from harness.registry import PROPOSAL_RULES, names
 
 REFERENCE = 'ref-nms-b'
 

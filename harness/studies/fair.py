@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import track
 from tabulate import tabulate
 from torch import Tensor
 
 from harness.errors import InputError
 from harness.plan import Prepared, prepare
+from harness.progress import track
 from harness.results import run_record, write_results, write_text
 from harness.run import Plan, Plugins, run
 from harness.studies.contestants import REFERENCE, Contestant, built, chosen, registered
@@ -72,10 +72,10 @@ def main(argv: Sequence[str]) -> int:
         grounders=args.grounder, tasks=args.task or (['recall', 'rec'] if args.grounder else ['recall'])))
     out = new_folder(args.out, 'fair')
     rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
-    found = survey(on_val(prepared.plan), rules, lambda work: track(work, 'choose on val', console=console))
+    found = survey(on_val(prepared.plan), rules, lambda work: track(work, 'choose on val', console))
     choices = {name: choose(name, mine, contestants, found, target) for name, mine in rules.items()}
     plan = competing(prepared.plan, rules, args.split)
-    outcome = run(plan, out, lambda work: track(work, 'all splits', console=console))
+    outcome = run(plan, out, lambda work: track(work, 'all splits', console))
     notes = [*prepared.notes, *said(choices)]
     record = run_record(outcome, command=f'python run_benchmark.py study fair {shlex.join(argv)}'.rstrip(),
                         options={k: v if isinstance(v, str | int | float | None) else str(v)

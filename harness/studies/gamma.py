@@ -17,9 +17,9 @@ from tabulate import tabulate
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.names import pick
-from harness.plan import EMBEDDED, names
+from harness.plan import EMBEDDED
 from harness.proposals.critical_objects import GammaQuality, choose_gamma, words_to_look_up
-from harness.registry import DATASETS
+from harness.registry import DATASETS, names
 from harness.results import write_text
 from harness.studies.options import new_folder, study_parser
 from harness.types import Dataset

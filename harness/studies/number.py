@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 from tabulate import tabulate
 
 from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
 from harness.plan import prepare
+from harness.progress import track
 from harness.results import write_text
 from harness.studies.contestants import built, chosen, registered
 from harness.studies.curves import DEEPEST, PARTS, Found, Point, by_part, curve
@@ -58,7 +58,7 @@ def from_rules(args: argparse.Namespace) -> Rankings:
     prepared = prepare(request_of(args, tasks=['recall'], rules=registered(args.proposals, contestants)))
     rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    found = survey(prepared.plan, rules, lambda work: track(work, 'images', console=console))
+    found = survey(prepared.plan, rules, lambda work: track(work, 'images', console))
     for note in prepared.notes:
         console.print(f'note: {note}')
     rankings: dict[tuple[str, str, str], list[Found]] = defaultdict(list)

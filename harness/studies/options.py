@@ -8,7 +8,8 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.names import OneLineParser
-from harness.plan import Request, parse_settings, parse_weight
+from harness.plan import Request
+from harness.settings import parse_settings, parse_weights
 
 
 def study_parser(name: str, what: str) -> OneLineParser:
@@ -31,7 +32,7 @@ def with_rules(parser: OneLineParser) -> OneLineParser:
     parser.add_argument('--set', action='append', default=[], metavar='NAME.OPTION=VALUE', dest='settings',
                         help='an option of a rule or grounder')
     parser.add_argument('--split-by', metavar='NAME', help='who made the splits of --data-root: refs(NAME).p')
-    parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
+    parser.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')
     return parser
 
 
@@ -39,7 +40,7 @@ def request_of(args: argparse.Namespace, **more: Any) -> Request:
     """The options of both parsers, and ``more``, as a request."""
     wanted: dict[str, Any] = dict(
         datasets=args.dataset or ['mini-refcoco'], splits=args.split, limit=args.limit, data_root=args.data_root,
-        vectors=args.vectors, weights=dict(map(parse_weight, args.weights)), settings=parse_settings(args.settings),
+        vectors=args.vectors, weights=parse_weights(args.weights), settings=parse_settings(args.settings),
         device=args.device, split_by=args.split_by)
     return Request(**(wanted | more))
 

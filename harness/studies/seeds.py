@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import track
 from tabulate import tabulate
 
 from harness.detection.detector import Detector
@@ -24,8 +23,9 @@ from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
 from harness.plan import EMBEDDED as DATASETS
-from harness.plan import Prepared, Request, names, prepare
-from harness.registry import GROUNDERS
+from harness.plan import Prepared, Request, prepare
+from harness.progress import track
+from harness.registry import GROUNDERS, names
 from harness.results import run_record, write_results, write_text
 from harness.run import Plan, run
 from harness.studies.contestants import CONTESTANTS, built
@@ -226,14 +226,14 @@ class Study:
 
     def _prepared(self, entrant: Entrant) -> Prepared:
         return prepare(Request(
-            grounders=list(self.grounders) or None, datasets=[self.dataset], rules=[CONTESTANTS[entrant.rule].rule],
+            grounders=list(self.grounders), datasets=[self.dataset], rules=[CONTESTANTS[entrant.rule].rule],
             limit=self.limit, weights={} if entrant.weights is None else {entrant.rule: entrant.weights}))
 
     def _run(self, folder: Path, plan: Plan, prepared: Prepared, weights: Mapping[str, Any]) -> None:
         start = time.monotonic()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        outcome = run(plan, folder, lambda work: track(work, description=folder.name, console=console))
+        outcome = run(plan, folder, lambda work: track(work, folder.name, console))
         rules = ', '.join(plan.plugins[self.dataset].rules)
         at = '' if self.number is None else f' --proposals-per-expression {self.number:g}'
         write_results(folder, outcome, run_record(

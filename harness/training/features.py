@@ -5,12 +5,12 @@ from collections.abc import Container, Iterator
 from typing import Any
 
 import torch
-from rich.progress import track
 
 from harness.detection.crop import whole_map
 from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
+from harness.progress import track
 from harness.training.runner import console
 from harness.types import Dataset, ImageFeatures
 
@@ -19,7 +19,7 @@ def described_images(dataset: Dataset, split: str, detector: Detector,
                      except_for: Container[int] = ()) -> Iterator[ImageFeatures]:
     """Detect a split's images one after the other, in order of first appearance, but for those of some ids."""
     infos = [info for info, _ in dataset.by_image(dataset.split(split)) if info.image_id not in except_for]
-    for info in track(infos, description=f'images of {dataset.name} {split}', console=console, disable=not infos):
+    for info in track(infos, f'images of {dataset.name} {split}', console):
         if info.path is None:
             raise InputError(f'{dataset.name}: training needs images; say where they are')
         annotations = None if dataset.annotations is None else dataset.annotations.get(info.image_id, [])

@@ -20,9 +20,10 @@ from harness.detection.detector import Detector
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
-from harness.plan import EMBEDDED, STAND_IN, parse_weight
+from harness.plan import EMBEDDED, STAND_IN
 from harness.proposals.critical_objects import words_to_look_up
 from harness.registry import DATASETS
+from harness.settings import parse_weights
 from harness.training.image_regions import ImageRegions, Regions
 from harness.training.options import RECIPES, TrainingOptions, with_settings
 from harness.training.pooled_regions import pooled_split
@@ -132,7 +133,7 @@ def prepared(args: Any) -> Prepared:
         raise InputError('--workers: can load maps that are kept (--maps kept) by draws that depend on their place '
                          '(--set draws=index); leave it out')
     train, val = _datasets(name, args.data_root)
-    weights = dict(map(parse_weight, args.weights))
+    weights = parse_weights(args.weights)
     if unknown := sorted(set(weights) - {'detector'}):
         raise InputError(f'--weights {unknown[0]}=…: this training takes a detector alone')
     if name not in EMBEDDED and 'detector' not in weights:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from mmengine.dist import barrier, get_dist_info
-from rich.progress import track
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -20,6 +19,7 @@ from torch import Tensor
 from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
+from harness.progress import track
 from harness.training.image_regions import ImageRegions
 from harness.training.runner import console
 from harness.types import Dataset, ImageInfo
@@ -100,7 +100,7 @@ def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detect
     folder.mkdir(parents=True, exist_ok=True)
     rank, world = get_dist_info()
     missing = [pair for pair in images[rank::world] if not image_path(folder, pair[1].image_id).exists()]
-    for dataset, info in track(missing, description='images', console=console, disable=not missing):
+    for dataset, info in track(missing, 'images', console):
         if info.path is None:
             raise InputError(f'{dataset.name}: training needs images; say where they are')
         seen = detector.features(read_recorded(info).pixels, info)

@@ -7,8 +7,10 @@
 # make weights        train every shipped weight file again (hours on 2 cores; resumable)
 # make test-browser   the report in headless Chromium (Debian: apt-get install chromium chromium-driver)
 # make lint           ruff and mypy
-PYTHON ?= python3
 BIN = .venv/bin
+# The environment's own, once there is one: which python3 comes first on the path is asked only to make it.
+PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3; do \
+	$$python -c '' 2>/dev/null && echo $$python && break; done)
 DATASET = mini-refcoco
 SPLIT = testB
 CHECKED = results/check

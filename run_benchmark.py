@@ -180,8 +180,11 @@ def command(name: str, argv: list[str]) -> int:
 
 
 def loading() -> None:
-    """Say what takes its time, where somebody could wait."""
-    print('loading torch and mmdet …', file=sys.stderr, flush=True)
+    """Import what takes seconds, and say so."""
+    for what, modules in (('torch', ['torch']), ('mmdet and spaCy', ['mmdet.registry', 'spacy'])):
+        print(f'loading {what} …', file=sys.stderr, flush=True)
+        for module in modules:
+            importlib.import_module(module)
 
 
 def refuse_beside(args: argparse.Namespace) -> None:
@@ -239,7 +242,7 @@ def measure(args: argparse.Namespace, console: Console) -> Measured:
     from harness.run import run
 
     start = time.perf_counter()
-    prepared = prepare(request_of(args))
+    prepared = prepare(request_of(args), console.print)
     console.print(announcement(prepared.plan), markup=False)
     loaded = time.perf_counter() - start
     with result_folder(args.out, console.print) as out:
@@ -328,7 +331,8 @@ def blaming(argv: list[str]) -> int:
     except (InputError, OSError):
         raise
     except Exception as error:
-        if (fault := own_fault(error)) is None:
+        fault = own_fault(error)
+        if fault is None:
             raise
         raise InputError(fault) from error
 

@@ -2,13 +2,14 @@
 
 torch comes first, so that nothing asks for another one; mmcv has no wheel and compiles its operators against it.
 """
+from __future__ import annotations
+
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import time
-import tomllib
 import venv
 from pathlib import Path
 
@@ -20,6 +21,8 @@ STAMP = VENV / '.installed'
 
 def pins() -> tuple[list[str], list[str], list[str], str]:
     """Dependencies, build tools and developers' tools, and a fingerprint of the file that pins them."""
+    import tomllib  # which an older Python, that is told to be one, has not
+
     text = (ROOT / 'pyproject.toml').read_bytes()
     project = tomllib.loads(text.decode())['project']
     optional = project['optional-dependencies']
@@ -53,12 +56,14 @@ def operators_environment() -> dict[str, str]:
 
 def main() -> None:
     if sys.version_info[:2] != (3, 11):
-        sys.exit(f'error: this is Python {sys.version.split()[0]}; use 3.11, for instance make PYTHON=python3.11')
-    if shutil.which('c++') is None and shutil.which('g++') is None:
-        sys.exit('error: no C++ compiler; install one (Debian: apt-get install g++)')
+        sys.exit(f'error: {sys.executable} is Python {sys.version.split()[0]}; use 3.11, for instance '
+                 'make PYTHON=python3.11 (README.md says where to get one)'
+                 + ', and remove .venv before' * (Path(sys.prefix) == VENV))
     dependencies, build, dev, fingerprint = pins()
     if STAMP.exists() and STAMP.read_text() == fingerprint:
         return
+    if shutil.which('c++') is None and shutil.which('g++') is None:
+        sys.exit('error: no C++ compiler; install one (Debian: apt-get install g++)')
     print('installing into .venv, once: about 2 minutes, and 4 to 14 more to compile mmcv\'s operators', flush=True)
     if not PYTHON.exists():
         venv.create(VENV, with_pip=True)

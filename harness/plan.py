@@ -77,8 +77,8 @@ class Prepared:
     notes: list[str]
 
 
-def prepare(request: Request) -> Prepared:
-    """Check and load everything.
+def prepare(request: Request, say: Callable[[str], object] = lambda what: None) -> Prepared:
+    """Check and load everything; ``say`` is told what takes long.
 
     Raises:
         InputError: whatever is wrong with the request, in one line.
@@ -124,6 +124,8 @@ def prepare(request: Request) -> Prepared:
         '--data-root': (request.data_root, request.expressions is None and not set(datasets) <= set(EMBEDDED)),
         '--device': (None if request.device == 'cpu' else request.device, isinstance(source, FromPictures | FromMaps))})
     referents = _masks(request, outside, datasets, expressions, notes) if 'res' in tasks else {}
+    if looks_for_context:
+        say('looking for contextual objects …')
     context = _context(request, datasets, expressions, vectors, notes) if looks_for_context else {}
     notes.extend(notes_on(datasets.values(), source is not None and store.uses_shipped()))
     plan = Plan(datasets, expressions, plugins, source, tuple(tasks), context,

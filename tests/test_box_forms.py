@@ -73,6 +73,15 @@ def test_a_single_box_of_another_form_refuses_nothing(form: str) -> None:
     assert judged(other(form)[:1]) is None, 'nor does one that is alone'
 
 
+@pytest.mark.parametrize(('scale', 'name'), [(100, 'in hundredths'), (1000, 'in thousandths')])
+def test_corners_of_a_coarser_grid_than_the_pixels(scale: int, name: str) -> None:
+    """On large images they reach outside of none: all of them are in the upper left quarter, and large there."""
+    boxes = np.tile(other('corners x1, y1, x2, y2 as fractions') * scale, (2, 1)).round()
+    assert name in str(judge_form(boxes, [(4 * scale, 3 * scale)] * 16).form)
+    spread = np.tile(OBJECTS * scale / 1000, (2, 1))
+    assert judge_form(spread, [(4 * scale, 3 * scale)] * 16).form is None, 'small boxes there are pixels'
+
+
 def test_boxes_that_are_everywhere_are_of_no_form() -> None:
     assert 'no form that is known' in str(judged(OBJECTS + [2000, 0, 0, 0]))
 
@@ -114,6 +123,8 @@ class TestRealBoxes:
         assert judge_form(boxes, sizes) == (None, 0, 57_457)
         for form, others in written(boxes, sizes).items():
             assert str(judge_form(others, sizes).form).startswith(form)
+        hundredths = (written(boxes, sizes)['corners x1, y1, x2, y2 as fractions'] * 100).round()
+        assert 'in hundredths' in str(judge_form(hundredths, sizes).form), 'as MiniGPT-v2 answers'
 
     def test_any_twenty_in_a_row(self, real: tuple[np.ndarray, np.ndarray]) -> None:
         """Few referents, several sentences of each: pixels are always accepted, corners never."""

@@ -28,6 +28,9 @@ CONTRADICTED, WITNESSES = 0.2, 2
 FITS, MOST = 0.95, 0.5
 #: No side of an image that is smaller tells fractions and pixels apart.
 SMALLEST_SIDE = 32
+#: So many boxes, all in the upper left quarter of their images and wider and higher than they are far from its corner,
+#: are corners of a coarser grid than pixels; four in ten of RefCOCO's are as wide and high, by chance.
+CROWDED = 10
 
 
 def _corners(boxes: Floats) -> Floats:
@@ -67,6 +70,11 @@ FRACTIONS = (
 )
 
 
+#: Corners on a grid so coarse that nothing reaches outside where they are taken for pixels.
+COARSE = (
+    Form('corners x1, y1, x2, y2 in hundredths of the image (0 to 100)', _corners, 100.),
+    Form('corners x1, y1, x2, y2 in thousandths of the image (0 to 1000)', _corners, 1000.),
+)
 NO_FORM = 'no form that is known here; check them, and the sizes of the images'
 
 
@@ -97,13 +105,22 @@ def judge_form(boxes: ArrayLike, sizes: ArrayLike) -> Verdict:
 def _other_form(boxes: Floats, sizes: Floats) -> str | None:
     if len(boxes) < WITNESSES:
         return None
-    fractions = ((boxes >= 0) & (boxes <= 1)).all(axis=1) & (sizes >= SMALLEST_SIDE).all(axis=1)
-    if fractions.mean() >= FITS:
+    if _within(1, SMALLEST_SIDE, boxes, sizes):
         return _first_that_fits(FRACTIONS, boxes, sizes) or 'fractions of the image (0 to 1)'
+    if len(boxes) >= CROWDED:
+        coarse = [form for form in COARSE if form.side and _within(form.side, 2 * form.side, boxes, sizes)]
+        if name := _first_that_fits(coarse, boxes, sizes):
+            return name
     against = int((~_inside(XYWH, boxes, sizes)).sum())
     if against < max(WITNESSES, CONTRADICTED * len(boxes)):
         return None
     return _first_that_fits(OTHERS, boxes, sizes) or (NO_FORM if against > MOST * len(boxes) else None)
+
+
+def _within(most: float, smallest_side: float, boxes: Floats, sizes: Floats) -> bool:
+    """Whether nearly all numbers are from 0 to ``most``, on images whose sides are no smaller than so many pixels."""
+    found = ((boxes >= 0) & (boxes <= most)).all(axis=1) & (sizes >= smallest_side).all(axis=1)
+    return bool(found.mean() >= FITS)
 
 
 def _first_that_fits(forms: Iterable[Form], boxes: Floats, sizes: Floats) -> str | None:

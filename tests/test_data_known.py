@@ -2,6 +2,7 @@
 import json
 import os
 import pickle
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from harness.datasets import EMBEDDED, find_datasets, notes_on
 from harness.errors import InputError
 from harness.registry import DATASETS
 from harness.types import Dataset, Expression
+from reports.table_notes import _warnings
 
 
 def expressions(split, referents, per_referent, images):
@@ -70,7 +72,7 @@ class TestByName:
         assert dataset.name == name and len(dataset.expressions) == 1
         note, = dataset.notes
         assert note.startswith(f'{name}: counts differ from the published ones: ')
-        assert f'{name} val 1 of {PUBLISHED[name]["val"].expressions:,} expressions' in note
+        assert f'{name} val: 1 expressions, published are {PUBLISHED[name]["val"].expressions:,}' in note
 
 
 def annotate(root, name, *makers, instances=True):
@@ -182,3 +184,9 @@ def test_what_goes_for_several_datasets_is_said_once():
         "refcoco, refcoco+: the embedded benchmark's weights on other images: meaningless as accuracy",
         "mine: the embedded benchmark's weights, those of mini-refcoco, on other images: meaningless as accuracy",
         'mine: the file has neither masks nor categories nor other objects: context recall and RES are not available']
+
+
+@pytest.mark.parametrize('shown, told', [(['refcoco'], True), (['refcoco+'], True), (['refcocog'], False)])
+def test_a_note_on_several_datasets_stands_under_the_tables_of_each(shown, told):
+    run = SimpleNamespace(records=[], run={'notes': ['refcoco, refcoco+: counts differ: …']}, command='')
+    assert ('refcoco, refcoco+: counts differ: …' in _warnings([run], shown)) == told

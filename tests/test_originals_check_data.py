@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from adapters.originals.check_data import look, main
 from harness.data.counts import PUBLISHED, Counts
@@ -64,6 +65,13 @@ class TestRefersLayout:
         monkeypatch.setitem(PUBLISHED, 'refcoco', {'val': Counts(1, 1, 1)})
         annotate(tmp_path)
         assert said(tmp_path)['counts'] == ['as published']
+
+    @pytest.mark.parametrize('size, states', [((200, 100), []), ((100, 50), ['1 of the first 1 are not as recorded'])])
+    def test_images_are_held_against_their_record(self, tmp_path, size, states):
+        annotate(tmp_path)
+        (tmp_path / 'images').mkdir()
+        Image.new('RGB', size).save(tmp_path / 'images' / '7.png')
+        assert said(tmp_path).get('image sizes', []) == states
 
     def test_without_images(self, tmp_path):
         annotate(tmp_path)

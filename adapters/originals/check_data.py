@@ -21,10 +21,11 @@ from adapters.originals import layout
 from adapters.originals.hdf5 import numbers
 from harness.data.counts import PUBLISHED, SPLIT_BY, check_counts
 from harness.data.known import datasets_in, split_maker, split_makers
+from harness.data.image_header import Unusable, read_header
 from harness.data.refer import load_refer
 from harness.errors import InputError
 from harness.names import OneLineParser
-from harness.types import Dataset
+from harness.types import Dataset, ImageInfo
 
 #: Where REFER's layout lies under a data root, MAttNet's, ref-nms's and NMTree's repository.
 REFER_FOLDERS = ('.', 'data', 'data/refer', 'data/datasets')
@@ -154,8 +155,20 @@ def _images(found: Found, dataset: Dataset) -> int:
     paths = [info.path for info in dataset.images.values() if info.path is not None]
     there = [path for path in paths if os.path.isfile(path)]
     folders = ', '.join(dict.fromkeys(str(path.parent) for path in there or paths[:1]))
+    first = set(there[:_MOST])
+    looked_at = [info for info in dataset.images.values() if info.path in first]
+    if wrong := sum(map(_of_another_size, looked_at)):
+        found.add(dataset.name, 'image sizes', f'{wrong} of the first {len(looked_at)} are not as recorded', folders)
     found.add(dataset.name, 'images', f'{len(there):,} of {len(paths):,}' if there else 'missing', folders)
     return len(there)
+
+
+def _of_another_size(info: ImageInfo) -> bool:
+    """Whether an image is of another size than its record; of what is no image, a run tells."""
+    try:
+        return info.path is not None and not read_header(info.path).can_be((info.height, info.width))
+    except Unusable:
+        return False
 
 
 def _grounding(weights: Sequence[Weights], name: str, needed: Sequence[str] = ()) -> list[str | Path]:

@@ -49,28 +49,27 @@ def count(expressions: list[Expression]) -> Counts:
 
 def check_counts(dataset: Dataset) -> list[str]:
     """One line for every count of a known dataset that differs from the published one; none for an unknown dataset."""
+    return [line for lines in _differences(dataset) for line in lines]
+
+
+def counts_note(dataset: Dataset) -> list[str]:
+    """One line in all, or none: of each split that differs one count, the number of expressions if that is among
+    them."""
+    told = [next((line for line in lines if ' expressions, ' in line), lines[0]) for lines in _differences(dataset)]
+    return [f'{dataset.name}: counts differ from the published ones: {"; ".join(told)}'] if told else []
+
+
+def _differences(dataset: Dataset) -> list[list[str]]:
+    """The lines of each split that differs."""
     published = PUBLISHED.get(dataset.name, {})
     lines = []
     for split, expected in published.items():
         found = count(dataset.split(split))
-        lines += [f'{dataset.name} {split}: {have:,} {what}, published are {want:,}'
-                  for what, have, want in zip(Counts._fields, found, expected, strict=True) if have != want]
+        lines.append([f'{dataset.name} {split}: {have:,} {what}, published are {want:,}'
+                      for what, have, want in zip(Counts._fields, found, expected, strict=True) if have != want])
     extra = [split for split in dataset.splits if published and split not in published]
-    return lines + [f'{dataset.name} {split}: this split is not among the published ones' for split in extra]
-
-
-def counts_note(dataset: Dataset) -> list[str]:
-    """The same in one line, or none: of each split that differs one count, expressions before referents and images."""
-    parts = [line for split, expected in PUBLISHED.get(dataset.name, {}).items()
-             for line in _told(f'{dataset.name} {split}', count(dataset.split(split)), expected)]
-    parts += [f'{dataset.name} {split} is not among them' for split in dataset.splits if split not in
-              PUBLISHED.get(dataset.name, dataset.splits)]
-    return [f'{dataset.name}: counts differ from the published ones: {", ".join(parts)}'] if parts else []
-
-
-def _told(split: str, found: Counts, expected: Counts) -> list[str]:
-    in_order = sorted(zip(Counts._fields, found, expected, strict=True), key=lambda one: one[0] != 'expressions')
-    return [f'{split} {have:,} of {want:,} {what}' for what, have, want in in_order if have != want][:1]
+    lines += [[f'{dataset.name} {split}: this split is not among the published ones'] for split in extra]
+    return [of_split for of_split in lines if of_split]
 
 
 def _referent(expression: Expression) -> tuple[object, ...]:

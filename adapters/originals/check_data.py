@@ -20,8 +20,8 @@ from tabulate import tabulate
 from adapters.originals import layout
 from adapters.originals.hdf5 import numbers
 from harness.data.counts import PUBLISHED, SPLIT_BY, check_counts
-from harness.data.known import datasets_in, split_maker, split_makers
 from harness.data.image_header import Unusable, read_header
+from harness.data.known import datasets_in, split_maker, split_makers
 from harness.data.refer import load_refer
 from harness.errors import InputError
 from harness.names import OneLineParser

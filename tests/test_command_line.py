@@ -1,6 +1,7 @@
 """The command line on small files: what it prints, what it writes, and what it refuses in one line."""
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import shutil
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import harness.device
 from harness.errors import InputError
+from harness.registry import GROUNDERS
 from harness.settings import parse_setting, parse_weight
-from run_benchmark import command_line
+from run_benchmark import COMMANDS, command_line
 
 ROW = {'dataset': 'refcoco', 'split': 'val', 'image_id': 7, 'height': 100, 'width': 200, 'bbox': [10, 10, 40, 40],
        'sent': 'left cup'}
@@ -187,6 +190,123 @@ def test_real_layout_counts_and_missing_images(small_benchmark: Path, tmp_path: 
     printed = capsys.readouterr().out
     assert '2 images that are not there or cannot be decoded' in printed
     assert 'refcoco' in printed and '10,834' in printed.replace('10834', '10,834'), 'the published count is named'
+
+
+def plain_with_images(expressions: Path, images: Path) -> list[str]:
+    return ['--expressions', str(expressions), '--images', str(images), '--proposals', 'greedy']
+
+
+def test_a_run_of_which_nothing_comes_leaves_all_as_it_was(expressions: Path, candidates: Path, tmp_path: Path,
+                                                           capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / 'images').mkdir()
+    weights = ['--grounder', 'none', '--out', str(tmp_path / 'new/out')]
+    arguments = [*plain_with_images(expressions, tmp_path / 'images'), *weights]
+    assert command_line(arguments) == 2 and 'none of the images could be read' in capsys.readouterr().err
+    assert not (tmp_path / 'new').exists()
+    assert command_line(outside(expressions, candidates, tmp_path / 'new/out')) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / 'new/out').iterdir()}
+    assert command_line(arguments) == 2
+    assert {path.name: path.read_bytes() for path in (tmp_path / 'new/out').iterdir()} == before
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['out']
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (['--task', 'res'], '--task res: refcoco has no masks of the referents; leave res out'),
+    (['--proposals', 'ground-truth', '--task', 'recall'], 'ground-truth: refcoco has no annotated boxes'),
+    (['--task', 'rec', '--grounder', 'none'], 'needs a grounder'),
+])
+def test_what_cannot_be_met_is_refused_and_an_earlier_run_stays(
+        options: list[str], said: str, expressions: Path, candidates: Path, tmp_path: Path,
+        capsys: pytest.CaptureFixture) -> None:
+    assert command_line(outside(expressions, candidates, tmp_path / 'out')) == 0
+    (tmp_path / 'images').mkdir()
+    start = ['--expressions', str(expressions), '--images', str(tmp_path / 'images'), '--out', str(tmp_path / 'out')]
+    assert command_line([*start, *options]) == 2
+    assert said in capsys.readouterr().err
+    assert (tmp_path / 'out/results.json').exists() and not (tmp_path / 'out.1').exists()
+
+
+def test_expressions_without_images_are_refused_before_the_run(expressions: Path, tmp_path: Path,
+                                                               capsys: pytest.CaptureFixture) -> None:
+    assert command_line(['--expressions', str(expressions), '--out', str(tmp_path / 'out')]) == 2
+    assert 'no image folder is known; add --images DIR' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_boxes_from_outside_are_for_recall_unless_more_is_asked_for(expressions: Path, candidates: Path,
+                                                                    tmp_path: Path) -> None:
+    asked = outside(expressions, candidates, tmp_path / 'out')
+    asked.remove('--task'), asked.remove('recall')
+    assert command_line(asked) == 0
+    assert {r['task'] for r in json.loads((tmp_path / 'out/results.json').read_text())['records']} == {'recall'}
+
+
+def test_cmae_grounds_where_nobody_says_who_and_the_plan_says_so(small_benchmark: Path, tmp_path: Path,
+                                                                 capsys: pytest.CaptureFixture) -> None:
+    look = ['--dataset', 'mini-refcoco', '--split', 'val', '--limit', '2', '--out', str(tmp_path / 'out')]
+    assert command_line(look) == 0
+    assert ('2 expressions on 1 images: recall of greedy-100, ref-nms-b-100, greedy, ref-nms-b; REC and RES by cmae on '
+            'greedy, ref-nms-b') in capsys.readouterr().err
+    results = json.loads((tmp_path / 'out/results.json').read_text())
+    assert {r['grounder'] for r in results['records']} == {'-', 'cmae'}
+    assert results['run']['options']['device'] in ('cpu', 'cuda'), 'what was chosen'
+    assert command_line([*look, '--grounder', 'none']) == 0
+    assert 'images: recall of greedy-100, ref-nms-b-100, greedy, ref-nms-b\n' in capsys.readouterr().err
+    assert command_line([*look, '--proposals', 'ground-truth', '--task', 'rec']) == 0
+    assert 'REC by cmae, chance, cmae-shuffled on ground-truth' in capsys.readouterr().err
+
+
+def test_help_names_every_command_and_a_misspelt_one_is_known(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        command_line(['--help'])
+    told = capsys.readouterr().out
+    assert all(f'\n  {name} ' in told for name in COMMANDS)
+    assert command_line(['trian']) == 2
+    assert 'trian: there is no such command, did you mean train?' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('command', [*COMMANDS, 'train ref-nms', 'study seeds', 'study fair', 'study number',
+                                     'study gamma', '--list', ''])
+def test_no_help_shows_the_marks_of_docstrings(command: str, capsys: pytest.CaptureFixture) -> None:
+    with contextlib.suppress(SystemExit):
+        command_line([*command.split(), *['--help'] * (command != '--list')])
+    told = capsys.readouterr().out
+    assert told and '``' not in told
+
+
+def test_names_that_cannot_be_printed_are_refused_at_the_border(small_benchmark: Path, tmp_path: Path,
+                                                                capsys: pytest.CaptureFixture) -> None:
+    mine = tmp_path / 'mine.py'
+    mine.write_text('from harness.registry import GROUNDERS\n@GROUNDERS.register_module(name="a\\nb")\nclass A: pass\n')
+    try:
+        assert command_line(['--import', str(mine), '--out', str(tmp_path / 'out')]) == 2
+    finally:
+        GROUNDERS.module_dict.pop('a\nb', None)
+    assert 'a name that cannot be printed' in capsys.readouterr().err.splitlines()[-1]
+    for name in ('a\nb', 'a\x00b', '\x1b[31m'):
+        for option in ('--grounder', '--proposals', '--dataset', '--split', '--task', name):
+            assert command_line([option, name, '--out', str(tmp_path / 'out')]) == 2
+            error = capsys.readouterr().err.splitlines()
+            assert error[-1].startswith('error: ') and error[-1].isprintable()
+            assert all(line.startswith('loading') or 'reading' in line for line in error[:-1])
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(('there', 'built', 'wanted', 'got'), [
+    (False, '12.8', None, 'cpu'), (True, '12.8', None, 'cuda'), (True, 'not available', None, 'cpu'),
+    (True, '12.8', 'cpu', 'cpu'), (True, '12.8', 'cuda:1', 'cuda:1')])
+def test_the_device_is_a_gpu_where_there_is_one_of_use(there: bool, built: str, wanted: str | None, got: str,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.device.torch.cuda, 'is_available', lambda: there)
+    monkeypatch.setattr(harness.device.torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr(harness.device, 'get_compiling_cuda_version', lambda: built)
+    assert harness.device.pick_device(wanted) == got
+    refused = {'cuda:2': 'not available', 'cuda:x': 'not available'}
+    if there and built == 'not available':
+        refused['cuda'] = 'without CUDA'
+    for device, why in refused.items():
+        with pytest.raises(InputError, match=why):
+            harness.device.pick_device(device)
 
 
 def test_parse_setting_reads_numbers_and_names() -> None:

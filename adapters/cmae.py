@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from adapters.metadata import CMAEMetadata
 from adapters.modular import ModularGrounder, Seen
 from adapters.object_features import whole_image
 from grounders.cmae import CMAE
@@ -22,6 +23,7 @@ class CMAEGrounder(ModularGrounder):
 
     weights = 'cmae'
     title = 'CM-A-E'
+    metadata = CMAEMetadata
     network_of = CMAE
     network: CMAE
 

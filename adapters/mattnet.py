@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from adapters.metadata import MAttNetMetadata
 from adapters.modular import ModularGrounder, Seen
 from grounders.mattnet import MAttNet
 from grounders.modular import Grounding
@@ -23,6 +24,7 @@ class MAttNetGrounder(ModularGrounder):
 
     weights = 'mattnet'
     title = 'MAttNet'
+    metadata = MAttNetMetadata
     network_of = MAttNet
     network: MAttNet
 

@@ -2,22 +2,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from adapters.box_features import SLOTS, box_features, xyxy_to_xywh
+from adapters.metadata import ModularMetadata
 from adapters.object_features import ObjectFeatures
-from adapters.vocabulary import Vocabulary
 from grounders.modular import Grounding, ModularNetwork, Rows
 from grounders.visual import Places
 from harness.errors import InputError
+from harness.metadata import described
 from harness.types import Expression, ImageFeatures
 from harness.weights import Weights, built
-
-_MOST_SLOTS = 100
 
 
 class Seen(NamedTuple):
@@ -44,26 +43,19 @@ class ModularGrounder:
 
     weights: str
     title: str
+    metadata: type[ModularMetadata]
     network_of: Callable[[dict], ModularNetwork]
 
+
     def __init__(self, weights: Weights, with_st: bool | None = None) -> None:
+        meta = described(weights, self.metadata)
         self.path = weights.path
-        try:
-            self.opt = dict(weights.meta['opt'])
-            self.vocabulary = Vocabulary.from_json(weights.meta['vocabulary'])
-            self.longest = self.vocabulary.max_length
-            self.slots = int(self.opt.get('num_cxt', SLOTS))
-            if not 0 < self.slots <= _MOST_SLOTS:
-                raise ValueError(f'num_cxt is {self.slots}, not 1 to {_MOST_SLOTS}')
-            self.with_st = bool(self.opt.get('with_st', 1)) if with_st is None else bool(with_st)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise InputError(f'{weights.path}: no weights of {self.title} ({type(error).__name__}: {error}); train '
-                             f'them with "make weights" or name others with --weights {self.weights}=FILE'
-                             ) from error
+        self.opt: dict[str, Any] = dict(meta.opt)
+        self.vocabulary = meta.read_vocabulary()
+        self.longest = self.vocabulary.max_length
+        self.slots = self.opt.get('num_cxt', SLOTS)
+        self.with_st = bool(self.opt.get('with_st', 1) if with_st is None else with_st)
         self.network = built(lambda: self.network_of(self.opt), weights.tensors, weights.path)
-        if len(self.vocabulary) != self.opt['vocab_size']:
-            raise InputError(f'{weights.path}: {len(self.vocabulary)} words in the vocabulary but '
-                             f'{self.opt["vocab_size"]} in the network; give the file that belongs here')
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],
                  proposals: Sequence[InstanceData]) -> list[Tensor]:

@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from adapters.mattnet import MAttNetGrounder
+from adapters.metadata import NMTreeMetadata
 from adapters.originals.nmtree_data import read_trees, read_visual_features
-from adapters.trees import Parse, Parser, TreeVocabulary
+from adapters.trees import Parse, Parser
 from grounders.nmtree import NMTree
 from harness.errors import InputError
+from harness.metadata import described
 from harness.registry import GROUNDERS
 from harness.types import Expression, ImageFeatures
 from harness.weights import Weights, built
@@ -43,17 +45,9 @@ class NMTreeGrounder:
 
     def __init__(self, weights: Weights, mattnet: Weights, trees: str | None = None,
                  features: str | None = None) -> None:
-        try:
-            opt = dict(weights.meta['opt'])
-            self.vocabulary = TreeVocabulary.from_json(weights.meta)
-            small = [name for name, size in self.vocabulary.sizes.items() if size > opt[name]]
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise InputError(f'{weights.path}: no weights of NMTree ({type(error).__name__}: {error}); train them with '
-                             '"make weights" or name others with --weights nmtree=FILE') from error
-        if small:
-            raise InputError(f'{weights.path}: its vocabulary has more ids than the {small[0]} of its network; give '
-                             'the file that belongs here')
-        self.network = built(lambda: NMTree(opt), weights.tensors, weights.path)
+        meta = described(weights, NMTreeMetadata)
+        opt, self.vocabulary = meta.opt, meta.read_vocabulary()
+        self.network = built(lambda: NMTree(dict(opt)), weights.tensors, weights.path)
         self.parser = Parser()
         self.trees = {} if trees is None else read_trees(trees)
         self.needs_image = features is None

@@ -57,8 +57,8 @@ def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: st
         try:
             adapter.validate_python(value)
         except ValidationError as error:
-            wanted = ', or '.join(dict.fromkeys(_wanted(one) for one in error.errors()))
-            raise InputError(f'{name}.{option}={_text(value)}: must be {wanted}') from None
+            kinds = ', or '.join(dict.fromkeys(wanted(one) for one in error.errors()))
+            raise InputError(f'{name}.{option}={_text(value)}: must be {kinds}') from None
 
 
 def checked(init: Init) -> Init:
@@ -79,7 +79,7 @@ def _text(value: Any) -> str:
         return '…'
 
 
-def _wanted(error: Any) -> str:
+def wanted(error: Any) -> str:
     """What a value should have been."""
     return _KINDS.get(error['type']) or str(error['msg']).removeprefix('Input should be ')
 

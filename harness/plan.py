@@ -19,7 +19,7 @@ from harness.data.image_header import MAX_PIXELS
 from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
 from harness.data.plain import load_expressions
 from harness.datasets import EMBEDDED, STAND_IN, find_datasets, home, notes_on  # noqa: F401 (the first two for others)
-from harness.detection.detector import Detector
+from harness.detection.detector import Detector, described_detector
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, StoredMap, check_images
 from harness.device import pick_device
 from harness.errors import InputError
@@ -319,7 +319,7 @@ def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapp
         return load_vectors()
     categories = {c for d in datasets.values() for c in d.categories}
     if any(getattr(PROPOSAL_RULES.get(r), 'with_vectors', False) for r in rules):
-        categories.update(map(str, store.get('detector', None).meta.get('classes', ())))
+        categories.update(described_detector(store.get('detector', None))[1])
     return load_vectors(request.vectors, words_to_look_up(expressions, categories))
 
 

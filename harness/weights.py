@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,12 +19,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from harness.data.files import parse_json
+from harness.data.files import parse_json, require_regular
 from harness.data.safe_pickle import shown
 from harness.errors import InputError
 
 Network = TypeVar('Network', bound=nn.Module)
 SHIPPED = Path(__file__).parent / 'embedded' / 'weights'
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 
 @dataclass(eq=False)
@@ -62,6 +63,7 @@ def load_weights(path: Path) -> Weights:
     Raises:
         InputError: the file is missing, is no safetensors file, is truncated, or has no metadata of ours.
     """
+    require_regular(path)
     if not path.is_file():
         raise InputError(f'{path}: there is no such weight file; '
                          'train it with "make weights" or name one with --weights')
@@ -93,13 +95,13 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, A
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load ``tensors`` into ``module``; every name and shape has to fit.
+    """Load ``tensors`` into ``module``; every name, shape and number type has to fit, and every number be one.
 
     Raises:
-        InputError: names the first few missing, unexpected or misshapen tensors.
+        InputError: names the first few missing, unexpected or misshapen tensors, or the first that is not all numbers.
     """
     own = module.state_dict()
-    _check_fits(tensors, own, path)
+    check_fits(tensors, own, path)
     module.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()}, strict=False)
 
 
@@ -118,18 +120,21 @@ def built(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path
         what = ' '.join(str(error).split())[:200]
         raise InputError(f'{path}: its options make no network ({type(error).__name__}: {what}); train weights with '
                          '"make weights" or name others with --weights') from error
-    _check_fits(tensors, own, path)
+    check_fits(tensors, own, path)
     network = make()
     fill(network, tensors, path)
     return network.eval()
 
 
-def _check_fits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
-    wrong = differences(tensors, own)
-    if wrong:
-        more = f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''
-        raise InputError(f'{path}: weights of another network: {"; ".join(shown(one) for one in wrong[:3])}{more}; '
-                         'give the file that belongs here')
+def check_fits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
+    """``tensors`` are a network's ``own``, all of them numbers.
+
+    Raises:
+        InputError: as :func:`fill`.
+    """
+    if wrong := differences(tensors, own):
+        raise InputError(f'{path}: weights of another network: {first_of(wrong)}; give the file that belongs here')
+    check_numbers(tensors, path)
 
 
 def differences(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
@@ -137,7 +142,28 @@ def differences(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> lis
     return [*(f'{k} is missing' for k in own if k not in tensors and not k.endswith('num_batches_tracked')),
             *(f'{k} is not part of this network' for k in tensors if k not in own),
             *(f'{k} is {tuple(tensors[k].shape)}, not {tuple(own[k].shape)}' for k in own
-              if k in tensors and tensors[k].shape != own[k].shape)]
+              if k in tensors and tensors[k].shape != own[k].shape),
+            *(f'{k} holds {tensors[k].dtype}, not {own[k].dtype}' for k in own
+              if k in tensors and (tensors[k].dtype in _FLOATS) != (own[k].dtype in _FLOATS))]
+
+
+def first_of(faults: Sequence[str], most: int = 3) -> str:
+    """The first few faults, and how many there are beyond them."""
+    more = f' and {len(faults) - most} more' if len(faults) > most else ''
+    return '; '.join(map(shown, faults[:most])) + more
+
+
+def check_numbers(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Every tensor is finite in single precision, and a batch norm's variance never negative, whose root is taken.
+
+    Raises:
+        InputError: names the first that is not.
+    """
+    for name, tensor in tensors.items():
+        if tensor.dtype in _FLOATS and not bool(torch.isfinite(tensor.float()).all()):
+            raise InputError(f'{path}: {shown(name)} holds numbers that are not finite; fetch or train it again')
+        if name.endswith('running_var') and bool((tensor < 0).any()):
+            raise InputError(f'{path}: {shown(name)} holds negative variances; fetch or train it again')
 
 
 def provenance(command: str, seed: int, data_hash: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def a_network(kind):
 
 
 def weights(kind, **changes):
-    meta = {'opt': OPTS[kind], 'vocabulary': VOCABULARY.to_json(), **changes}
+    meta = {'kind': kind, 'opt': OPTS[kind], 'vocabulary': VOCABULARY.to_json(), **changes}
     return Weights(Path(f'{kind}.safetensors'), a_network(kind).state_dict(), meta, '')
 
 

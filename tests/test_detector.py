@@ -186,9 +186,12 @@ def test_training_holds_images_against_their_record_too(tmp_path: Path, detector
 
 @pytest.mark.parametrize(('change', 'message'), [
     ({'kind': 'cmae'}, "holds 'cmae', not a detector"),
-    ({'config': None}, 'known are'),
+    ({'config': 'theirs'}, 'known are'),
+    ({'config': None}, "'config' must be text, not null"),
     ({'classes': ['cup']}, 'the 18 classes'),
-    ({'classes': None}, 'the 18 classes'),
+    ({'classes': None}, "'classes' must be a valid list, not null"),
+    ({'classes': ['cup'] * 18}, "'classes' must not name anything twice"),
+    ({'classes': [f'cup {i}' for i in range(17)] + ['a\x1b[2J']}, r"'classes\.17' must be a name that can be printed"),
 ])
 def test_a_file_that_names_another_detector_is_refused(change: dict, message: str) -> None:
     weights = load_weights(shipped_path('detector'))

@@ -614,7 +614,8 @@ class TestWeights:
                                        {'unknown': 1}, {'init_cfg': {'type': 'Pretrained', 'checkpoint': 'x'}}, None])
     def test_ref_nms_of_any_size(self, model, tmp_path):
         path = tmp_path / 'w.safetensors'
-        save_weights(path, {'words': torch.zeros(1, 300)}, {'model': model, 'vocabulary': ['<unk>']})
+        save_weights(path, {'words': torch.zeros(1, 300)}, {'kind': 'ref-nms', 'model': model,
+                                                            'vocabulary': ['<unk>']})
         refusal(path, lambda path: load_ref_nms(load_weights(path)))
 
 

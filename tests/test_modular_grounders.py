@@ -108,7 +108,9 @@ def refused(kind, given):
 def test_weights_of_something_else_are_refused(kind):
     bare = weights(kind)
     bare.meta = {'kind': 'detector'}
-    assert 'opt' in refused(kind, bare) and f'--weights {kind}=' in refused(kind, bare)
+    assert "holds 'detector', not weights of" in refused(kind, bare) and f'--weights {kind}=' in refused(kind, bare)
+    bare.meta = {'kind': kind}
+    assert "no 'opt'" in refused(kind, bare)
     assert 'words' in refused(kind, weights(kind, vocabulary={'words': ['<PAD>', '<UNK>'], 'max_length': 3}))
     assert refused(kind, weights(kind, vocabulary={'words': ['dog'], 'max_length': 3}))
     assert '(' in refused(kind, weights(kind, opt={**OPT, 'glove_size': 4, 'img_hidden': 6, 'rnn_hidden_size': 4}))

@@ -85,8 +85,10 @@ def refused(given: Weights, mattnet: Weights | None = None) -> str:
 
 
 def test_weights_of_something_else_are_refused() -> None:
-    assert 'opt' in refused(replace(tree_weights(), meta={'kind': 'detector'}))
-    assert 'vocabulary' in refused(tree_weights(word_to_ix={'cup': 'one'}))
+    assert "holds 'detector', not weights of NMTree" in refused(replace(tree_weights(), meta={'kind': 'detector'}))
+    assert "no 'opt'" in refused(replace(tree_weights(), meta={'kind': 'nmtree'}))
+    assert "'word_to_ix.cup' must be a whole number" in refused(tree_weights(word_to_ix={'cup': 'one'}))
+    assert 'a vocabulary maps texts' in refused(tree_weights(word_to_ix={'cup': 1}))
     assert 'dep_to_ix' in refused(replace(tree_weights(), meta={k: v for k, v in tree_weights().meta.items()
                                                                 if k != 'dep_to_ix'}))
     assert 'tag_vocab_size' in refused(tree_weights(tag_to_ix={'PAD': 0, 'UNK': 99}))

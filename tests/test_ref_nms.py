@@ -186,7 +186,7 @@ def weights(tmp_path, **changes):
     model = network()
     tensors = {f'model.{name}': value for name, value in model.state_dict().items()}
     tensors['words'] = torch.cat((torch.zeros(1, 5), torch.randn(3, 5, generator=torch.Generator().manual_seed(4))))
-    meta = {'model': MODEL, 'vocabulary': WORDS, 'threshold': 0.1}
+    meta = {'kind': 'ref-nms', 'model': MODEL, 'vocabulary': WORDS, 'threshold': 0.1}
     for key, value in changes.items():
         target = tensors if key in tensors or torch.is_tensor(value) else meta
         target.pop(key, None) if value is None else target.update({key: value})

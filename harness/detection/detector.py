@@ -23,9 +23,11 @@ from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
 from harness.data.masks import as_text
+from harness.data.safe_pickle import shown
 from harness.detection.crop import crop_and_resize
 from harness.detection.pictures import read_image as read_image
 from harness.errors import InputError
+from harness.metadata import DetectorMetadata, described
 from harness.types import Annotation, ImageFeatures, ImageInfo
 from harness.weights import Weights, fill
 
@@ -40,7 +42,7 @@ def detector_config(name: str) -> Config:
     """The mmdet config of that name among ours (a config is code: no other path is ever opened)."""
     known = sorted(p.stem for p in CONFIGS.glob('*.py') if p.stem != '__init__')
     if name not in known:
-        raise InputError(f'detector config {name!r} is unknown; known are {", ".join(known)}')
+        raise InputError(f'detector config {shown(name)!r} is unknown; known are {", ".join(known)}')
     return Config.fromfile(CONFIGS / f'{name}.py')
 
 
@@ -57,17 +59,21 @@ def input_pipeline(config: Config) -> Compose:
         return Compose(config.test_pipeline)
 
 
-def _described(weights: Weights) -> tuple[Config, tuple[str, ...]]:
-    """The config and the classes that a detector's file names."""
-    if weights.meta.get('kind') != 'detector':
-        raise InputError(f'{weights.path}: holds {weights.meta.get("kind")!r}, not a detector; '
-                         'give a detector\'s file')
-    config = detector_config(str(weights.meta.get('config')))
-    classes = weights.meta.get('classes')
-    if not isinstance(classes, list) or len(classes) != config.num_classes:
+def described_detector(weights: Weights) -> tuple[Config, tuple[str, ...]]:
+    """The config and the classes that a detector's file names.
+
+    Raises:
+        InputError: the file holds no detector, or names no config of ours with its classes.
+    """
+    meta = described(weights, DetectorMetadata)
+    try:
+        config = detector_config(meta.config)
+    except InputError as error:
+        raise InputError(f'{weights.path}: {error}; use a file that "train" or "convert" wrote') from None
+    if len(meta.classes) != config.num_classes:
         raise InputError(f'{weights.path}: must name the {config.num_classes} classes of its network; '
                          'use a file that "train" or "convert" wrote')
-    return config, tuple(map(str, classes))
+    return config, tuple(meta.classes)
 
 
 def wholly_outside(boxes: Tensor, height: int, width: int) -> Tensor:
@@ -97,7 +103,7 @@ class Detector:
     """
 
     def __init__(self, weights: Weights, device: str = 'cpu') -> None:
-        config, self.classes = _described(weights)
+        config, self.classes = described_detector(weights)
         self.stride = 16
         self.decodes_in_image_pixels = config.boxes_decoded_in == 'image'
         self.device = torch.device(device)

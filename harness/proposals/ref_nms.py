@@ -21,15 +21,15 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from harness.detection.c4_head import residual_stage
 from harness.errors import InputError
+from harness.metadata import RefNMSMetadata, described
 from harness.options import Count, Number, Share, checked
 from harness.proposals.nms import class_wise_nms
 from harness.proposals.ranking import RankedRule, ordered
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 from harness.vectors import Vocabulary
-from harness.weights import Weights, built
+from harness.weights import Weights, built, check_fits
 
-_MOST_BLOCKS = 16
 #: One network for all rules with the same weights.
 _LOADED: WeakKeyDictionary[Weights, tuple[RefNMS, Vocabulary]] = WeakKeyDictionary()
 
@@ -285,18 +285,14 @@ def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
     Raises:
         InputError: something is missing, or of another shape or vocabulary.
     """
-    try:
-        options = dict(weights.meta['model'])
-        if options.get('blocks', 3) > _MOST_BLOCKS or not all(type(n) in (int, float, bool) for n in options.values()):
-            raise ValueError(f'its options are numbers or true and false, and blocks at most {_MOST_BLOCKS}')
-        words, vectors = weights.meta['vocabulary'], weights.tensors['words'].float()
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f'{weights.path}: not weights of Ref-NMS ({error}); train them with "make weights" or name '
-                         'others with --weights') from error
-    network = built(lambda: RefNMS(**options), weights.under('model'), weights.path)
+    meta = described(weights, RefNMSMetadata)
+    network = built(lambda: RefNMS(**meta.model), weights.under('model'), weights.path)
+    beside = {name: tensor for name, tensor in weights.tensors.items() if not name.startswith('model.')}
+    words, vectors = meta.vocabulary, beside.get('words', torch.empty(0)).float()
     if vectors.shape != (len(words), network.rnn.input_size):
         raise InputError(f'{weights.path}: {len(words)} words but vectors of shape {tuple(vectors.shape)} for a '
                          f'network that takes {network.rnn.input_size} numbers a word; give the file that belongs here')
+    check_fits(beside, {'words': vectors}, weights.path)
     return network, Vocabulary(words, vectors)
 
 
@@ -386,7 +382,7 @@ class RefNMSB(RefNMSRule):
     @checked
     def __init__(self, weights: Weights, threshold: Number | None = None, delta: Share | None = None,
                  nms_iou: Share | None = None) -> None:
-        threshold = weights.meta.get('threshold') if threshold is None else threshold
+        threshold = described(weights, RefNMSMetadata).threshold if threshold is None else threshold
         if threshold is None:
             raise InputError(f'{weights.path}: holds no threshold; give --set {self.weights}.threshold=VALUE')
         super().__init__(weights, delta, nms_iou, threshold)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mmengine.structures import InstanceData
 
+from harness.metadata import RefNMSMetadata, described
 from harness.options import Count, Number, Share, checked
 from harness.proposals.ref_nms import RefNMSRule
 from harness.registry import PROPOSAL_RULES
@@ -36,10 +37,11 @@ class RefNMSBlind(RefNMSRule):
     @checked
     def __init__(self, weights: Weights, threshold: Number | None = None, top: Count | None = None,
                  delta: Share | None = None, nms_iou: Share | None = None) -> None:
+        meta = described(weights, RefNMSMetadata)
         if threshold is None and top is None:
-            threshold = weights.meta.get('threshold')
+            threshold = meta.threshold
         super().__init__(weights, delta, nms_iou, threshold, top)
-        self.constant = tuple(str(weights.meta.get('sentence', '')).split())
+        self.constant = tuple(meta.sentence.split())
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One and the same ranking for each expression."""

@@ -1,0 +1,137 @@
+"""What weight files say of themselves: a schema per kind of file, and one line where a file lies.
+
+A loader states what it takes from a file's metadata as a :class:`Metadata`, and :func:`described` holds the file
+against it before anything is built of it. Tensors are held against the network by :func:`harness.weights.fill`. What no
+loader reads may be anything.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from annotated_types import Ge, Le
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from harness.data.fields import kind
+from harness.data.safe_pickle import shown
+from harness.errors import InputError
+from harness.options import Count, Positive, Share, wanted
+from harness.vectors import UNKNOWN
+from harness.weights import Weights
+
+Checked = TypeVar('Checked', bound='Metadata')
+#: Layers of one kind upon another; no network of this field has more, and each is built before its shape is compared.
+Layers = Annotated[int, Ge(1), Le(16)]
+
+
+def _printable(name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise ValueError('must be a name that can be printed')
+    return name
+
+
+def _each_once(names: Sequence[str]) -> Sequence[str]:
+    if len(set(names)) != len(names):
+        raise ValueError('must not name anything twice')
+    return names
+
+
+def _unknown_first(words: list[str]) -> list[str]:
+    if not words or words[0] != UNKNOWN:
+        raise ValueError(f'must begin with {UNKNOWN}')
+    return words
+
+
+class Metadata(BaseModel):
+    """What every kind of file may say: where it comes from, which a run copies into its results."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    of: ClassVar[str]  #: ``kind`` in the file
+    title: ClassVar[str]  #: what a message calls it
+    name: ClassVar[str]  #: in ``--weights NAME=FILE``
+
+    command: str | None = None
+    seed: int | None = None
+    data_hash: str | None = None
+    git_commit: str | None = None
+
+
+class DetectorMetadata(Metadata):
+    """``config`` is one of :mod:`harness.detection.configs`, ``classes`` its categories in order of their index."""
+
+    of = 'detector'
+    title = 'a detector'
+    name = 'detector'
+
+    config: str
+    classes: Annotated[list[Annotated[str, AfterValidator(_printable)]], AfterValidator(_each_once)]
+
+
+@with_config(ConfigDict(strict=True, extra='forbid'))
+class RefNMSOptions(TypedDict, total=False):
+    """Arguments of :class:`harness.proposals.ref_nms.RefNMS`."""
+
+    in_channels: Count
+    planes: Count
+    blocks: Layers
+    word_dim: Count
+    hidden: Count
+    mlp: Count
+    threshold: Share | None
+    nms_iou: Share
+    delta: Share
+    delta_step: Positive
+    att_dropout: Share
+    rank_dropout: Share
+    relu: bool
+
+
+class RefNMSMetadata(Metadata):
+    """``model`` are the network's options, ``vocabulary`` its words, ``sentence`` what a text-blind one hears."""
+
+    of = 'ref-nms'
+    title = 'weights of Ref-NMS'
+    name = 'ref-nms-b'
+
+    model: RefNMSOptions
+    vocabulary: Annotated[list[str], AfterValidator(_unknown_first), AfterValidator(_each_once)]
+    threshold: Share | None = None
+    sentence: str = ''
+
+
+def described(weights: Weights, schema: type[Checked]) -> Checked:
+    """What a weight file says of itself.
+
+    Raises:
+        InputError: it is of another kind, lacks something without which it can't be run, or a field is missing, of
+            another type or out of range: the message names the file and the field.
+    """
+    of = weights.complete().meta.get('kind')
+    if of != schema.of:
+        holds = repr(shown(of)) if isinstance(of, str) else 'something without a name'
+        raise InputError(f'{weights.path}: holds {holds}, not {schema.title}; {_mend(schema)}')
+    try:
+        return schema.model_validate(weights.meta)
+    except ValidationError as error:
+        raise InputError(f'{weights.path}: {_fault(error)}; {_mend(schema)}') from None
+
+
+def _mend(schema: type[Metadata]) -> str:
+    return f'give a file that "train" or "convert" wrote by --weights {schema.name}=FILE'
+
+
+def _fault(error: ValidationError) -> str:
+    first: Any = error.errors(include_url=False)[0]
+    field = shown('.'.join(map(str, first['loc'])))
+    if first['type'] == 'missing':
+        return f'its metadata has no {field!r}'
+    if first['type'] == 'extra_forbidden':
+        return f'its metadata has {field!r}, which its network does not take'
+    if first['type'] == 'value_error':
+        return f'its {field!r} {first["ctx"]["error"]}' if field else str(first['ctx']['error'])
+    return f'its {field!r} must be {wanted(first)}, not {_value(first["input"])}'
+
+
+def _value(value: Any) -> str:
+    return shown(str(value)) if type(value) in (int, float) and abs(value) < 1e18 else kind(value)

@@ -28,6 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adapters.metadata import CMAEMetadata, MAttNetMetadata, NMTreeMetadata
 from adapters.originals.mattnet_data import words_in_order
 from adapters.originals.ref_nms_data import read_vocabulary
 from adapters.originals.writing import write_json
@@ -42,12 +43,12 @@ from harness.data.safe_pickle import shown
 from harness.detection.coco_categories import COCO_CLASSES
 from harness.detection.original_names import PAIRS, rename
 from harness.errors import InputError
+from harness.metadata import DetectorMetadata, Metadata, RefNMSMetadata, described
 from harness.names import OneLineParser
 from harness.proposals.ref_nms import RefNMS
-from harness.weights import differences, git_commit, save_weights
+from harness.weights import Weights, check_numbers, differences, git_commit, save_weights
 
 _LONGEST_OPTION = 1_000
-_MAX_LISTED = 1_000
 _MOST_BLOCKS = 16
 _SHARED = 4
 
@@ -105,6 +106,9 @@ def main(argv: Sequence[str]) -> int:
         raise InputError(f'{args.out}: converted weights have to be called something.safetensors')
     checkpoint = Checkpoint.read(args.checkpoint)
     converted = KINDS[args.kind](checkpoint, Words(args.vocabulary, args.vectors))
+    if 'lacks' not in converted.meta:
+        described(Weights(args.checkpoint, converted.tensors, converted.meta, checkpoint.sha256),
+                  METADATA[args.kind], 'give the checkpoint that --as names, and the words that it was trained on')
     write(checkpoint, converted, args.out, args.kind)
     print(table(checkpoint, converted.names))
     print(f'{len(converted.names)} tensors: {args.out}, described by {args.out.with_suffix(".json")}')
@@ -235,13 +239,17 @@ def _mask_rcnn(checkpoint: Checkpoint, words: Words) -> Converted:
         tensors = rename(checkpoint.state)
     except InputError as error:
         raise InputError(f'{checkpoint.path}: {error}') from None
-    return Converted(tensors, {'kind': 'detector', 'config': 'res101_c4', 'classes': COCO_CLASSES},
+    return Converted(tensors, {'kind': 'detector', 'config': 'res101_c4', 'classes': list(COCO_CLASSES)},
                      [(original, ours) for original, ours in PAIRS if original in checkpoint.state])
 
 
 KINDS: dict[str, Callable[[Checkpoint, Words], Converted]] = {
     'mattnet': partial(_modular, 'mattnet', MAttNet), 'cmae': partial(_modular, 'cmae', CMAE), 'nmtree': _nmtree,
     'ref-nms': _ref_nms, 'mask-rcnn': _mask_rcnn}
+#: What a loader will ask of the metadata.
+METADATA: dict[str, type[Metadata]] = {
+    'mattnet': MAttNetMetadata, 'cmae': CMAEMetadata, 'nmtree': NMTreeMetadata, 'ref-nms': RefNMSMetadata,
+    'mask-rcnn': DetectorMetadata}
 
 
 # Checks.
@@ -250,11 +258,10 @@ def _check_numbers(state: Mapping[str, Tensor], path: Path) -> None:
     """Named on a line, all finite, together no more than such a file explains: parameters can share storages."""
     if sum(tensor.nbytes for tensor in state.values()) > _SHARED * path.stat().st_size:
         raise InputError(f'{path}: names more tensors than a file of its size can hold')
-    for name, tensor in state.items():
+    for name in state:
         if not name.isprintable():
             raise InputError(f'{path}: {shown(name)} is no name of a tensor')
-        if not bool(torch.isfinite(tensor).all()):
-            raise InputError(f'{path}: {shown(name)} holds numbers that are not finite; fetch the file again')
+    check_numbers(state, path)
 
 
 def _check_fits(checkpoint: Checkpoint, network: Callable[[], nn.Module]) -> None:
@@ -267,13 +274,9 @@ def _check_fits(checkpoint: Checkpoint, network: Callable[[], nn.Module]) -> Non
     except (TypeError, ValueError, AttributeError, RuntimeError, AssertionError, OverflowError) as error:
         what = ' '.join(str(error).split())[:200]
         raise InputError(f'{checkpoint.path}: its options make no network ({what}); it is no such checkpoint') from None
-    wrong = differences(checkpoint.state, own)
-    wrong += [f'{name} holds {tensor.dtype}, not {own[name].dtype}' for name, tensor in checkpoint.state.items()
-              if name in own and tensor.is_floating_point() != own[name].is_floating_point()]
-    if wrong:
-        more = f'; and {len(wrong) - _MAX_LISTED} more' if len(wrong) > _MAX_LISTED else ''
-        raise InputError(f'{checkpoint.path}: does not fit the network: {"; ".join(map(shown, wrong[:_MAX_LISTED]))}'
-                         f'{more}; give the checkpoint that --as names')
+    if wrong := differences(checkpoint.state, own):
+        raise InputError(f'{checkpoint.path}: does not fit the network: {"; ".join(wrong)}; give the checkpoint that '
+                         '--as names')
 
 
 def _plain_options(opt: Any, path: Path) -> dict[str, Any]:

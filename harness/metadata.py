@@ -100,25 +100,27 @@ class RefNMSMetadata(Metadata):
     sentence: str = ''
 
 
-def described(weights: Weights, schema: type[Checked]) -> Checked:
+def described(weights: Weights, schema: type[Checked], mend: str | None = None) -> Checked:
     """What a weight file says of itself.
+
+    Args:
+        weights: the file.
+        schema: of the kind that is needed.
+        mend: what to do about another one; by default to give another file by ``--weights``.
 
     Raises:
         InputError: it is of another kind, lacks something without which it can't be run, or a field is missing, of
             another type or out of range: the message names the file and the field.
     """
+    mend = mend or f'give a file that "train" or "convert" wrote by --weights {schema.name}=FILE'
     of = weights.complete().meta.get('kind')
     if of != schema.of:
         holds = repr(shown(of)) if isinstance(of, str) else 'something without a name'
-        raise InputError(f'{weights.path}: holds {holds}, not {schema.title}; {_mend(schema)}')
+        raise InputError(f'{weights.path}: holds {holds}, not {schema.title}; {mend}')
     try:
         return schema.model_validate(weights.meta)
     except ValidationError as error:
-        raise InputError(f'{weights.path}: {_fault(error)}; {_mend(schema)}') from None
-
-
-def _mend(schema: type[Metadata]) -> str:
-    return f'give a file that "train" or "convert" wrote by --weights {schema.name}=FILE'
+        raise InputError(f'{weights.path}: {_fault(error)}; {mend}') from None
 
 
 def _fault(error: ValidationError) -> str:

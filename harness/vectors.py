@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from harness.data.archives import packed
 from harness.data.files import require_regular
 from harness.errors import InputError, exit_code
 from harness.names import OneLineParser
@@ -101,6 +102,8 @@ def load_vectors(path: str | Path = SHIPPED, wanted: Collection[str] | None = No
     """
     path = Path(path)
     require_regular(path)
+    if path.suffix != '.npz' and path.is_file() and (archive := packed(path)) is not None:
+        raise InputError(f'{path}: {archive}')
     read = {'.safetensors': _read_shipped, '.npz': _read_npz}.get(path.suffix, _read_text)
     try:
         found = read(path, wanted)

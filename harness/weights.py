@@ -133,24 +133,26 @@ def check_fits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: P
         InputError: as :func:`fill`.
     """
     if wrong := differences(tensors, own):
-        raise InputError(f'{path}: weights of another network: {first_of(wrong)}; give the file that belongs here')
+        raise InputError(f'{path}: weights of another network: {"; ".join(wrong)}; give the file that belongs here')
     check_numbers(tensors, path)
 
 
 def differences(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """What keeps ``tensors`` from being a network's ``own``; the counters of batch norms may be absent."""
-    return [*(f'{k} is missing' for k in own if k not in tensors and not k.endswith('num_batches_tracked')),
-            *(f'{k} is not part of this network' for k in tensors if k not in own),
-            *(f'{k} is {tuple(tensors[k].shape)}, not {tuple(own[k].shape)}' for k in own
-              if k in tensors and tensors[k].shape != own[k].shape),
-            *(f'{k} holds {tensors[k].dtype}, not {own[k].dtype}' for k in own
-              if k in tensors and (tensors[k].dtype in _FLOATS) != (own[k].dtype in _FLOATS))]
+    """What keeps ``tensors`` from being a network's ``own``: the first few that are missing, too many, of another shape
+    or number type, and how many more there are of each; the counters of batch norms may be absent."""
+    both = [(k, tensors[k], own[k]) for k in own if k in tensors]
+    missing = [f'{k} is missing' for k in own if k not in tensors and not k.endswith('num_batches_tracked')]
+    extra = [f'{k} is not part of this network' for k in tensors if k not in own]
+    shapes = [f'{k} is {tuple(a.shape)}, not {tuple(b.shape)}' for k, a, b in both if a.shape != b.shape]
+    types = [f'{k} holds {a.dtype}, not {b.dtype}' for k, a, b in both if (a.dtype in _FLOATS) != (b.dtype in _FLOATS)]
+    return [*first_of(missing, 'are missing'), *first_of(extra, 'are not part of it'),
+            *first_of(shapes, 'are of another shape'), *first_of(types, 'hold other numbers')]
 
 
-def first_of(faults: Sequence[str], most: int = 3) -> str:
-    """The first few faults, and how many there are beyond them."""
-    more = f' and {len(faults) - most} more' if len(faults) > most else ''
-    return '; '.join(map(shown, faults[:most])) + more
+def first_of(faults: Sequence[str], rest: str, most: int = 3) -> list[str]:
+    """The first few faults of a kind, printable, and how many more there are."""
+    more = [f'{len(faults) - most} more {rest}'] if len(faults) > most else []
+    return [*map(shown, faults[:most]), *more]
 
 
 def check_numbers(tensors: Mapping[str, Tensor], path: Path) -> None:

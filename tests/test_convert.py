@@ -1,5 +1,7 @@
 """``convert``: what it takes, what it says, and the two kinds that no reference checkpoint is of."""
+import gzip
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -114,9 +116,31 @@ def test_everything_that_does_not_fit_is_listed(files):
     for said in ('att_fc.bias is missing', 'extra is not part of this network', 'rank_fc.bias is (7,), not (1,)',
                  'rank_fc.weight holds torch.int64, not torch.float32'):
         assert said in message
+
+
+def test_of_another_network_three_faults_of_a_kind_are_named_and_the_rest_counted(files):
+    """The whole list was one line of up to 34,000 signs."""
+    torch.save(RefNMS(**SMALL).state_dict(), files[0])
     message = refusal(files, 'mask-rcnn')
-    assert message.startswith(str(files[0])) and message.count('is missing') == sum(
-        not name.endswith('num_batches_tracked') and name not in DROPPED for name in ORIGINAL_SHAPES)
+    missing = sum(not name.endswith('num_batches_tracked') and name not in DROPPED for name in ORIGINAL_SHAPES)
+    assert message.startswith(str(files[0])) and message.count(' is missing') == 3
+    assert f'{missing - 3} more are missing; head.0.conv1.weight is not part of this network; ' in message
+    assert message.count(' is not part of this network') == 3 and ' more are not part of it; give ' in message
+    torch.save({name: torch.zeros(1) for name in ORIGINAL_SHAPES}, files[0])
+    message = refusal(files, 'mask-rcnn')
+    assert message.count(' is (1,), not ') == 3 and f'{len(ORIGINAL_SHAPES) - 3} more are of another shape' in message
+    for kind in ('ref-nms', 'nmtree'):
+        assert len(refusal(files, kind)) < 1000
+
+
+def test_a_zip_around_a_checkpoint_is_to_be_unzipped(files, tmp_path):
+    torch.save(RefNMS(**SMALL).state_dict(), tmp_path / 'best.pth')
+    with zipfile.ZipFile(files[0], 'w') as archive:
+        archive.write(tmp_path / 'best.pth', 'output/att_vanilla_b.pth')
+    message = refusal(files, 'ref-nms')
+    assert 'a zip archive of output/att_vanilla_b.pth; unzip it first' in message and 'damaged' not in message
+    files[0].write_bytes(gzip.compress((tmp_path / 'best.pth').read_bytes()))
+    assert 'packed by gzip; unpack it first' in refusal(files, 'ref-nms')
 
 
 @pytest.mark.parametrize(('saved', 'said'), [

@@ -1,6 +1,7 @@
 """Word vectors: the forms they are read from, what is refused, and vocabularies."""
 import json
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from harness.errors import InputError
+from harness.proposals.critical_objects import CriticalObjects
 from harness.vectors import Vocabulary, WordVectors, load_vectors, main, save_vectors
 
 
@@ -144,3 +146,30 @@ def test_a_vocabulary_is_the_sorted_words_that_occur_twice_and_have_a_vector():
     words = Vocabulary.build([['red', 'cup', 'cupp'], ['red', 'cup', 'cupp', 'rare']], vectors)
     assert words.words == ('<unk>', 'cup', 'red')
     assert words.vectors.tolist() == [[0], [2], [1]]
+
+
+# ------------------------------------------------------------------------------------------------------- advice
+
+def test_vectors_without_a_gamma_are_told_what_a_user_can_do(tmp_path):
+    text = written(tmp_path, 'cup 1 2\nred 3 4\n')
+    with pytest.raises(InputError) as error:
+        CriticalObjects(load_vectors(text))
+    said = str(error.value)
+    assert 'choose_gamma' not in said and said.isprintable()
+    for advice in ('study gamma --vectors FILE', '--set critical-objects.gamma=VALUE',
+                   'python -m harness.vectors subset FILE OUT.safetensors --gamma VALUE'):
+        assert advice in said
+    assert CriticalObjects(load_vectors(text), gamma=0.5).gamma == 0.5
+    main(['subset', str(text), str(tmp_path / 'out.safetensors'), '--gamma', '0.5'])
+    assert CriticalObjects(load_vectors(tmp_path / 'out.safetensors')).gamma == 0.5
+
+
+@pytest.mark.parametrize('name', ['glove.6B.zip', 'glove.txt', 'v.safetensors'])
+def test_glove_as_it_is_published_is_to_be_unzipped(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / name, 'w') as archive:
+        for size in (50, 100, 200, 300):
+            archive.writestr(f'glove.6B.{size}d.txt', 'cup 1 2\n')
+    with pytest.raises(InputError) as error:
+        load_vectors(tmp_path / name)
+    assert 'a zip archive of glove.6B.50d.txt, glove.6B.100d.txt, glove.6B.200d.txt and 1 more; unzip it first' in str(
+        error.value)

@@ -78,7 +78,9 @@ def read_refdb(path: str | Path) -> RefDB:
     data = read_bytes(path)
     record = parse_json(data, str(path))
     name = fields.file_name(record, 'dataset_splitby', str(path))
-    splits = {split: tuple(_encoded(row, f'{path}: {split}[{i}]')
+    if not name.rpartition('_')[0]:
+        raise InputError(f"{path}: 'dataset_splitby' must be a dataset and whose splits it has, as in refcoco_unc")
+    splits = {fields.name({'split': split}, 'split', str(path)): tuple(_encoded(row, f'{path}: {split}[{i}]')
                            for i, row in enumerate(fields.items(record, split, str(path))))
               for split in record if split != 'dataset_splitby'}
     return RefDB(name, splits, hashlib.sha256(data).hexdigest())

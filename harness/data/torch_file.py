@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from harness.data import safe_pickle
+from harness.data.archives import packed, unzip
 from harness.data.files import require_regular
 from harness.data.safe_pickle import Global, Machine, Refused, as_exactly, check_keys, refuse, shown
 from harness.errors import InputError
@@ -85,6 +86,8 @@ def load(path: str | Path) -> Any:
     try:
         with path.open('rb') as file:
             zipped = file.read(4) == b'PK\x03\x04'
+            if not zipped and (archive := packed(path)) is not None:
+                raise InputError(f'{path}: is no pickle: it {archive}')
             with closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as data:
                 return _load_zip(path, len(data)) if zipped else _load_old(data, str(path))
     except OSError as error:
@@ -360,8 +363,8 @@ def _fill(numbers: Tensor, data: mmap.mmap, position: int, where: str) -> int:
 def _load_zip(path: Path, file_size: int) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = _Entries(archive, file_size)
             try:
+                entries = _Entries(archive, file_size)
                 if entries.has('byteorder') and bytes(entries.read('byteorder').numpy()) != b'little':
                     raise Refused('is of a big-endian machine; save it again with a present PyTorch')
                 pickle = bytes(entries.read('data.pkl').numpy())
@@ -383,7 +386,7 @@ class _Entries:
         tops = [entry.filename.removesuffix('data.pkl') for entry in entries
                 if entry.filename.count('/') == 1 and entry.filename.endswith('/data.pkl')]
         if len(tops) != 1:
-            raise ValueError('torch.save wrote no such zip')
+            raise Refused(f'torch.save wrote no such zip: it {unzip(entry.filename for entry in entries)}')
         self.entries = {entry.filename.removeprefix(tops[0]): entry for entry in entries
                         if entry.filename.startswith(tops[0])}
 

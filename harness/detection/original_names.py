@@ -18,6 +18,7 @@ from torch import Tensor
 
 from harness.detection.coco_categories import COCO_CLASSES
 from harness.errors import InputError
+from harness.weights import first_of
 
 _ANCHORS = 12
 _CLASSES = 1 + len(COCO_CLASSES)
@@ -103,12 +104,14 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The original's state dict under our names, rows rearranged; what ``res101_c4`` loads.
 
     Raises:
-        InputError: lists every name that is missing, is not the original's, or has another shape.
+        InputError: names the first few that are missing, are not the original's, or have another shape.
     """
-    wrong = [f'{n} is missing' for n in ORIGINAL_SHAPES if n not in state and n not in _MAY_BE_ABSENT]
-    wrong += [f'{n} is not part of this network' for n in state if n not in ORIGINAL_SHAPES]
-    wrong += [f'{n} is {tuple(state[n].shape)}, not {shape}' for n, shape in ORIGINAL_SHAPES.items()
+    missing = [f'{n} is missing' for n in ORIGINAL_SHAPES if n not in state and n not in _MAY_BE_ABSENT]
+    extra = [f'{n} is not part of this network' for n in state if n not in ORIGINAL_SHAPES]
+    shapes = [f'{n} is {tuple(state[n].shape)}, not {shape}' for n, shape in ORIGINAL_SHAPES.items()
               if n in state and tuple(state[n].shape) != shape]
+    wrong = [*first_of(missing, 'are missing'), *first_of(extra, 'are not part of it'),
+             *first_of(shapes, 'are of another shape')]
     if wrong:
         raise InputError(f'not the state of the originals\' R101-C4 Mask R-CNN: {"; ".join(wrong)}; '
                          'give res101_mask_rcnn_iter_1250000.pth')

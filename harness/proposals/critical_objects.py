@@ -42,8 +42,11 @@ class CriticalObjects:
     def __init__(self, vectors: WordVectors, gamma: Cosine | None = None) -> None:
         gamma = vectors.gamma if gamma is None else gamma
         if gamma is None:
-            raise InputError(f'word vectors {vectors.name}: which similarity names a category is not known for them; '
-                             'choose it on training scenes (choose_gamma) and store it with the vectors')
+            raise InputError(f'word vectors {vectors.name}: which similarity γ names a category is not known for them; '
+                             'find it by "run_benchmark.py study gamma --vectors FILE", then give it to a run by --set '
+                             'critical-objects.gamma=VALUE (to the rule category-name by --set category-name.gamma='
+                             'VALUE), to a training with the vectors: "python -m harness.vectors subset FILE '
+                             'OUT.safetensors --gamma VALUE"')
         self.vectors, self.gamma = vectors, gamma
         self.without_vector: Counter[str] = Counter()
 

@@ -1,11 +1,18 @@
 """Feature files as the originals' extraction writes them."""
+import os
+
 import h5py
 import numpy as np
 import pytest
 import torch
 
 from adapters.originals.features import BoxFeatures, read_head, read_head_features
+from adapters.originals.hdf5 import has
+from harness.detection.detector import Detector
+from harness.detection.source import FromMaps
 from harness.errors import InputError
+from harness.types import ImageInfo
+from harness.weights import load_weights, shipped_path
 
 
 @pytest.fixture
@@ -80,11 +87,47 @@ class TestHeads:
             np.testing.assert_array_equal(head.feature_map, file['head'])
 
     def test_a_folder_is_called_with_an_image(self, head_folder):
-        feature_map, scale, input_size = read_head_features(head_folder)(581857)
+        feature_map, scale, input_size, where = read_head_features(head_folder)(581857)
         assert feature_map.shape == (1, 8, 38, 50) and scale == 1.25 and input_size == (600, 800)
+        assert where == str(head_folder / '581857.h5')
 
     def test_what_is_not_there(self, head_folder):
         with pytest.raises(InputError, match=r'12\.h5: there is no such file'):
             read_head(head_folder, 12)
         with pytest.raises(InputError, match='no folder with <image_id>.h5'):
             read_head_features(head_folder / 'none')
+
+    @pytest.mark.parametrize(('change', 'said'), [
+        (dict(im_info=[[600, 800, 0]]), "'im_info' is no height, width and scale"),
+        (dict(im_info=[[600, 800, -1]]), "'im_info' is no height, width and scale"),
+        (dict(im_info=[[600, 800, np.nan]]), 'not finite'), (dict(im_info=[[np.inf, 800, 1.25]]), 'not finite'),
+        (dict(im_info=[[600, 800]]), "'im_info' has the shape (1, 2)"),
+        (dict(im_info=[[0, 800, 1.25]]), "'im_info' is no"), (dict(im_info=[[1e9, 1e9, 1.25]]), "'im_info' is no"),
+        (dict(im_info=[[60, 80, 1.25]]), 'does not fit an input'),
+        (dict(head=np.full((1, 8, 38, 50), np.nan)), 'not finite'),
+        (dict(head=np.full((1, 8, 38, 50), -np.inf)), 'not finite'),
+        (dict(head=np.zeros((8, 38, 50))), "'head' has the shape (8, 38, 50)"),
+        (dict(head=np.zeros((1, 0, 38, 50))), 'does not fit an input'),
+        (dict(head=None), "'head' is not in this file"), (dict(im_info=None), "'im_info' is not in this file"),
+    ])
+    def test_what_lies_is_told_with_its_file(self, tmp_path, change, said):
+        good = dict(head=np.zeros((1, 8, 38, 50)), im_info=[[600, 800, 1.25]])
+        with h5py.File(tmp_path / '7.h5', 'w') as file:
+            for name, value in {**good, **change}.items():
+                if value is not None:
+                    file[name] = np.array(value, np.float32)
+        with pytest.raises(InputError) as error:
+            read_head_features(tmp_path)(7)
+        assert str(error.value).startswith(f"{tmp_path / '7.h5'}: ") and said in str(error.value)
+
+    def test_maps_of_another_detector_are_told_with_their_file(self, head_folder):
+        source = FromMaps(Detector(load_weights(shipped_path('detector'))), read_head_features(head_folder))
+        with pytest.raises(InputError, match=r"581857\.h5: its map has 8 channels, the detector's has 96; give"):
+            source.read(ImageInfo(581857, 480, 640))
+
+    def test_a_pipe_is_not_opened(self, tmp_path):
+        os.mkfifo(tmp_path / '7.h5')
+        with pytest.raises(InputError, match=r'7\.h5: is not a regular file'):
+            read_head_features(tmp_path)(7)
+        with pytest.raises(InputError, match=r'7\.h5: is not a regular file'):
+            has(tmp_path / '7.h5', 'fc7')

@@ -19,6 +19,7 @@ from adapters.originals.ref_nms_data import (
     write_ctxdb,
 )
 from adapters.originals.ref_nms_proposals import Proposals, read_proposals, read_regions, write_proposals
+from adapters.outside import read_expressions
 from harness.errors import InputError
 
 #: ChopinSharp/ref-nms tools/build_refdb.py:27-48; boxes are x, y, x + w, y + h, words ids of std_vocab.
@@ -82,6 +83,18 @@ class TestRefDB:
     def test_refusals(self, tmp_path, change, complaint):
         path = saved(tmp_path / 'a.json', {**REFDB, 'val': [{**REFDB['val'][0], **change}]})
         assert complaint in refusal(read_refdb, path)
+
+
+    @pytest.mark.parametrize('name', ['../../etc/passwd_unc', '..\\\\x_unc', 'refcoco\0_unc', 'refcoco\n_unc',
+                                      'refcoco', '_unc', '', '/tmp/x_unc', '\x1b[2J_unc'])
+    def test_a_name_stays_in_its_folder(self, tmp_path, name):
+        """The vocabulary beside the file is looked for by this name."""
+        path = saved(tmp_path / 'a.json', {**REFDB, 'dataset_splitby': name})
+        assert f"{path}: 'dataset_splitby'" in refusal(read_expressions, path)
+
+    def test_a_split_has_a_name(self, tmp_path):
+        path = saved(tmp_path / 'a.json', {**REFDB, ' ': []})
+        assert "'split' is empty" in refusal(read_refdb, path)
 
 
 class TestContextDB:

@@ -81,9 +81,10 @@ class HeadFeatures:
                              'tools/extract_mrcn_head_feats.py filled')
 
     def __call__(self, image_id: int) -> StoredMap:
-        """The map, its scale and its input's size; ``InputError`` as :func:`read_head`."""
+        """The map, its scale, its input's size and its file; ``InputError`` as :func:`read_head`."""
         head = read_head(self.folder, image_id)
-        return StoredMap(head.feature_map, head.scale, (round(head.height), round(head.width)))
+        where = str(_path(self.folder, image_id))
+        return StoredMap(head.feature_map, head.scale, (round(head.height), round(head.width)), where)
 
 
 def read_head_features(folder: str | Path) -> HeadFeatures:
@@ -106,7 +107,7 @@ def read_head(folder: str | Path, image_id: int) -> Head:
     Raises:
         InputError: the file is missing or not as described, or the map does not fit its image.
     """
-    path = Path(folder) / f'{image_id}.h5'
+    path = _path(folder, image_id)
     feature_map = numbers(path, 'head', (1, None, None, None))
     height, width, scale = _finite(numbers(path, 'im_info', (1, 3))[0], str(path)).tolist()
     _, channels, rows, columns = feature_map.shape
@@ -116,6 +117,10 @@ def read_head(folder: str | Path, image_id: int) -> Head:
         raise InputError(f"{path}: 'head' of {channels} by {rows} by {columns} does not fit an input of "
                          f'{height:g} by {width:g} pixels at a cell each {STRIDE}')
     return Head(_finite(feature_map, str(path)), height, width, scale)
+
+
+def _path(folder: str | Path, image_id: int) -> Path:
+    return Path(folder) / f'{image_id}.h5'
 
 
 def _finite(array: NDArray, where: str) -> Tensor:

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.files import require_regular
 from harness.errors import InputError
 
 _REPACK = 'repack it with "h5repack -l CONTI -f NONE IN OUT"'
@@ -37,6 +38,8 @@ def numbers(path: str | Path, name: str, shape: Sequence[int | None]) -> NDArray
             the file in one piece.
     """
     path = Path(path)
+    if not path.is_dir():
+        require_regular(path)
     if not path.is_file():
         raise InputError(f'{path}: there is no such file; check the path')
     try:
@@ -53,8 +56,13 @@ def numbers(path: str | Path, name: str, shape: Sequence[int | None]) -> NDArray
 
 
 def has(path: str | Path, name: str) -> bool:
-    """Whether the file's root has something of that name; ``False`` for a file that is no HDF5."""
+    """Whether the file's root has something of that name; ``False`` for a file that is no HDF5.
+
+    Raises:
+        InputError: it is no regular file.
+    """
     try:
+        require_regular(path)
         with h5py.File(path, 'r', locking=False) as file:
             return bool(file.id.links.exists(name.encode()))
     except (OSError, RuntimeError, LookupError, ValueError, TypeError):

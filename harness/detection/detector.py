@@ -123,6 +123,13 @@ class Detector:
         """
         return self._describe(self.see(image), info, annotations)
 
+    def check_map(self, feature_map: Tensor, where: str) -> None:
+        """Refuse a stored C4 map of another detector; ``where`` is its file."""
+        channels, own = feature_map.shape[1], self.network.rpn_head.in_channels
+        if channels != own:
+            raise InputError(f"{where}: its map has {channels} channels, the detector's has {own}; give the detector "
+                             'that made it by --weights detector=FILE')
+
     def from_map(self, feature_map: Tensor, scale: float, info: ImageInfo, annotations: list[Annotation] | None = None,
                  input_size: tuple[int, int] | None = None) -> ImageFeatures:
         """The same from a stored C4 map.

@@ -64,11 +64,12 @@ class FromNowhere:
 
 
 class StoredMap(NamedTuple):
-    """A C4 map ``(1, C, h, w)``, network-input pixels per image pixel, and the input's height and width."""
+    """A C4 map ``(1, C, h, w)``, network-input pixels per image pixel, the input's height and width, and its file."""
 
     feature_map: Tensor
     scale: float
     input_size: tuple[int, int]
+    where: str
 
 
 @dataclass
@@ -87,6 +88,7 @@ class FromMaps:
 
     def read(self, info: ImageInfo) -> StoredMap:
         stored = self.stored(info.image_id)
+        self.detector.check_map(stored.feature_map, stored.where)
         if info.height and any(abs(recorded * stored.scale - side) > 1 for recorded, side in
                                zip((info.height, info.width), stored.input_size, strict=True)):
             height, width = (round(side / stored.scale) for side in stored.input_size)

@@ -6,6 +6,7 @@
 # make speed          one call for an image against a loop over its expressions
 # make weights        train every shipped weight file again (hours on 2 cores; resumable)
 # make test-browser   the report in headless Chromium (Debian: apt-get install chromium chromium-driver)
+# make broken-inputs  thousands of broken inputs to every entry point: make broken-inputs ARGS='images --all'
 # make lint           ruff and mypy
 BIN = .venv/bin
 # The environment's own, once there is one: which python3 comes first on the path is asked only to make it.
@@ -15,7 +16,7 @@ DATASET = mini-refcoco
 SPLIT = testB
 CHECKED = results/check
 
-.PHONY: benchmark test test-wide check baseline speed weights test-browser lint install
+.PHONY: benchmark test test-wide check baseline speed weights test-browser broken-inputs lint install
 
 install:
 	@$(PYTHON) .ci/install.py
@@ -48,6 +49,9 @@ weights: install
 
 test-browser: install
 	@$(BIN)/python -m pytest tests/browser $(ARGS)
+
+broken-inputs: install
+	@$(BIN)/python -m tests.broken_inputs $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check .

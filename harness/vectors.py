@@ -24,6 +24,7 @@ from torch import Tensor
 
 from harness.data.archives import packed
 from harness.data.files import require_regular
+from harness.data.safe_pickle import shown
 from harness.errors import InputError, exit_code
 from harness.names import OneLineParser
 
@@ -128,7 +129,7 @@ def _read_text(path: Path, wanted: Collection[str] | None) -> WordVectors:
                 if (wanted is None or word in wanted) and word not in rows:
                     rows[word] = np.array(numbers.split(b' '), dtype=np.float32)
             except ValueError as error:
-                raise InputError(f'{path}, line {number}: not GloVe text: {error}') from error
+                raise InputError(f'{path}, line {number}: not GloVe text: {shown(str(error))}') from error
     if not dimensions:
         raise InputError(f'{path}: no word vectors in it; expected GloVe text, one word a line')
     vectors = np.stack(list(rows.values())) if rows else np.zeros((0, dimensions), np.float32)
@@ -160,22 +161,28 @@ def _read_shipped(path: Path, wanted: Collection[str] | None) -> WordVectors:
     with safe_open(path, framework='pt') as file:
         try:
             metadata = file.metadata() or {}
-            words, gamma = json.loads(metadata['words']), metadata.get('gamma')
-            vectors = file.get_tensor('vectors').float()
+            words, vectors = json.loads(metadata['words']), file.get_tensor('vectors').float()
             if not isinstance(words, list) or vectors.dim() != 2 or len(words) != len(vectors):
                 raise ValueError('words and vectors differ in number')
-            return _checked(path, metadata['name'], words, vectors, wanted,
-                            None if gamma is None else float(gamma))
-        except (KeyError, ValueError) as error:
+            if not all(isinstance(word, str) for word in words) or not metadata['name'].isprintable():
+                raise ValueError('words, and the name of the set, are text')
+            return _checked(path, metadata['name'], words, vectors, wanted, _cosine(metadata.get('gamma')))
+        except (KeyError, ValueError, RecursionError) as error:
             raise InputError(f'{path}: not word vectors as `python -m harness.vectors subset` writes them: '
-                             f'{error}') from error
+                             f'{shown(str(error))}') from error
+
+
+def _cosine(gamma: str | None) -> float | None:
+    if gamma is not None and not -1 <= float(gamma) <= 1:
+        raise ValueError(f'gamma {gamma} is not between -1 and 1')
+    return None if gamma is None else float(gamma)
 
 
 def _checked(path: Path, name: str, words: list[str], vectors: Tensor, wanted: Collection[str] | None,
              gamma: float | None = None) -> WordVectors:
     if len(set(words)) != len(words):
         twice = Counter(words).most_common(1)[0][0]
-        raise InputError(f'{path}: the word {twice!r} has more than one vector; keep one')
+        raise InputError(f'{path}: the word {shown(twice)!r} has more than one vector; keep one')
     if wanted is not None:
         chosen = [i for i, word in enumerate(words) if word in wanted]
         words, vectors = [words[i] for i in chosen], vectors[chosen]

@@ -108,6 +108,20 @@ def test_safetensors_without_words_are_refused(tmp_path):
         load_vectors(path)
 
 
+@pytest.mark.parametrize(('metadata', 'said'), [
+    (dict(words='[{}, "b"]'), 'are text'), (dict(words='["a", ["b"]]'), 'are text'), (dict(words='[1, 2]'), 'are text'),
+    (dict(words='['), 'Expecting'), (dict(words='[' * 100_000), 'not word vectors'), (dict(name='\x1b[2J'), 'are text'),
+    (dict(gamma='nan'), 'is not between -1 and 1'), (dict(gamma='1e999'), 'is not between -1 and 1'),
+    (dict(gamma='x' * 100_000), 'could not convert'), (dict(gamma='1.5'), 'is not between -1 and 1'),
+])
+def test_safetensors_that_lie_are_refused_in_one_line(tmp_path, metadata, said):
+    path = tmp_path / 'v.safetensors'
+    save_file({'vectors': torch.eye(2)}, path, metadata={'words': '["a", "b"]', 'name': 'x', **metadata})
+    with pytest.raises(InputError, match=said) as error:
+        load_vectors(path)
+    assert str(error.value).isprintable() and len(str(error.value)) < 500
+
+
 @settings(deadline=None)
 @given(vectors=st.lists(st.lists(st.floats(-100, 100, width=16), min_size=3, max_size=3), max_size=5),
        gamma=st.none() | st.floats(0, 1))

@@ -1,0 +1,75 @@
+"""What someone can type: every option of every rule and grounder, and the command line's own."""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import run_benchmark
+from harness.plan import names
+from harness.proposals.critical_objects import CriticalObjects
+from harness.registry import GROUNDERS, PROPOSAL_RULES
+from harness.weights import shipped_path
+from tests.broken_inputs import sound
+from tests.broken_inputs.damage import TYPED, dumped
+from tests.broken_inputs.trials import Trial
+
+_ROOT = ('--data-root', '.', '--dataset', 'refcoco', '--out', 'out', '--limit', '1')
+#: Keywords that a run fills in.
+_LOADED = ('weights', 'vectors', 'candidates')
+
+
+def settings() -> Iterator[Trial]:
+    """``--set`` of every option of every rule and grounder."""
+    run_benchmark.import_plugins()
+    for registry, base in ((PROPOSAL_RULES, ('--task', 'recall', '--proposals')),
+                           (GROUNDERS, ('--proposals', 'greedy', '--task', 'rec', '--grounder'))):
+        for name in names(registry):
+            plugin = registry.get(name)
+            if getattr(plugin, 'needs_candidates', False):
+                continue
+            argv = (*_ROOT, *base, name)
+            if hasattr(plugin, 'not_shipped'):  # those of another rule fit
+                argv = (*argv, '--weights', f'{name}={shipped_path("ref-nms-b", "mini-refcoco")}')
+            yield Trial(f'{name}, sound', argv, sound.refer(), sound=True)
+            for option in _options(plugin):
+                yield from _typed(argv, f'{name}.{option}')
+    argv = (*_ROOT, '--task', 'recall', '--proposals', 'greedy')
+    for option in _options(CriticalObjects):
+        yield from _typed(argv, f'critical-objects.{option}')
+    for name in ('greedy.wings', 'gredy.step', 'greedy', '.', '.step', 'greedy.', '', 'greedy.step.step', '\x1b[2J.x',
+                 'weights', 'ref-nms-b.weights', 'given.candidates', 'category-name.vectors', 'nmtree.mattnet',
+                 'greedy.self'):
+        yield from _typed(argv, name, TYPED[:4])
+
+
+def _options(plugin: Any) -> list[str]:
+    loaded = (*_LOADED, *getattr(plugin, 'needs', ()))
+    return [name for name in inspect.signature(plugin).parameters if name not in loaded]
+
+
+def _typed(argv: tuple[str, ...], name: str, values: tuple[str, ...] = TYPED) -> Iterator[Trial]:
+    for value in values:
+        yield Trial(f'{name}={value[:20]!r}', (*argv, '--set', f'{name}={value}'), sound.refer())
+
+
+def command_line() -> Iterator[Trial]:
+    """Every option of a run, of ``convert``, ``show``, ``export`` and of reports with whatever can be typed."""
+    base = ('--data-root', '.', '--dataset', 'refcoco', '--candidates', 'c.json', '--task', 'recall')
+    files = {**sound.refer(), **sound.plain(), 'c.json': dumped(sound.CANDIDATES)}
+    yield Trial('sound', (*base, '--out', 'out'), files, sound=True)
+    values = tuple(value for value in TYPED if value != '/dev/zero')
+    for option in ('--limit', '--seed', '--device', '--split', '--dataset', '--task', '--proposals', '--grounder',
+                   '--weights', '--set', '--candidates', '--data-root', '--expressions', '--images', '--vectors',
+                   '--detections', '--masks', '--features', '--predictions', '--unknown'):
+        for value in values:
+            yield Trial(f'{option} {value[:20]!r}', (*base, '--out', 'out', f'{option}={value}'), files)
+    for value in ('', '\0', 'a\nb', 'x' * 300, 'x' * 5000, '/dev/null', '/dev/null/a', '/proc/x', 'c.json', 'c.json/a',
+                  'images', '\udc80', '\x1b[2J'):
+        yield Trial(f'--out {value[:20]!r}', (*base, f'--out={value}'), files)
+    for command in ('convert', 'show', 'export', 'check-data', 'train', 'study', 'convrt', ''):
+        for value in ('', 'c.json', '--help=x', '-1', '\x1b[2J', 'a\nb', '\udc80'):
+            yield Trial(f'{command} {value!r}', (command, value), files)
+    for command in ('tables', 'compare', 'failures', 'check', 'html', 'published', 'tabels', ''):
+        for value in ('', 'c.json', '--help=x', '-1', '\x1b[2J', 'a\nb', '\udc80', 'none'):
+            yield Trial(f'reports {command} {value!r}', (command, value), files, 'reports')

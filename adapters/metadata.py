@@ -76,7 +76,7 @@ class ModularMetadata(Metadata):
         if words != size:
             raise ValueError(f'{words} words in the vocabulary but {size} in the network')
         if unknown >= size:
-            raise ValueError(f'its opt.unk_token {unknown} is the id of none of its {size} words')
+            raise ValueError(f'opt.unk_token {unknown} is the id of none of its {size} words')
         return self
 
     def read_vocabulary(self) -> Vocabulary:

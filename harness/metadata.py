@@ -120,19 +120,20 @@ def described(weights: Weights, schema: type[Checked], mend: str | None = None) 
     try:
         return schema.model_validate(weights.meta)
     except ValidationError as error:
-        raise InputError(f'{weights.path}: {_fault(error)}; {mend}') from None
+        raise InputError(f'{weights.path}: its metadata: {fault(error)}; {mend}') from None
 
 
-def _fault(error: ValidationError) -> str:
+def fault(error: ValidationError) -> str:
+    """The first thing that is wrong, by its field, to stand behind a file's name."""
     first: Any = error.errors(include_url=False)[0]
     field = shown('.'.join(map(str, first['loc'])))
     if first['type'] == 'missing':
-        return f'its metadata has no {field!r}'
+        return f'has no {field!r}'
     if first['type'] == 'extra_forbidden':
-        return f'its metadata has {field!r}, which its network does not take'
+        return f'has {field!r}, which its network does not take'
     if first['type'] == 'value_error':
-        return f'its {field!r} {first["ctx"]["error"]}' if field else str(first['ctx']['error'])
-    return f'its {field!r} must be {wanted(first)}, not {_value(first["input"])}'
+        return f'{field!r} {first["ctx"]["error"]}' if field else str(first['ctx']['error'])
+    return f'{field!r} must be {wanted(first)}, not {_value(first["input"])}' if field else 'is no record'
 
 
 def _value(value: Any) -> str:

@@ -92,7 +92,7 @@ def test_what_is_sound_has_to_be_accepted(monkeypatch: pytest.MonkeyPatch) -> No
 # What the generator makes.
 
 def test_a_record_is_broken_at_each_of_its_places() -> None:
-    made = dict(broken({'a': [1, 2, 3], 'b': 'x'}))
+    made = {what: make() for what, make in broken({'a': [1, 2, 3], 'b': 'x'})}
     assert made['a.2 = null'] == {'a': [1, 2, None], 'b': 'x'} and 'a.1 = null' not in made
     assert made['b left out'] == {'a': [1, 2, 3]} and made['a.0 left out'] == {'a': [2, 3], 'b': 'x'}
     assert made['all = no text'] == '' and made['a: a member twice']['a'] == [1, 2, 3, 3]
@@ -109,7 +109,11 @@ def test_a_file_is_damaged_in_many_ways(tmp_path: Path) -> None:
     made = dict(damaged(b'0123456789'))
     assert made['cut at 50%'] == b'01234' and made['without its last byte'] == b'012345678'
     assert made['a byte changed at 20%'] == b'01\xcd3456789'
-    assert callable(made['a pipe']) and made['gzip'] != made['half a gzip']
+    for what, begins in (('gzip', b'\x1f\x8b'), ('a zip', b'PK')):
+        made[what](tmp_path / what)
+        assert (tmp_path / what).read_bytes().startswith(begins)
+    made['a pipe'](tmp_path / 'pipe')
+    assert (tmp_path / 'pipe').is_fifo()
 
 
 def test_a_reader_that_no_command_calls_is_tried_too() -> None:

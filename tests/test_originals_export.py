@@ -174,3 +174,26 @@ class TestRefusals:
     def test_of_expressions_without_a_ref(self, run):
         write(run, [{**row, 'ref_id': None} for row in PREDICTIONS], PROPOSALS)
         assert 'have no ref_id' in refusal(run, '--as', 'matt-dets', '--proposals', 'greedy')
+
+    @pytest.mark.parametrize(('change', 'said'), [
+        ({'split': '../../../outside'}, "'split' must be a name that can be printed, without folders"),
+        ({'dataset': 'a\nb'}, "'dataset' must be a name"), ({'image_id': '7'}, "'image_id' must be a whole number"),
+        ({'boxes': [[0, 0, 1]]}, "'boxes.0' must be"), ({'boxes': [[0, 0, 1e308, 1]]}, "'boxes.0.2' must be"),
+        ({'boxes': [[0, 0, 1, []]]}, "'boxes.0.3' must be a number, not a list"),
+        ({'labels': -1}, "'labels' must be"), ({'labels': ['dog'] * 9}, "are not of its 1 boxes"),
+        ({'confidence': [float('nan')]}, 'not valid JSON'), ({'sent_id': 99}, 'not of the same expressions'),
+        ({'split': 'val'}, 'not of the same expressions'),
+    ])
+    def test_of_proposals_that_no_run_writes(self, run, change, said):
+        write(run, PREDICTIONS, [*PROPOSALS[:3], {**PROPOSALS[3], **change}])
+        assert said in refusal(run, '--as', 'matt-dets', '--proposals', 'greedy')
+        assert sorted(path.name for path in run.iterdir()) == ['predictions.jsonl', 'proposals.jsonl', 'results.json']
+
+    @pytest.mark.parametrize(('change', 'said'), [
+        ({'grounder': '/x'}, "'grounder' must be a name"), ({'gt_box': None}, "'gt_box' must be"),
+        ({'score': None}, 'has a box without a score'), ({'mask_union': -1}, "'mask_union' must be"),
+        ({'sent_id': 32, 'split': 'val'}, 'comes twice'),
+    ])
+    def test_of_answers_that_no_run_writes(self, run, change, said):
+        write(run, [{**PREDICTIONS[0], **change}, *PREDICTIONS[1:]], PROPOSALS)
+        assert said in refusal(run, '--as', 'results', '--proposals', 'ref-nms-b')

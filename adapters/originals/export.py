@@ -6,11 +6,11 @@ is exact. Widths are x2 − x1, as in Ref-NMS's files (``tools/save_matt_dets.py
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from adapters.originals.detections import Detections, write_detections
 from adapters.originals.ref_nms_data import ContextDB, CriticalBox, CriticalBoxes, corners, write_ctxdb
 from adapters.originals.ref_nms_proposals import ProposalDB, Proposals, write_proposals
 from adapters.originals.results import Prediction, write_predictions
+from adapters.originals.run_rows import PredictionRow, ProposalsRow, prediction_rows, proposals_rows
 from harness.data import fields
 from harness.data.files import parse_json, read_bytes
 from harness.datasets import load_dataset
@@ -34,9 +35,9 @@ LAYOUTS = ('matt-dets', 'proposals', 'ctxdb', 'results')
 MODEL = {'ref-nms-b': 'att_vanilla'}
 #: From which IoU on the originals count an answer as right (``lib/models/eval_dets_utils.py`` of lichengunc/MAttNet).
 RIGHT = 0.5
+_MASK_PARTS: tuple[Literal['mask_intersection', 'mask_union'], ...] = ('mask_intersection', 'mask_union')
 _CLASS_INDEX = {name: i for i, name in enumerate(COCO_CLASSES, start=1)}
 _TID = re.compile(r'[A-Za-z0-9.-]{1,40}')
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,30 +47,35 @@ class Run:
     folder: Path
 
     @cached_property
-    def proposals(self) -> list[Row]:
+    def proposals(self) -> list[ProposalsRow]:
         """The rows of ``proposals.jsonl``."""
-        return list(_rows(self.folder / 'proposals.jsonl'))
+        return proposals_rows(self.folder / 'proposals.jsonl')
 
     @cached_property
-    def predictions(self) -> list[Row]:
+    def predictions(self) -> list[PredictionRow]:
         """The rows of ``predictions.jsonl``."""
-        return list(_rows(self.folder / 'predictions.jsonl'))
+        return prediction_rows(self.folder / 'predictions.jsonl')
 
     @cached_property
-    def record(self) -> Row:
-        """The ``run`` part of ``results.json``."""
+    def record(self) -> dict[str, Any]:
+        """Of the ``run`` part of ``results.json`` what was asked for and on which data."""
         path = self.folder / 'results.json'
-        return fields.required(parse_json(read_bytes(path), str(path)), 'run', str(path))
+        run = fields.required(parse_json(read_bytes(path), str(path)), 'run', str(path))
+        found = {key: run.get(key, {}) for key in ('options', 'data')} if isinstance(run, dict) else {'run': run}
+        if strange := [key for key, value in found.items() if not isinstance(value, dict)]:
+            raise InputError(f'{path}: {strange[0]!r} must be a record; give the folder that a run wrote')
+        return found
 
 
 @dataclass(frozen=True)
 class Chosen:
     """What of a run is exported: one dataset's rows of one rule and grounder."""
 
+    folder: Path
     name: str
     rule: str
-    proposals: list[Row]
-    predictions: list[Row]
+    proposals: list[ProposalsRow]
+    predictions: list[PredictionRow]
 
     @cached_property
     def splits(self) -> list[str]:
@@ -78,7 +84,7 @@ class Chosen:
         return [s for s in layout.SPLITS if s in found] + [s for s in found if s not in layout.SPLITS]
 
     @cached_property
-    def ordered(self) -> list[Row]:
+    def ordered(self) -> list[ProposalsRow]:
         """The proposals' rows, split by split."""
         return [row for split in self.splits for row in self.proposals if row['split'] == split]
 
@@ -133,8 +139,12 @@ def choose(run: Run, name: str, rule: str | None, grounder: str | None, with_gro
     if with_grounder and not known:
         raise InputError(f'{run.folder}: nobody chose among {rule} on {name}; run it with --grounder')
     who = _one('--grounder', grounder, known) if with_grounder else mine[0]['grounder']
-    return Chosen(name, rule, [row for row in run.proposals if row['dataset'] == name and row['proposals'] == rule],
-                  [row for row in mine if row['grounder'] == who])
+    mine = [row for row in mine if row['grounder'] == who]
+    proposed = [row for row in run.proposals if row['dataset'] == name and row['proposals'] == rule]
+    if {(row['sent_id'], row['split']) for row in mine} != {(row['sent_id'], row['split']) for row in proposed}:
+        raise InputError(f'{run.folder}: predictions.jsonl and proposals.jsonl are not of the same expressions; give '
+                         'the folder that a run wrote')
+    return Chosen(run.folder, name, rule, proposed, mine)
 
 
 def detections(chosen: Chosen) -> Detections:
@@ -173,13 +183,15 @@ def proposal_db(chosen: Chosen) -> ProposalDB:
             for split in chosen.splits}
 
 
-def _proposals(row: Row) -> Proposals:
+def _proposals(row: ProposalsRow) -> Proposals:
     boxes = np.array(row['boxes'], np.float64).reshape(-1, 4)
+    if row['confidence'] is None:
+        raise InputError(f'the proposals of sent_id {row["sent_id"]} have no confidence, which the original\'s need')
     scores = np.array(row['confidence'], np.float64)
     if row['relatedness'] is not None:
         scores = scores * np.array(row['relatedness'], np.float64)
     return Proposals(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1), scores,
-                     np.array([_CLASS_INDEX[label] for label in row['labels']], np.int64))
+                     np.array([_CLASS_INDEX[str(label)] for label in row['labels']], np.int64))
 
 
 def context_db(run: Run, name: str, data_root: Path | None = None) -> ContextDB:
@@ -189,7 +201,8 @@ def context_db(run: Run, name: str, data_root: Path | None = None) -> ContextDB:
         InputError: the run did not look for contextual objects, or the dataset is not the one it ran on.
     """
     rows = {row['sent_id']: row for row in run.predictions if row['dataset'] == name}
-    if any(row.get('context_ann_ids') is None for row in rows.values()):
+    spoken_of = {sent_id: row.get('context_ann_ids') for sent_id, row in rows.items()}
+    if None in spoken_of.values():
         raise InputError(f'{run.folder}: the run looked for no contextual objects in {name}; run --task recall on a '
                          'dataset with annotations')
     dataset = _dataset(run, name, data_root)
@@ -198,10 +211,11 @@ def context_db(run: Run, name: str, data_root: Path | None = None) -> ContextDB:
     splits: dict[str, dict[int, CriticalBoxes]] = {
         split: {} for split in layout.SPLITS if split in _present(list(rows.values()), 'split')}
     for sent_id, row in rows.items():
-        if not {row['ann_id'], *row['context_ann_ids']} <= boxes.keys():
+        critical = [None if i is None else boxes.get(i) for i in (row['ann_id'], *(spoken_of[sent_id] or ()))]
+        if None in critical:
             raise InputError(f'{run.folder}: sent_id {sent_id} speaks of objects that {name} does not have')
-        splits.setdefault(row['split'], {})[sent_id] = CriticalBoxes(
-            boxes[row['ann_id']], tuple(boxes[i] for i in row['context_ann_ids']))
+        referent, *context = [box for box in critical if box is not None]
+        splits.setdefault(row['split'], {})[sent_id] = CriticalBoxes(referent, tuple(context))
     return splits
 
 
@@ -212,20 +226,25 @@ def predictions(chosen: Chosen, split: str) -> tuple[list[Prediction], float, fl
     """
     rows = [row for row in chosen.predictions if row['split'] == split]
     proposals = {row['sent_id']: row['boxes'] for row in chosen.proposals}
-    answers = [_prediction(row, chosen.first_det[row['sent_id']], proposals[row['sent_id']])
-               for row in rows if row['box'] is not None]
+    answers = [_prediction(row, box, chosen.first_det[row['sent_id']], proposals[row['sent_id']], chosen.folder)
+               for row in rows if (box := row['box']) is not None]
     right = sum((row['iou'] or 0) >= RIGHT for row in rows) / len(rows)
     if any(row['mask_union'] is None for row in rows):
         return answers, right, None
-    return answers, right, sum(row['mask_intersection'] for row in rows) / max(sum(r['mask_union'] for r in rows), 1)
+    intersection, union = (sum(row[part] or 0 for row in rows) for part in _MASK_PARTS)
+    return answers, right, intersection / max(union, 1)
 
 
-def _prediction(row: Row, first: int, boxes: Sequence[Sequence[float]]) -> Prediction:
+def _prediction(row: PredictionRow, box: Sequence[float], first: int, boxes: Sequence[Sequence[float]],
+                where: Path) -> Prediction:
     """Chosen is the proposal that is the box but for the rounding."""
-    nearest = int(np.abs(np.array(boxes, np.float64) - np.array(row['box'])).sum(axis=1).argmin())
-    x, y, width, height = row['box']
-    return Prediction(row['image_id'], row['sent_id'], row['sent'], tuple(row['gt_box']), first + nearest,
-                      (x, y, width, height), row['score'], row['rle'])
+    if not boxes or row['score'] is None:
+        raise InputError(f'{where}: sent_id {row["sent_id"]} has a box without {"a score" if boxes else "proposals"}; '
+                         'give the folder that a run wrote')
+    nearest = int(np.abs(np.array(boxes, np.float64) - np.array(box)).sum(axis=1).argmin())
+    (x, y, width, height), gold = box, row['gt_box']
+    return Prediction(row['image_id'], row['sent_id'], row['sent'], (gold[0], gold[1], gold[2], gold[3]),
+                      first + nearest, (x, y, width, height), row['score'], row['rle'])
 
 
 def _write_detections(chosen: Chosen, m: str, tid: str, out: Path, ending: str) -> None:
@@ -258,9 +277,9 @@ def _write_results(chosen: Chosen, m: str, tid: str, out: Path, ending: str) -> 
 _WRITE = {'matt-dets': _write_detections, 'proposals': _write_proposals, 'results': _write_results}
 
 
-def _categories(rows: Sequence[Row]) -> list[str]:
+def _categories(rows: Sequence[ProposalsRow]) -> list[str]:
     """The categories of all proposals, which have to be COCO's."""
-    labels = [label for row in rows for label in row['labels']]
+    labels = [str(label) for row in rows for label in row['labels']]
     if unknown := {label for label in labels if label not in COCO_IDS}:
         some = ', '.join(sorted(map(str, unknown))[:5])
         raise InputError(f'the originals number COCO\'s categories, some proposals have another or none: {some}')
@@ -295,24 +314,5 @@ def _one(option: str, given: str | None, known: Sequence[str]) -> str:
     return found[0]
 
 
-def _present(rows: Sequence[Row], key: str) -> list[str]:
+def _present(rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
     return list(dict.fromkeys(row[key] for row in rows))
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    """The rows of a run's file, with the fields that are needed here."""
-    needed = _NEEDED[path.name]
-    for number, line in enumerate(read_bytes(path).split(b'\n'), start=1):
-        if line.strip():
-            row = parse_json(line, f'{path}: line {number}')
-            if not isinstance(row, dict) or not needed <= row.keys():
-                raise InputError(f'{path}: line {number}: is no row of a run; give the folder that a run wrote')
-            yield row
-
-
-_NEEDED = {
-    'predictions.jsonl': {'dataset', 'split', 'image_id', 'ref_id', 'ann_id', 'sent_id', 'sent', 'proposals',
-                          'grounder', 'box', 'score', 'rle', 'iou', 'gt_box', 'mask_intersection', 'mask_union'},
-    'proposals.jsonl': {'dataset', 'split', 'image_id', 'sent_id', 'proposals', 'boxes', 'labels', 'confidence',
-                        'relatedness'},
-}

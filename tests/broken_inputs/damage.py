@@ -9,6 +9,7 @@ import os
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -85,20 +86,21 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield from places(value[i], (*path, i))
 
 
-def broken(value: Any) -> Iterator[tuple[str, Any]]:
-    """A record with one thing wrong each: a wrong value at a place, a field too few, a member twice, another key."""
+def broken(value: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """What makes a record with one thing wrong each: a wrong value at a place, a field too few, a member twice, another
+    key."""
     for path in places(value):
         name = '.'.join(map(str, path)) or 'all'
         for what, wrong in WRONG.items():
-            yield f'{name} = {what}', _with(value, path, lambda old, wrong=wrong: wrong)
+            yield f'{name} = {what}', partial(_with, value, path, lambda old, wrong=wrong: wrong)
         if path:
-            yield f'{name} left out', _without(value, path)
+            yield f'{name} left out', partial(_without, value, path)
         found = _at(value, path)
         if isinstance(found, list) and found:
-            yield f'{name}: a member twice', _with(value, path, lambda old: [*old, copy.deepcopy(old[-1])])
+            yield f'{name}: a member twice', partial(_with, value, path, lambda old: [*old, copy.deepcopy(old[-1])])
         if isinstance(found, dict) and found:
             for key in ('', 'a\nb', '9' * 400, '-1', '__class__'):
-                yield f'{name}: key {key[:9]!r}', _with(value, path, lambda old, key=key: {
+                yield f'{name}: key {key[:9]!r}', partial(_with, value, path, lambda old, key=key: {
                     (key if k == next(iter(old)) else k): v for k, v in old.items()})
 
 
@@ -132,18 +134,29 @@ def damaged(data: bytes) -> Iterator[tuple[str, Content]]:
         at = int(len(data) * share)
         yield f'a byte changed at {share:.0%}', data[:at] + bytes([data[at] ^ 0xff]) + data[at + 1:]
         yield f'zeros from {share:.0%} on', data[:at] + bytes(min(64, len(data) - at)) + data[at + 64:]
-    packed = gzip.compress(data)
     yield from {
         'text behind it': data + b'\ntrailing', 'twice': data + data, 'a byte order mark': b'\xef\xbb\xbf' + data,
-        'UTF-16': b'\xff\xfe' + data.decode('latin-1').encode('utf-16-le'), 'zeros': bytes(5000), 'a line feed': b'\n',
-        'another text': b'<html>404</html>', 'a hundred thousand brackets': b'[' * 100_000, 'records in records':
-        b'{"a":' * 100_000, 'gzip': packed, 'half a gzip': packed[:len(packed) // 2],
-        'a bomb': gzip.compress(bytes(1 << 27)), 'a zip': _zip(data), 'half a zip': _zip(data)[:-30],
-        'a pickle that runs': pickle.dumps(Fires(), 2), 'a pickle of text that runs': pickle.dumps([Fires()], 0),
+        'zeros': bytes(5000), 'a line feed': b'\n', 'another text': b'<html>404</html>',
+        'a hundred thousand brackets': b'[' * 100_000, 'records in records': b'{"a":' * 100_000,
+        'a bomb': _bomb(), 'a pickle that runs': pickle.dumps(Fires(), 2),
+        'a pickle of text that runs': pickle.dumps([Fires()], 0),
+        'UTF-16': written(lambda: b'\xff\xfe' + data.decode('latin-1').encode('utf-16-le')),
+        'gzip': written(lambda: gzip.compress(data)), 'half a gzip': written(lambda: gzip.compress(data)[:-9]),
+        'a zip': written(lambda: _zip(data)), 'half a zip': written(lambda: _zip(data)[:-30]),
         'a folder': lambda path: path.mkdir(), 'a pipe': os.mkfifo, 'nothing': lambda path: None,
         'a device': lambda path: path.symlink_to('/dev/zero'), 'a link to itself': lambda path: path.symlink_to(path),
         'a link to nothing': lambda path: path.symlink_to('/no/such/file'),
     }.items()
+
+
+def written(make: Callable[[], bytes]) -> Content:
+    """A file whose bytes are made when it is written: of thousands a few are chosen."""
+    return lambda path: path.write_bytes(make())
+
+
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(bytes(1 << 27))
 
 
 def _zip(data: bytes) -> bytes:

@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.proposals.ref_nms import RefNMS
 from harness.weights import Weights, load_weights, shipped_path
 from tests.broken_inputs import sound
-from tests.broken_inputs.damage import Content, damaged, dumped, pythonic
+from tests.broken_inputs.damage import Content, damaged, dumped, pythonic, written
 from tests.broken_inputs.sound import HEIGHT, WIDTH, damage_of, trials_of
 from tests.broken_inputs.trials import Trial
 from tests.test_convert import OPT
@@ -36,14 +36,12 @@ def weights(name: str) -> Iterator[Trial]:
     argv = ('--data-root', '.', '--dataset', 'refcoco', '--proposals', 'ref-nms-b' if name == 'ref-nms-b' else 'greedy',
             '--weights', f'{name}=w.safetensors', *OUT, *grounder)
     files = sound.refer()
-    yield from trials_of('w.safetensors', meta, argv, files, write=lambda lie: _file(own.tensors, {
-        **own.meta, **lie} if isinstance(lie, dict) and meta.keys() <= lie.keys() else lie, meta))
+    yield from trials_of('w.safetensors', meta, argv, files, write=partial(_file, own.tensors))
     for what, tensors in _lying(own.tensors):
-        yield Trial(what, argv, {**files, 'w.safetensors': _file(tensors, own.meta, meta)})
+        yield Trial(what, argv, {**files, 'w.safetensors': written(partial(_file, tensors, own.meta))})
     for other in ('detector', 'ref-nms-b', 'cmae', 'mattnet', 'nmtree'):
         if other != name:
-            yield Trial(f'a file of {other}', argv, {**files, 'w.safetensors': shipped_path(
-                other, None if other == 'detector' else 'mini-refcoco').read_bytes()})
+            yield Trial(f'a file of {other}', argv, {**files, 'w.safetensors': _shipped(other).path.read_bytes()})
 
 
 def _shortened(meta: dict[str, Any]) -> dict[str, Any]:
@@ -51,8 +49,8 @@ def _shortened(meta: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in meta.items() if key not in ('options', 'validation', 'attributes', 'epochs')}
 
 
-def _file(tensors: dict[str, Tensor], said: Any, own: dict[str, Any]) -> bytes:
-    """A weight file that says ``said``; numbers beyond JSON as :func:`dumped` writes them."""
+def _file(tensors: dict[str, Tensor], said: Any) -> bytes:
+    """A weight file that says ``said``."""
     return save(tensors, {'meta': dumped(said).decode('utf-8', 'surrogatepass')})
 
 
@@ -175,7 +173,7 @@ def checkpoints() -> Iterator[Trial]:
         data = _saved(state, new)
         yield from damage_of('in.pth', data, (*argv, 'ref-nms'))
         for what, tensors in _lying(dict(state)):
-            yield Trial(what, (*argv, 'ref-nms'), {'in.pth': _saved(tensors, new)})
+            yield Trial(what, (*argv, 'ref-nms'), {'in.pth': written(partial(_saved, tensors, new))})
         for kind in ('mattnet', 'cmae', 'nmtree', 'mask-rcnn'):
             yield Trial(f'as {kind}', (*argv, kind), {'in.pth': data})
         yield from (Trial(trial.what, trial.argv, trial.files) for trial in trials_of(

@@ -51,8 +51,11 @@ def results() -> Iterator[Trial]:
     """``results.json``, in each report."""
     record = json.loads(sound_run()['results.json'])
     record['records'] = record['records'][:2] + record['records'][-1:]
+    files = {**_files('results.json'), 'sound/results.json': dumped(record)}
     for argv in _REPORTS.values():
-        yield from trials_of('run/results.json', record, argv, _files('results.json'), program='reports')
+        yield from trials_of('run/results.json', record, argv, files, program='reports')
+    yield from trials_of('run/results.json', record, ('export', '--as', 'ctxdb', 'run', '--out', 'out'),
+                         {**files, **sound.refer()})
 
 
 def rows() -> Iterator[Trial]:

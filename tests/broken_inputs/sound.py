@@ -8,7 +8,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from tests.broken_inputs.damage import Content, broken, damaged, dumped
+from tests.broken_inputs.damage import Content, broken, damaged, dumped, written
 from tests.broken_inputs.trials import Trial
 
 HEIGHT, WIDTH = 96, 128
@@ -128,8 +128,8 @@ def trials_of(name: str, record: Any, argv: Sequence[str], files: Mapping[str, C
     """
     files = dict(files or {})
     yield Trial('sound', argv, {**files, name: write(record)}, program, sound=True)
-    for what, value in broken(record):
-        yield Trial(what, argv, {**files, name: write(value)}, program)
+    for what, make in broken(record):
+        yield Trial(what, argv, {**files, name: written(lambda make=make: write(make()))}, program)
     yield from damage_of(name, write(record), argv, files, program=program)
 
 

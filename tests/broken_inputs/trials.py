@@ -98,7 +98,7 @@ def _run(trial: Trial, folder: Path, seconds: float) -> tuple[int | str, str, fl
     with tempfile.TemporaryFile('w+', encoding='utf-8', errors='backslashreplace') as said:
         held = _peak(reset=True)
         try:
-            with _written_to(said), _limited(seconds):
+            with _written_to(said), _limited(10 * seconds if trial.sound else seconds):  # what is first imports all
                 code = _PROGRAMS[trial.program](list(trial.argv))
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else f'SystemExit {stop.code}'
@@ -116,6 +116,7 @@ def _judged(trial: Trial, code: int | str, said: str, grown: float, left: list[s
     errors = [line for line in lines if line.startswith('error: ')]
     noise = [line for line in lines if _NOISE.search(line) and line not in errors]
     refused = code == 2
+    longest = _LONGEST_LINE + 12 * max(map(len, trial.argv), default=0)  # what was typed may be repeated, spelt out
     wrong = [
         (isinstance(code, str), str(code)),
         (any(Path(name).name == FIRED for name in left), 'something of the file was executed'),
@@ -123,7 +124,7 @@ def _judged(trial: Trial, code: int | str, said: str, grown: float, left: list[s
         (not isinstance(code, str) and code not in (0, 1, 2), f'exit code {code}'),
         (refused and len(errors) != 1, f'{len(errors)} lines begin with "error: "'),
         (refused and bool(errors) and lines[-1] != errors[0], 'more is said behind the error'),
-        (bool(errors) and (not errors[0].isprintable() or len(errors[0]) > _LONGEST_LINE),
+        (bool(errors) and (not errors[0].isprintable() or len(errors[0]) > longest),
          f'its line is of {len(errors[0]) if errors else 0} signs or not printable'),
         (not refused and bool(errors), f'exit code {code} with an error'),
         (bool(noise), f'a library speaks: {noise[0][:150] if noise else ""}'),

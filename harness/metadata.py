@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from harness.data.fields import kind
 from harness.data.safe_pickle import shown
 from harness.errors import InputError
-from harness.options import Count, Positive, Share, wanted
+from harness.options import Count, Share, Step, wanted
 from harness.vectors import UNKNOWN
 from harness.weights import Weights
 
@@ -81,7 +81,7 @@ class RefNMSOptions(TypedDict, total=False):
     threshold: Share | None
     nms_iou: Share
     delta: Share
-    delta_step: Positive
+    delta_step: Step
     att_dropout: Share
     rank_dropout: Share
     relu: bool

@@ -23,15 +23,17 @@ Number = Annotated[float, AllowInfNan(False), Ge(-1e9), Le(1e9)]
 Share = Annotated[float, AllowInfNan(False), Ge(0), Le(1)]
 #: A cosine.
 Cosine = Annotated[float, AllowInfNan(False), Ge(-1), Le(1)]
-#: How far a confidence is lowered at a time: not so little that the bottom is never reached.
-Step = Annotated[float, AllowInfNan(False), Ge(0.001), Le(1)]
 #: What something is lowered by or divided by.
 Positive = Annotated[float, AllowInfNan(False), Gt(0), Le(1e9)]
+#: What a confidence is lowered by, again and again until enough exceed it: large enough for that to come to an end.
+Step = Annotated[float, AllowInfNan(False), Ge(1e-4), Le(1)]
 #: How many.
 Count = Annotated[int, Ge(1), Le(1_000_000_000)]
 #: How many, maybe none.
 CountOrNone = Annotated[int, Ge(0), Le(1_000_000_000)]
 
+#: NumPy's seeds have 32 bits, and a thousand of them belong to the epochs of one of ours.
+MOST_SEED = 4_000_000
 #: Keywords of constructors that a run fills in: what it has loaded.
 LOADED = ('weights', 'vectors', 'candidates')
 
@@ -39,7 +41,7 @@ Init = TypeVar('Init', bound=Callable[..., None])
 _KINDS = {'float_type': 'a number', 'int_type': 'a whole number', 'bool_type': 'True or False', 'string_type': 'text'}
 
 
-def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: str) -> None:
+def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: str, before: str = '.') -> None:
     """Hold values against the annotations of ``make``'s parameters; one that has none, or one that means nothing here,
     takes anything.
 
@@ -47,6 +49,7 @@ def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: st
         make: a class, by its constructor or dataclass fields, or a function.
         options: by parameter.
         name: of what has the options; with the option it begins the message (``--set greedy``).
+        before: what stands between the two.
 
     Raises:
         InputError: the first value of another type or out of range.
@@ -58,7 +61,17 @@ def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: st
             adapter.validate_python(value)
         except ValidationError as error:
             kinds = ', or '.join(dict.fromkeys(wanted(one) for one in error.errors()))
-            raise InputError(f'{name}.{option}={_text(value)}: must be {kinds}') from None
+            raise InputError(f'{name}{before}{option}={_text(value)}: must be {kinds}') from None
+
+
+def within(option: str, value: float | None, least: float, most: float) -> None:
+    """Hold a number of the command line, if it is given, against its range.
+
+    Raises:
+        InputError: it is out of range, or no number.
+    """
+    if value is not None and not least <= value <= most:
+        raise InputError(f'{option} {str(value)[:40]}: must be from {least} to {most}')
 
 
 def checked(init: Init) -> Init:

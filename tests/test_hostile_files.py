@@ -230,12 +230,20 @@ class TestCode:
         class Attack:
             def __reduce__(self):
                 return os.system, ('touch fired',)
-        torch.save({'state_dict': {}, 'x': Attack()}, tmp_path / 'epoch_1.pth')
-        (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
-        with pytest.raises(InputError, match='its checkpoint is not one of this training') as error:
+        def train():
             fit('hostile', nothing_to_learn(), [torch.ones(1)], collate=lambda items: {'x': items[0]}, batch_size=1,
                 epochs=2, optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.)), work_dir=tmp_path, seed=0)
-        assert len(str(error.value).splitlines()) == 1
+        train()
+        (tmp_path / 'elsewhere').mkdir()
+        for folder in (tmp_path, tmp_path / 'elsewhere'):  # the name of a checkpoint in another folder is not followed
+            torch.save({'state_dict': {}, 'x': Attack()}, tmp_path / 'epoch_1.pth')
+            (tmp_path / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
+            with pytest.raises(InputError, match='its checkpoint is not one of this training') as error:
+                train()
+            assert len(str(error.value).splitlines()) == 1
+        (tmp_path / 'fingerprint.json').unlink()
+        with pytest.raises(InputError, match='nothing in it says what shaped it'):
+            train()
 
 
 def nothing_to_learn():

@@ -311,7 +311,7 @@ def small_training(folder, seed=1, options=SMALL, collected=None, **more):
     regions = regions if collected is None else collected
     out = train_ref_nms(dataset(train_groups, 'train'), dataset(val_groups, 'val'), regions, regions, detector, vectors,
                         folder / 'ref-nms-b.safetensors', folder / 'work', command='make it', seed=seed,
-                        options=options, **more)
+                        options=options, **{'detector_hash': 'def', **more})
     return load_weights(out)
 
 

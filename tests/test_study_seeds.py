@@ -10,11 +10,18 @@ import pytest
 
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
+from harness.fingerprint import Record, keep
 from harness.studies import seeds
 from harness.studies.seeds import Entrant, Study, report
 from harness.studies.spread import Spread, paired, spread
 from harness.types import Dataset
 from harness.weights import load_weights, shipped_path
+from run_benchmark import import_plugins
+
+
+@pytest.fixture(autouse=True, scope='module')
+def grounders() -> None:
+    import_plugins()
 
 
 def test_spread_by_hand() -> None:
@@ -49,15 +56,21 @@ def test_the_tables_by_hand() -> None:
     (['--proposals-per-expression', '0'], 'from 1 to 100'),
     (['--variant', 'ref-nms-q'], 'ref-nms-r'),
     (['--dataset', 'refcoco'], 'mini-refcoco'),
+    (['--seeds', '1,²'], 'different whole numbers'), (['--seeds', '1' * 400], 'different whole numbers'),
+    (['--seeds', '4000001'], 'none over 4000000'), (['--limit', '0'], '--limit 0: must be from 1'),
+    (['--proposals-per-expression', 'nan'], 'from 1 to 100'), (['--set', 'loss=ranking'], 'choose them by --variant'),
+    (['--set', 'head=trained'], 'choose them by --variant'), (['--set', 'factor=0.5'], 'has no effect'),
+    (['--set', 'margin=0.2', '--variant', 'ref-nms-b'], 'has no effect'), (['--set', 'delta_step=0'], '0.0001'),
     (['--set', 'margn=0.2'], 'did you mean margin'),
-    (['--set', 'margin=much'], 'number of at least 0'),
+    (['--set', 'margin=much'], 'must be a number'), (['--set', 'margin=-1'], 'greater than or equal to 0'),
 ])
 def test_bad_input_is_one_line(arguments: list[str], said: str, tmp_path: Path,
                                monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Study, 'evaluated', lambda *_: {})
+    monkeypatch.setattr(Study, 'run', lambda _: pytest.fail('it began'))
     with pytest.raises(InputError) as error:
         seeds.main([*arguments, '--out', str(tmp_path), '--grounder', 'none'])
     assert said in str(error.value) and '\n' not in str(error.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_whole_of_it_on_a_few_images(small_benchmark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -95,26 +108,78 @@ def test_the_whole_of_it_on_a_few_images(small_benchmark: Path, tmp_path: Path, 
     monkeypatch.setattr(Study, '_run', never)
     assert seeds.main(arguments) == 0
     assert capsys.readouterr().out == first
-    with pytest.raises(InputError, match='other options'):
+    with pytest.raises(InputError, match='other options, data or code: margin was 0.1, is 0.3; '):
         seeds.main([*arguments, '--set', 'margin=0.3'])
+    with pytest.raises(InputError, match='dataset was mini-refcoco, is mini-refcoco\\+; '):
+        seeds.main([*arguments, '--dataset', 'mini-refcoco+'])
 
 
-def test_a_finished_run_of_other_weights_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = Study('mini-refcoco', [1], ['ref-nms-b'], [], [], 1, tmp_path, tmp_path / 'work')
-    one, other = (shipped_path('ref-nms-b', name) for name in ('mini-refcoco', 'mini-refcocog'))
-    done = []
+@pytest.fixture
+def done(small_benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders of the runs that were not skipped."""
+    folders: list[str] = []
 
-    def run(_: Study, folder: Path, *others: Any) -> None:
-        used = others[-1]
-        done.append(next((path for path in (one, other) if load_weights(path).sha256 in str(used)), None))
-        folder.mkdir(parents=True, exist_ok=True)
-        records = [dict(split='val', task='recall', metric='referent_recall', grounder='-', value=1., proposals=name)
-                   for name in ('greedy', 'ref-nms-b')]
-        (folder / 'results.json').write_text(json.dumps({'records': records, 'run': {'weights': used}}))
+    def run(_: Study, folder: Path, record: Record, *others: Any) -> None:
+        folders.append(folder.name)
+        keep(folder, record)
+        records = [dict(split='val', task='recall', metric='referent_recall', grounder='-', value=float(len(folders)),
+                        proposals=name) for name in ('greedy', 'ref-nms-b')]
+        (folder / 'results.json').write_text(json.dumps({'records': records}))
     monkeypatch.setattr(Study, '_run', run)
+    return folders
+
+
+def a_study(out: Path, **changes: Any) -> Study:
+    return replace(Study('mini-refcoco', [1], ['ref-nms-b'], [], [], None, out, out / 'work'), **changes)
+
+
+def greedy_of(study: Study) -> float:
+    value, = study.evaluated(Entrant('greedy', 'greedy', 'greedy', None)).values()
+    return value
+
+
+def test_a_finished_run_of_other_weights_is_done_again(tmp_path: Path, done: list[str]) -> None:
+    one, other = (shipped_path('ref-nms-b', name) for name in ('mini-refcoco', 'mini-refcocog'))
+    often = []
     for weights in (one, one, other, other, one):
-        study.evaluated(Entrant('ref-nms-b', 'ref-nms-b', 'ref-nms-b', weights))
-    assert done == [one, other, one]
+        a_study(tmp_path).evaluated(Entrant('ref-nms-b', 'ref-nms-b', 'ref-nms-b', weights))
+        often.append(len(done))
+    assert often == [1, 1, 2, 2, 3]
     for _ in range(2):
-        study.evaluated(Entrant('greedy', 'greedy', 'greedy', None))
-    assert done == [one, other, one, None]
+        greedy_of(a_study(tmp_path))
+    assert len(done) == 4
+
+
+def test_a_look_s_figures_are_not_the_study_s(tmp_path: Path, done: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert [greedy_of(a_study(tmp_path, limit=limit)) for limit in (2, 2, None, None, 2)] == [1, 1, 2, 2, 3]
+    assert sorted(path.name for path in (tmp_path / 'runs').iterdir()) == ['greedy', 'greedy.1', 'greedy.2']
+    said = capsys.readouterr().err
+    assert 'held another run (limit was 2, is None): it is now greedy.1' in said
+    assert 'held another run (limit was None, is 2): it is now greedy.2' in said
+
+
+@pytest.mark.parametrize('change', [dict(dataset='mini-refcoco+'), dict(grounders=['cmae']), dict(number=3.)])
+def test_another_dataset_grounder_or_number_is_another_run(tmp_path: Path, done: list[str], change: dict) -> None:
+    assert greedy_of(a_study(tmp_path)) == 1
+    assert greedy_of(a_study(tmp_path, **change)) == 2
+
+
+def test_a_run_that_says_not_what_shaped_it_is_done_again_and_kept(tmp_path: Path, done: list[str]) -> None:
+    old = tmp_path / 'runs/greedy'
+    old.mkdir(parents=True)
+    (old / 'results.json').write_text('{"records": [], "run": {"weights": {}}}')
+    assert greedy_of(a_study(tmp_path)) == 1
+    assert (tmp_path / 'runs/greedy.1/results.json').exists()
+
+
+def test_the_title_says_that_a_look_is_one() -> None:
+    runs = [{('val', 'recall', 'referent_recall', '-'): 1.}]
+    assert 'the first 2 expressions of each split' in report({'greedy': runs}, 'mini', [1], limit=2)
+    assert 'first' not in report({'greedy': runs}, 'mini', [1])
+
+
+def test_all_grounders_are_those_with_weights_and_none_stands_alone() -> None:
+    assert seeds._grounders(['all'], 'mini-refcoco') == seeds._grounders(None, 'mini-refcoco') != []
+    assert seeds._grounders(['none'], 'mini-refcoco') == []
+    with pytest.raises(InputError, match='is no grounder at all'):
+        seeds._grounders(['cmae,none'], 'mini-refcoco')

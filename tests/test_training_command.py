@@ -1,16 +1,19 @@
 """``train``: parts in order, what is finished is not done again, images are seen once whatever is trained on them."""
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.training import command
 from harness.training.command import Training
 from harness.training.grounder import Material
-from harness.weights import SHIPPED, load_weights, save_weights
+from harness.weights import SHIPPED, load_weights, save_weights, shipped_path
 from run_benchmark import command_line
 
 
@@ -28,11 +31,71 @@ def test_a_finished_part_is_not_done_again_unless_its_file_changed(tmp_path: Pat
         calls.append(origin)
         return writer(path, work, origin)
     for _ in range(2):
-        training._part('ref-nms-b-mini-refcoco+', train)
+        training._part('ref-nms-b-mini-refcoco+', train, lambda: {'lr': 0.1})
     assert calls == ['python run_benchmark.py train ref-nms-b --dataset mini-refcoco+ --seed 5']
     (tmp_path / 'out/ref-nms-b-mini-refcoco+.safetensors').write_bytes(b'something else')
-    training._part('ref-nms-b-mini-refcoco+', train)
+    training._part('ref-nms-b-mini-refcoco+', train, lambda: {'lr': 0.1})
     assert len(calls) == 2
+
+
+def test_a_part_that_another_recipe_finished_is_not_taken_over(tmp_path: Path) -> None:
+    training = Training(tmp_path / 'out', tmp_path / 'work', seed=5)
+    training._part('cmae-mini-refcoco', writer, lambda: {'lr': 0.1, 'epochs': 3})
+    with pytest.raises(InputError, match=r'cmae-mini-refcoco-seed5: .*lr was 0.1, is 0.5; ') as refused:
+        training._part('cmae-mini-refcoco', writer, lambda: {'lr': 0.5, 'epochs': 3})
+    assert 'epochs' not in str(refused.value) and '\n' not in str(refused.value)
+    done = tmp_path / 'work/cmae-mini-refcoco-seed5/finished.json'
+    kept = json.loads(done.read_text())
+    done.write_text(json.dumps({'sha256': kept['sha256']}))  # as an older version wrote it
+    with pytest.raises(InputError, match='does not say what shaped'):
+        training._part('cmae-mini-refcoco', writer, lambda: {'lr': 0.1, 'epochs': 3})
+
+
+def test_what_shapes_a_grounder_is_data_detector_vectors_code_and_what_it_learns_on(
+        small_benchmark: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(command, 'load_embedded', lambda name, part: load_embedded(name))
+    training = Training(tmp_path, tmp_path, seed=5, beside=SHIPPED)
+    record = training._grounder_record('nmtree', 'mini-refcoco')
+    assert record['seed'] == 5 and record['vectors'] == training.vectors.name
+    assert record['sha256 of detector'] == load_weights(SHIPPED / 'detector.safetensors').sha256
+    assert record['sha256 of mattnet'] == load_weights(shipped_path('mattnet', 'mini-refcoco')).sha256
+    writer(tmp_path / 'mattnet-mini-refcoco.safetensors', tmp_path, 'another one')
+    other = training._grounder_record('nmtree', 'mini-refcoco')
+    assert [name for name in record if record[name] != other[name]] == ['sha256 of mattnet']
+
+
+@pytest.mark.parametrize('more, folder', [([], 'results/weights'), (['--overwrite'], SHIPPED), (['--out', 'w'], 'w')])
+def test_shipped_weights_are_replaced_when_that_is_asked_for_alone(
+        more: list[str], folder: str | Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+        capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    into: list[Path] = []
+    monkeypatch.setattr(Training, '_part', lambda self, *_: into.append(self.out))
+    monkeypatch.setattr(command, 'part_folder', lambda part: tmp_path)
+    assert command_line(['train', 'all', '--dataset', 'mini-refcoco', *more]) == 0
+    assert set(into) == {Path(folder)}
+    said = ' '.join(capsys.readouterr().err.split())
+    assert f'weights are in {folder}' in said and ('--overwrite puts new ones' in said) is (folder != SHIPPED)
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['--out', str(SHIPPED)], 'holds the shipped weights'), (['--out', 'w', '--overwrite'], 'leave one out'),
+    (['--seed', '-1'], '--seed -1: must be from 0'), (['--seed', '1' * 400], '--seed 1'),
+    (['--out', __file__], 'is no folder'), (['--datset', 'x'], 'did you mean --dataset')])
+def test_bad_options_are_one_line_before_anything_is_done(arguments: list[str], said: str, tmp_path: Path,
+                                                          monkeypatch: pytest.MonkeyPatch,
+                                                          capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Training, '_part', lambda *_: pytest.fail('it began'))
+    assert command_line(['train', 'all', *arguments]) == 2
+    line = capsys.readouterr().err
+    assert said in line and line.count('\n') == 1 and len(line) < 300
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dataset_has_no_effect_on_the_detector(capsys: pytest.CaptureFixture) -> None:
+    assert command_line(['train', 'detector', '--dataset', 'mini-refcoco']) == 2
+    assert 'one detector serves all datasets' in capsys.readouterr().err
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture) -> None:
@@ -42,7 +105,7 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture) -> None:
 
 def test_all_means_the_detector_first_then_dataset_by_dataset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     done: list[str] = []
-    monkeypatch.setattr(Training, '_part', lambda self, name, train: done.append(name))
+    monkeypatch.setattr(Training, '_part', lambda self, name, *_: done.append(name))
     monkeypatch.setattr(command, 'part_folder', lambda part: tmp_path)
     assert command_line(['train', 'all', '--dataset', 'mini-refcoco,mini-refcocog']) == 0
     assert done[0] == 'detector'
@@ -60,10 +123,11 @@ def test_a_grounder_can_ask_for_the_weights_of_another_of_its_dataset(monkeypatc
     monkeypatch.setattr(training, '_annotated', lambda name, split: None)
     asked: list[Material] = []
 
-    def train(grounder: str, material: Material, path: Path, work: Path, *, command: str, seed: int) -> Path:
+    def train(grounder: str, material: Material, path: Path, work: Path, *, command: str, **_: Any) -> Path:
         asked.append(material)
         return writer(path, work, command)
     monkeypatch.setattr(command, 'train_grounder', train)
+    monkeypatch.setattr(training, '_grounder_record', lambda grounder, name: {})
     training.grounder_file('nmtree', 'mini-refcoco')
     with pytest.raises(InputError, match=r'mattnet-mini-refcoco\.safetensors'):
         asked[0].trained('mattnet')

@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from harness.detection.c4_head import residual_stage
 from harness.errors import InputError
 from harness.metadata import RefNMSMetadata, described
-from harness.options import Count, Number, Share, checked
+from harness.options import Count, Number, Share, Step, check_options, checked
 from harness.proposals.nms import class_wise_nms
 from harness.proposals.ranking import RankedRule, ordered
 from harness.registry import PROPOSAL_RULES
@@ -65,7 +65,7 @@ class RefNMS(BaseModule):
 
     def __init__(self, in_channels: int = 1024, planes: int = 512, blocks: int = 3, word_dim: int = 300,
                  hidden: int = 256, mlp: int = 1024, threshold: float | None = None, nms_iou: float = 0.3,
-                 delta: float = 0.05, delta_step: float = 0.005, att_dropout: float = 0.5, rank_dropout: float = 0.5,
+                 delta: Share = 0.05, delta_step: Step = 0.005, att_dropout: float = 0.5, rank_dropout: float = 0.5,
                  relu: bool = True, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.threshold, self.nms_iou = threshold, nms_iou
@@ -255,9 +255,12 @@ def find_candidates(class_boxes: Tensor, class_scores: Tensor, delta: float = 0.
 
     Returns:
         ``bboxes`` (n, 4), ``labels`` (n,), ``det_scores`` (n,).
+
+    Raises:
+        InputError: a step that is too small to come to an end.
     """
-    if step <= 0:
-        raise ValueError(f'step={step}: must be over 0')
+    check_options(RefNMS, {'delta_step': step}, 'Ref-NMS', ': ')  # else it might be lowered for ever
+    delta = min(delta, 1.)  # no confidence exceeds 1
     while (count := int((class_scores > delta).sum())) < min(at_least, class_scores.numel()) and delta >= 0:
         delta -= step
     if count < min(at_least, class_scores.numel()):  # confidences of exactly zero and below

@@ -15,27 +15,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from tabulate import tabulate
 
+from harness.data.safe_pickle import shown
 from harness.detection.detector import Detector
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
+from harness.fingerprint import Record, code_of, differences, keep, listed, read, sha256_of
 from harness.names import OneLineParser, pick
+from harness.options import MOST_SEED, within
 from harness.plan import EMBEDDED as DATASETS
 from harness.plan import Prepared, Request, prepare
 from harness.progress import track
-from harness.registry import GROUNDERS, names
+from harness.registry import GROUNDERS, PROPOSAL_RULES, names
 from harness.results import run_record, write_results, write_text
 from harness.run import Plan, run
 from harness.studies.contestants import CONTESTANTS, built
 from harness.studies.fair import choose, competing, on_val
 from harness.studies.spread import Spread, paired, spread
 from harness.studies.survey import DEEPEST, survey
-from harness.training.options import EMBEDDED, TrainingOptions, with_settings
+from harness.training.finished import finish, is_finished
+from harness.training.options import EMBEDDED, TrainingOptions, refuse_without_effect, with_settings
 from harness.training.pooled_regions import pooled_split
+from harness.training.records import DETECTING, ref_nms_record, vectors_record
 from harness.training.ref_nms import train_ref_nms
-from harness.training.runner import console
+from harness.training.runner import check_checkpoints, console, training_device
 from harness.types import Dataset
 from harness.vectors import load_vectors
 from harness.weights import load_weights, shipped_path
@@ -54,7 +58,9 @@ PAIRS = (('ref-nms-b', 'ref-nms-r'), ('ref-nms-b', 'ref-nms-blind'), ('ref-nms-b
          ('ref-nms-b', BESIDE['ref-nms-b']))
 OUT = Path('results') / 'study-seeds'
 WORK = Path('results') / 'training'
-_KEPT = 'finished.json'
+#: What a run is computed by, beside its rules, its grounders and the detector.
+CODE = ('harness.run', 'harness.plan', 'harness.studies.fair', 'harness.studies.survey', 'harness.studies.contestants',
+        'harness.metrics.recall', 'harness.metrics.rec', 'harness.metrics.res')
 
 Key = tuple[str, str, str, str]
 
@@ -75,19 +81,23 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
                         help=f'features of images, for all seeds (default: {WORK})')
     args = parser.parse_args(argv)
-    if (number := args.proposals_per_expression) is not None and not 1 <= number <= DEEPEST:
-        raise InputError(f'--proposals-per-expression {number}: must be from 1 to {DEEPEST}')
+    within('--proposals-per-expression', args.proposals_per_expression, 1, DEEPEST)
+    within('--limit', args.limit, 1, 10 ** 9)
     dataset, = pick('--dataset', [args.dataset], DATASETS, ())
     study = Study(dataset, _seeds(args.seeds), pick('--variant', args.variant, VARIANTS, tuple(VARIANTS)),
-                  _grounders(args.grounder, dataset), args.settings, args.limit, args.out, args.work, number)
+                  _grounders(args.grounder, dataset), args.settings, args.limit, args.out, args.work,
+                  args.proposals_per_expression)
+    study.check()
     study.run()
     return 0
 
 
 def _seeds(text: str) -> list[int]:
-    seeds = [int(part) for part in text.split(',') if part.strip().isdigit()]
-    if not seeds or len(seeds) != len(text.split(',')) or len(set(seeds)) != len(seeds):
-        raise InputError(f'--seeds {text}: write different whole numbers separated by commas, for instance 1,2,3')
+    parts = text.split(',')
+    seeds = [int(part) for part in parts if part.strip().isdecimal() and len(part) < 10]
+    if len(seeds) != len(parts) or len(set(seeds)) != len(seeds) or max(seeds) > MOST_SEED:
+        raise InputError(f'--seeds {shown(text)}: write different whole numbers separated by commas, for instance '
+                         f'1,2,3, none over {MOST_SEED}')
     return seeds
 
 
@@ -95,8 +105,12 @@ def _grounders(wanted: Sequence[str] | None, dataset: str) -> list[str]:
     """Those asked for, or those with weights of the dataset; ``none`` is no grounder at all."""
     there = [name for name in names(GROUNDERS)
              if not getattr(GROUNDERS.get(name), 'control', False) and shipped_path(name, dataset).exists()]
+    if wanted is not None and 'all' in ','.join(wanted).split(','):
+        return there
     asked = pick('--grounder', wanted, [*names(GROUNDERS), 'none'], there)
-    return [] if 'none' in asked else asked
+    if 'none' in asked and len(asked) > 1:
+        raise InputError('--grounder none: is no grounder at all; leave it or the others out')
+    return [] if asked == ['none'] else asked
 
 
 @dataclass(frozen=True)
@@ -122,7 +136,7 @@ class Study:
         limit: expressions of each split; ``None``: all.
         out: weights, runs and tables.
         work: the frozen head's features, for all studies.
-        number: of proposals an expression on val, for which thresholds are set; ``None``: thresholds as they are.
+        number: of proposals per expression on val, for which thresholds are set; ``None``: thresholds as they are.
     """
 
     dataset: str
@@ -135,6 +149,18 @@ class Study:
     work: Path
     number: float | None = None
 
+    def check(self) -> None:
+        """Refuse settings before anything is made.
+
+        Raises:
+            InputError: an unknown option, a value that it can't have, or one that the variants differ in or heed not.
+        """
+        trainings = [self.options(variant) for variant in self.variants]
+        for name in (setting.partition('=')[0] for setting in self.settings):
+            if name in ('loss', 'head', 'text'):
+                raise InputError(f'--set {name}: is what the variants are told apart by; choose them by --variant')
+        refuse_without_effect(self.settings, *trainings)
+
     def run(self) -> None:
         """Train, evaluate, write ``seeds.json`` and ``seeds.md``, or ``seeds-at-X.…``, and print."""
         entrants = self.entrants()
@@ -142,10 +168,10 @@ class Study:
         values: dict[str, list[dict[Key, float]]] = {}
         for e in entrants:
             values.setdefault(e.row, []).append(found[e.name])
-        text = report(values, self.dataset, self.seeds, self.number)
+        text = report(values, self.dataset, self.seeds, self.number, self.limit)
         write_text(self.out / f'seeds{self._at}.json', json.dumps(
             {'dataset': self.dataset, 'seeds': list(self.seeds), 'settings': list(self.settings),
-             'proposals_per_expression': self.number,
+             'proposals_per_expression': self.number, 'limit': self.limit,
              'values': {name: [[*key, value] for one in mine for key, value in one.items()]
                         for name, mine in values.items()}}, indent=1) + '\n')
         write_text(self.out / f'seeds{self._at}.md', text)
@@ -174,45 +200,47 @@ class Study:
         """The weights of one variant and seed.
 
         Raises:
-            InputError: the folder holds weights of other options.
+            InputError: the folder holds weights of another recipe.
         """
         options, path = self.options(variant), self.out / 'weights' / f'{variant}-seed{seed}.safetensors'
         work = self.out / 'work' / f'{variant}-seed{seed}'
-        if path.exists() and (work / _KEPT).exists():
-            if load_weights(path).meta.get('options') != options.flat:
-                raise InputError(f'{path}: was trained with other options; choose another --out')
-            return path
-        start = time.monotonic()
         detector = shipped_path('detector')
-        weights, vectors = load_weights(detector), load_vectors()
-        train, val = load_embedded(self.dataset, 'train'), load_embedded(self.dataset, 'eval')
-        seen, seen_of_val = (self._regions(dataset, split, Detector(weights), weights.sha256)
+        vectors, train, val = load_vectors(), self._data('train'), self._data('eval')
+        record = ref_nms_record(options, train, val, sha256_of(detector), vectors, seed)
+        if is_finished(path, work, record):
+            return path
+        check_checkpoints(work, record)
+        start = time.monotonic()
+        seeing = Detector(load_weights(detector), training_device())
+        seen, seen_of_val = (pooled_split(dataset, split, seeing, vectors, self.work, detector_hash=sha256_of(detector),
+                                          sampling=options.sampling)
                              for dataset, split in ((train, 'train'), (val, 'val')))
-        train_ref_nms(train, val, seen, seen_of_val, Detector(weights), vectors, path, work, seed=seed, options=options,
-                      command=f'python run_benchmark.py study seeds --dataset {self.dataset} --seeds {seed}'
-                      + ''.join(f' --set {setting}' for setting in self.settings))
-        write_text(work / _KEPT, json.dumps({'seconds_of_the_last_start': round(time.monotonic() - start)}) + '\n')
+        train_ref_nms(train, val, seen, seen_of_val, seeing, vectors, path, work, detector_hash=sha256_of(detector),
+                      seed=seed, options=options, command=self._command(f'--seeds {seed}'))
+        finish(path, work, record, time.monotonic() - start)
         return path
 
-    def _regions(self, dataset: Dataset, split: str, detector: Detector, sha256: str) -> dict[int, dict[str, Any]]:
-        """The frozen head's features; float32 on val, where the threshold is chosen."""
-        path = self.work / f'pooled-{dataset.name}-{split}.safetensors'
-        return pooled_split(dataset, split, detector, load_vectors(), path, detector_hash=sha256,
-                            dtype=torch.float16 if split == 'train' else torch.float32)
+    def _data(self, part: str) -> Dataset:
+        return load_embedded(self.dataset, part)
+
+    def _command(self, *more: str) -> str:
+        settings = [f'--set {setting}' for setting in self.settings]
+        return ' '.join(['python run_benchmark.py study seeds', f'--dataset {self.dataset}', *more, *settings])
 
     def evaluated(self, entrant: Entrant) -> dict[Key, float]:
-        """What a run of one entrant measures, by split, task, metric and grounder; with other weights it is done
-        again."""
+        """What a run of one entrant measures, by split, task, metric and grounder."""
         folder = self.out / 'runs' / entrant.name
-        if not _is_of(folder, [entrant]):
+        record = self._record([entrant])
+        if not _is_done(folder, record):
             prepared = self._prepared(entrant)
-            self._run(folder, prepared.plan, prepared, prepared.weights)
+            self._run(folder, record, prepared.plan, prepared, prepared.weights)
         return _values(folder)[entrant.rule]
 
     def at_number(self, entrants: Sequence[Entrant]) -> dict[str, dict[Key, float]]:
         """The same of every entrant, their thresholds set for the number of proposals on val, from a single run."""
         folder = self.out / f'runs{self._at}'
-        if not _is_of(folder, entrants):
+        record = self._record(entrants)
+        if not _is_done(folder, record):
             prepared = {e.name: self._prepared(e) for e in entrants}
             contestants = {e.name: CONTESTANTS[e.rule] for e in entrants}
             rules = {name: built({name: contestant}, prepared[name].plan.plugins[self.dataset].rules)[name]
@@ -220,33 +248,53 @@ class Study:
             first = prepared[entrants[0].name]
             found = survey(on_val(first.plan), {self.dataset: rules})
             choose(self.dataset, rules, contestants, found, self.number)
-            self._run(folder, competing(first.plan, {self.dataset: rules}, None), first,
+            self._run(folder, record, competing(first.plan, {self.dataset: rules}, None), first,
                       {f'{name}: {of}': used for name, mine in prepared.items() for of, used in mine.weights.items()})
         return _values(folder)
+
+    def _record(self, entrants: Sequence[Entrant]) -> Record:
+        """What shapes a run: data, and the weights and code of all that takes part in it."""
+        plugins = [GROUNDERS.get(name) for name in self.grounders]
+        rules = [PROPOSAL_RULES.get(CONTESTANTS[e.rule].rule) for e in entrants]
+        used = dict.fromkeys([*self.grounders, *(other for p in plugins for other in getattr(p, 'needs', ()))])
+        weights = {'detector': shipped_path('detector'), **{name: shipped_path(name, self.dataset) for name in used},
+                   **{e.name: e.weights for e in entrants if e.weights is not None}}
+        return {'dataset': self.dataset, 'limit': self.limit, 'proposals per expression': self.number,
+                'grounders': list(self.grounders), 'entrants': [e.name for e in entrants],
+                'sha256 of data': self._data('eval').data_hash, **vectors_record(load_vectors()),
+                **{f'sha256 of {name}': sha256_of(path) for name, path in weights.items() if path.exists()},
+                'code of runs': code_of(*CODE, *DETECTING, *(plugin.__module__ for plugin in (*plugins, *rules)))}
 
     def _prepared(self, entrant: Entrant) -> Prepared:
         return prepare(Request(
             grounders=list(self.grounders), datasets=[self.dataset], rules=[CONTESTANTS[entrant.rule].rule],
             limit=self.limit, weights={} if entrant.weights is None else {entrant.rule: entrant.weights}))
 
-    def _run(self, folder: Path, plan: Plan, prepared: Prepared, weights: Mapping[str, Any]) -> None:
+    def _run(self, folder: Path, record: Record, plan: Plan, prepared: Prepared, weights: Mapping[str, Any]) -> None:
         start = time.monotonic()
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        keep(folder, record)
         outcome = run(plan, folder, lambda work: track(work, folder.name, console))
         rules = ', '.join(plan.plugins[self.dataset].rules)
-        at = '' if self.number is None else f' --proposals-per-expression {self.number:g}'
+        number = [] if self.number is None else [f'--proposals-per-expression {self.number:g}']
+        limit = [] if self.limit is None else [f'--limit {self.limit}']
         write_results(folder, outcome, run_record(
-            outcome, command=f'python run_benchmark.py study seeds{at}', options={'proposals': rules}, seed=0,
+            outcome, command=self._command(*number, *limit), options={'proposals': rules}, seed=0,
             data=prepared.data, weights=weights, notes=prepared.notes, wall=time.monotonic() - start))
 
 
-def _is_of(folder: Path, entrants: Sequence[Entrant]) -> bool:
-    """Whether the folder holds a finished run of these entrants; one without weights is always the same."""
+def _is_done(folder: Path, record: Record) -> bool:
+    """Whether the folder holds a finished run of this record; one of another record is moved aside."""
     if not (folder / 'results.json').exists():
         return False
-    used = {one['sha256'] for one in json.loads((folder / 'results.json').read_text())['run']['weights'].values()}
-    return all(e.weights is None or load_weights(e.weights).sha256 in used for e in entrants)
+    kept = read(folder)
+    if kept is not None and not (found := differences(kept, record)):
+        return True
+    aside = next(path for i in range(1, 10 ** 6) if not (path := folder.with_name(f'{folder.name}.{i}')).exists())
+    folder.rename(aside)
+    why = 'it does not say what shaped it' if kept is None else listed(found)
+    console.print(f'{folder}: held another run ({why}): it is now {aside.name}, and this one is done anew')
+    return False
 
 
 def _values(folder: Path) -> dict[str, dict[Key, float]]:
@@ -259,11 +307,12 @@ def _values(folder: Path) -> dict[str, dict[Key, float]]:
 
 
 def report(values: Mapping[str, Sequence[Mapping[Key, float]]], dataset: str, seeds: Sequence[int],
-           number: float | None = None) -> str:
+           number: float | None = None, limit: int | None = None) -> str:
     """Markdown: each variant's mean and standard deviation over its seeds, then differences paired by seed."""
     keys = list(dict.fromkeys(key for mine in values.values() for one in mine for key in one))
     splits = list(dict.fromkeys(key[0] for key in keys))
-    at = '' if number is None else f', thresholds for {number:g} proposals an expression on val'
+    at = '' if number is None else f', thresholds for {number:g} proposals per expression on val'
+    at += '' if limit is None else f', the first {limit} expressions of each split alone'
     parts = [f'# {dataset}, seeds {", ".join(map(str, seeds))}{at}\n\n'
              'Mean ± standard deviation over the seeds, in percent or proposals; differences are paired by seed. The '
              'head is frozen but where it says otherwise. A number alone is of one run.']

@@ -1,12 +1,11 @@
 """``run_benchmark.py train``: every shipped weight file from seeds, in order, resumable.
 
-A finished part is remembered in the work folder with the file's hash; the same command goes on where a killed one
-stopped.
+Weights go into a folder of their own, and over the shipped ones only with ``--overwrite``. A finished part is
+remembered in the work folder with the file's hash and what shaped it; the same command goes on where a killed one
+stopped, and another one is refused.
 """
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
@@ -18,23 +17,28 @@ import torch
 from harness.detection.detector import Detector
 from harness.embedded.build import IMAGES, SPLIT_BY, part_folder
 from harness.embedded.known import load_embedded
+from harness.errors import InputError
+from harness.fingerprint import Record, code_of
 from harness.names import OneLineParser, pick
+from harness.options import MOST_SEED, within
 from harness.registry import GROUNDERS
 from harness.training import ref_nms_command
-from harness.training.detector import train_detector
+from harness.training.detector import detector_record, train_detector
 from harness.training.features import AnnotatedFeatures, described_images
+from harness.training.finished import finish, is_finished
 from harness.training.grounder import Material, train_grounder
 from harness.training.image_regions import ImageRegions
-from harness.training.options import EMBEDDED
+from harness.training.options import EMBEDDED, TrainingOptions
 from harness.training.pooled_regions import pooled_split
+from harness.training.records import DETECTING, ref_nms_record, vectors_record
 from harness.training.ref_nms import train_ref_nms
-from harness.training.runner import console
+from harness.training.runner import console, training_device
 from harness.types import Dataset
 from harness.vectors import load_vectors
 from harness.weights import SHIPPED, load_weights
 
 WORK = Path('results') / 'training'
-DETECTOR = 'detector.safetensors'
+OUT = Path('results') / 'weights'
 #: The losses and texts that are not shipped; draws depend on the seed alone.
 FROZEN = {'ref-nms-r': EMBEDDED['ranking'].changed(head='frozen', draws='index'),
           'ref-nms-blind': EMBEDDED['binary'].changed(head='frozen', draws='index', text='blind')}
@@ -52,14 +56,18 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--dataset', action='append', metavar='NAME',
                         help='datasets of Ref-NMS and grounders (default: all)')
     parser.add_argument('--seed', type=int, default=1, help='seed of everything random (default: 1)')
-    parser.add_argument('--out', type=Path, default=SHIPPED, metavar='DIR',
-                        help='where weights go (default: over the shipped ones)')
+    parser.add_argument('--out', type=Path, metavar='DIR', help=f'where weights go (default: {OUT}); what a part needs '
+                        'of the others is taken from there, or else is the shipped one')
+    parser.add_argument('--overwrite', action='store_true', help='write over the shipped weights')
     parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
-                        help='checkpoints and logs (default: results/training)')
+                        help=f'checkpoints and logs (default: {WORK})')
     args = parser.parse_args(argv)
     wanted = parts if 'all' in args.part else pick('train', args.part, [*parts, *FROZEN], parts)
     datasets = pick('--dataset', args.dataset, SPLIT_BY, tuple(SPLIT_BY))
-    training = Training(args.out, args.work, args.seed)
+    if args.dataset is not None and wanted == ['detector']:
+        raise InputError('--dataset: one detector serves all datasets; leave it out')
+    within('--seed', args.seed, 0, MOST_SEED)
+    training = Training(_folder(args.out, args.overwrite), args.work, args.seed, SHIPPED)
     if 'detector' in wanted:
         training.detector_file()
     for dataset in datasets:
@@ -70,7 +78,25 @@ def main(argv: Sequence[str]) -> int:
                 training.frozen_file(part, dataset)
             elif part in trainable:
                 training.grounder_file(part, dataset)
+    console.print(f'weights are in {training.out}' + (
+        '' if args.overwrite else f'; those in {SHIPPED} are as they were, --overwrite puts new ones in their place'))
     return 0
+
+
+def _folder(wanted: Path | None, overwrite: bool) -> Path:
+    """Where weights go.
+
+    Raises:
+        InputError: over the shipped ones, though nobody said that they may go; or it is no folder.
+    """
+    if overwrite and wanted is not None:
+        raise InputError(f'--out {wanted}: --overwrite says already where weights go; leave one out')
+    out = SHIPPED if overwrite else wanted or OUT
+    if out.resolve() == SHIPPED.resolve() and not overwrite:
+        raise InputError(f'--out {out}: holds the shipped weights; to replace them write --overwrite in its place')
+    if out.exists() and not out.is_dir():
+        raise InputError(f'--out {out}: is no folder')
+    return out
 
 
 class Training:
@@ -80,56 +106,87 @@ class Training:
         out: folder of the weight files.
         work: folder of checkpoints and of what is finished.
         seed: of everything random.
+        beside: folder of weights that a part needs and ``out`` lacks; ``None``: there are no others.
     """
 
-    def __init__(self, out: Path, work: Path, seed: int) -> None:
-        self.out, self.work, self.seed = out, work, seed
+    def __init__(self, out: Path, work: Path, seed: int, beside: Path | None = None) -> None:
+        self.out, self.work, self.seed, self.beside = out, work, seed, beside
         self.vectors = load_vectors()
         self._passes: dict[str, tuple[ImageRegions, AnnotatedFeatures]] = {}
 
     def detector_file(self) -> None:
         """Train the detector that all datasets share."""
         folder = part_folder('train')
+        annotations = folder / 'mini-refcoco' / 'instances.json'
         self._part('detector', lambda path, work, command: train_detector(
-            folder / 'mini-refcoco' / 'instances.json', folder / IMAGES, path, work, command=command, seed=self.seed))
+            annotations, folder / IMAGES, path, work, command=command, seed=self.seed),
+            lambda: detector_record(annotations, self.seed))
 
     def ref_nms_file(self, name: str) -> None:
         """Train Ref-NMS on one dataset and calibrate its threshold."""
         self._part(f'ref-nms-b-{name}', lambda path, work, command: train_ref_nms(
             self._dataset(name, 'train'), self._dataset(name, 'eval'), self._regions(name, 'train'),
-            self._regions(name, 'val'), self.detector, self.vectors, path, work, command=command, seed=self.seed))
+            self._regions(name, 'val'), self.detector, self.vectors, path, work, detector_hash=self._detector_hash,
+            command=command, seed=self.seed), lambda: self._ref_nms_record(name, EMBEDDED['binary']))
 
     def frozen_file(self, part: str, name: str) -> None:
         """Train another Ref-NMS on one dataset: the shipped recipe, but with the detector's head frozen."""
+        options = FROZEN[part]
+
         def train(path: Path, work: Path, command: str) -> Path:
             seen, seen_of_val = (pooled_split(
-                self._dataset(name, folder), split, self.detector, self.vectors,
-                self.work / f'pooled-{name}-{split}.safetensors', detector_hash=_sha256(self.out / DETECTOR),
-                dtype=torch.float16 if split == 'train' else torch.float32)
+                self._dataset(name, folder), split, self.detector, self.vectors, self.work,
+                detector_hash=self._detector_hash, sampling=options.sampling)
                 for split, folder in (('train', 'train'), ('val', 'eval')))
             return train_ref_nms(self._dataset(name, 'train'), self._dataset(name, 'eval'), seen, seen_of_val,
-                                 self.detector, self.vectors, path, work, command=command, seed=self.seed,
-                                 options=FROZEN[part])
-        self._part(f'{part}-{name}', train)
+                                 self.detector, self.vectors, path, work, detector_hash=self._detector_hash,
+                                 command=command, seed=self.seed, options=options)
+        self._part(f'{part}-{name}', train, lambda: self._ref_nms_record(name, options))
 
     def grounder_file(self, grounder: str, name: str) -> None:
         """Train a grounder on one dataset's annotated boxes."""
         def train(path: Path, work: Path, command: str) -> Path:
             material = Material(self._dataset(name, 'train'), self._dataset(name, 'eval'),
                                 self._annotated(name, 'train'), self._annotated(name, 'val'), self.vectors,
-                                lambda other: load_weights(self.out / f'{other}-{name}.safetensors'))
-            return train_grounder(grounder, material, path, work, command=command, seed=self.seed)
-        self._part(f'{grounder}-{name}', train)
+                                lambda other: load_weights(self._file(f'{other}-{name}')))
+            return train_grounder(grounder, material, path, work, command=command, seed=self.seed,
+                                  shaped_by=self._grounder_record(grounder, name))
+        self._part(f'{grounder}-{name}', train, lambda: self._grounder_record(grounder, name))
 
     @cached_property
     def detector(self) -> Detector:
-        return Detector(load_weights(self.out / DETECTOR))
+        return Detector(load_weights(self._file('detector')), training_device())
 
-    def _part(self, name: str, train: Callable[[Path, Path, str], Path]) -> None:
-        """Run ``train(path, work, command)`` unless this very file is already finished."""
+    @cached_property
+    def _detector_hash(self) -> str:
+        return load_weights(self._file('detector')).sha256
+
+    def _file(self, name: str) -> Path:
+        """Weights that another part made, or else those beside."""
+        path = self.out / f'{name}.safetensors'
+        if path.exists() or self.beside is None:
+            return path
+        return self.beside / path.name
+
+    def _ref_nms_record(self, name: str, options: TrainingOptions) -> Record:
+        return ref_nms_record(options, self._dataset(name, 'train'), self._dataset(name, 'eval'), self._detector_hash,
+                              self.vectors, self.seed)
+
+    def _grounder_record(self, grounder: str, name: str) -> Record:
+        plugin = GROUNDERS.get(grounder)
+        return {'grounder': grounder, 'dataset': name, 'seed': self.seed,
+                'sha256 of train': self._dataset(name, 'train').data_hash,
+                'sha256 of val': self._dataset(name, 'eval').data_hash, 'sha256 of detector': self._detector_hash,
+                **{f'sha256 of {other}': load_weights(self._file(f'{other}-{name}')).sha256
+                   for other in getattr(plugin, 'needs', ())}, **vectors_record(self.vectors),
+                'code of training': code_of(plugin.__module__, 'harness.training.grounder', 'harness.training.features',
+                                            *DETECTING)}
+
+    def _part(self, name: str, train: Callable[[Path, Path, str], Path], record: Callable[[], Record]) -> None:
+        """Run ``train(path, work, command)`` unless this very file is already finished, shaped by the same record."""
         path, work = self.out / f'{name}.safetensors', self.work / f'{name}-seed{self.seed}'
-        done = work / 'finished.json'
-        if path.exists() and done.exists() and json.loads(done.read_text()).get('sha256') == _sha256(path):
+        shaped_by = record()
+        if is_finished(path, work, shaped_by):
             console.print(f'{name}: finished before, {path}')
             return
         start = time.monotonic()
@@ -137,7 +194,7 @@ class Training:
         command = f'python run_benchmark.py train {part}' + (f' --dataset mini-{dataset}' if dataset else '')
         train(path, work, f'{command} --seed {self.seed}')
         seconds = time.monotonic() - start
-        done.write_text(json.dumps({'sha256': _sha256(path), 'seconds_of_the_last_start': round(seconds)}) + '\n')
+        finish(path, work, shaped_by, seconds)
         console.print(f'{name}: {path}, {path.stat().st_size / 1e6:.1f} MB, {seconds / 60:.1f} min')
 
     @cache  # noqa: B019 (one Training lives as long as its process)
@@ -164,6 +221,3 @@ class Training:
             annotated.add(image)
         return regions, annotated
 
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

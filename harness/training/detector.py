@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 
 from harness.detection.detector import build_network, detector_config
+from harness.fingerprint import Record, code_of, sha256_of
 from harness.training.runner import fit
 from harness.weights import provenance, save_weights
 
@@ -31,6 +32,12 @@ def train_set(annotation_file: Path, images: Path, categories: Sequence[str], sc
     with DefaultScope.overwrite_default_scope('mmdet'):
         return CocoDataset(ann_file=str(annotation_file), data_prefix=dict(img=str(images)), pipeline=pipeline,
                            metainfo=dict(classes=tuple(categories)), filter_cfg=dict(filter_empty_gt=True, min_size=1))
+
+
+def detector_record(annotation_file: Path, seed: int) -> Record:
+    """What shapes a training, beside its epochs and its batches."""
+    return {'config': CONFIG, 'seed': seed, 'sha256 of annotations': sha256_of(annotation_file),
+            'code of training': code_of(__name__, f'harness.detection.configs.{CONFIG}')}
 
 
 def train_detector(annotation_file: Path, images: Path, out: Path, work_dir: Path, *, command: str, seed: int,
@@ -58,7 +65,7 @@ def train_detector(annotation_file: Path, images: Path, out: Path, work_dir: Pat
         param_scheduler=[
             dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=min(200, steps)),
             dict(type='CosineAnnealingLR', by_epoch=False, T_max=steps, begin=0, end=steps, eta_min=1e-5)],
-        work_dir=work_dir, seed=seed, workers=1)
+        work_dir=work_dir, seed=seed, workers=1, shaped_by=detector_record(annotation_file, seed))
     meta = {'kind': 'detector', 'config': CONFIG, 'classes': categories, 'epochs': epochs,
             **provenance(command, seed, hashlib.sha256(content).hexdigest())}
     save_weights(out, network.state_dict(), meta)

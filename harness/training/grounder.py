@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from harness.errors import InputError
+from harness.fingerprint import Record
 from harness.registry import GROUNDERS
 from harness.training.runner import fit
 from harness.types import Dataset
@@ -68,8 +70,18 @@ class Recipe:
     meta: dict[str, Any]
 
 
-def train_grounder(name: str, material: Material, out: Path, work_dir: Path, *, command: str, seed: int) -> Path:
+def train_grounder(name: str, material: Material, out: Path, work_dir: Path, *, command: str, seed: int,
+                   shaped_by: Record | None = None) -> Path:
     """Train a registered grounder on one dataset and write its weights.
+
+    Args:
+        name: the grounder's.
+        material: what it learns from.
+        out: the safetensors file.
+        work_dir: checkpoints, for resuming.
+        command: what to put down as this file's origin.
+        seed: of everything random.
+        shaped_by: what shapes the training, to be kept beside its checkpoints.
 
     Raises:
         InputError: the grounder has no ``recipe``.
@@ -83,9 +95,20 @@ def train_grounder(name: str, material: Material, out: Path, work_dir: Path, *, 
     for stage in recipe.stages:
         fit(f'{name} {material.train.name}, {stage.name}', stage.model, stage.train_set, collate=stage.collate,
             batch_size=stage.batch_size, epochs=stage.epochs, optim_wrapper=stage.optim_wrapper,
-            param_scheduler=stage.param_scheduler, evaluate=stage.evaluate, work_dir=work_dir / stage.name, seed=seed)
-        results |= {f'{stage.name} {k}': v for k, v in stage.evaluate().items()}
+            param_scheduler=stage.param_scheduler, evaluate=partial(_evaluated, stage), work_dir=work_dir / stage.name,
+            seed=seed, shaped_by=shaped_by)
+        results |= {f'{stage.name} {k}': v for k, v in _evaluated(stage).items()}
     save_weights(out, recipe.tensors(), {**recipe.meta, 'epochs': {s.name: s.epochs for s in recipe.stages},
                                          'validation': results,
                                          **provenance(command, seed, material.train.data_hash)})
     return out
+
+
+def _evaluated(stage: Stage) -> dict[str, float]:
+    """``stage.evaluate()`` on the CPU, where what it looks at is, wherever the model is trained."""
+    device = next(stage.model.parameters()).device
+    stage.model.cpu()
+    try:
+        return stage.evaluate()
+    finally:
+        stage.model.to(device)

@@ -9,6 +9,7 @@ import torch
 from harness.proposals.greedy import Greedy
 from harness.proposals.ref_nms import find_candidates
 from harness.training.binary_loss import REGIONS_AN_EXPRESSION
+from harness.training.options import SamplingOptions
 from harness.types import ImageFeatures
 
 Regions = Mapping[int, Mapping[str, Any]]
@@ -30,6 +31,20 @@ class ImageRegions:
         self.delta, self.step, self.at_least = delta, step, at_least
         self._images: dict[int, dict[str, Any]] = {}
         self._greedy = Greedy()
+
+    @classmethod
+    def of(cls, sampling: SamplingOptions, dtype: torch.dtype = torch.float16) -> ImageRegions:
+        """As a training's options say.
+
+        Where none is to be lowered (``at_least=0``), as many are found as the binary loss wants: the training then
+        leaves out those that do not exceed ``delta``, and both losses share what was found.
+        """
+        return cls(dtype, sampling.delta, sampling.delta_step, sampling.at_least or REGIONS_AN_EXPRESSION)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What decides which boxes are candidates, for a fingerprint."""
+        return {'delta': self.delta, 'delta_step': self.step, 'at_least': self.at_least}
 
     @torch.no_grad()
     def add(self, image: ImageFeatures) -> None:

@@ -5,29 +5,34 @@ and in the released code.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import AllowInfNan
+
+from harness.data.safe_pickle import shown
 from harness.errors import InputError
 from harness.names import nearest
+from harness.options import Count, CountOrNone, Share, Step, check_options
 
-#: What an option that is a word can be.
-WORDS = {'loss': ('binary', 'ranking'), 'head': ('trained', 'frozen'), 'head_norm': ('training', 'fixed'),
-         'text': ('read', 'blind'), 'batch_of': ('expressions', 'images'), 'positive': ('>=', '>'),
-         'draws': ('index', 'stream'), 'vocabulary': ('all', 'train'), 'embeddings': ('fixed', 'learned'),
-         'schedule': ('plateau', 'cosine', 'constant'), 'keep': ('best', 'last')}
+#: Of layers, and places of an expression: bounded by what fits into memory.
+Width = Annotated[int, Ge(1), Le(65_536)]
+#: What a gradient, a weight or a loss is multiplied by.
+Rate = Annotated[float, AllowInfNan(False), Gt(0), Le(1000)]
+RateOrNone = Annotated[float, AllowInfNan(False), Ge(0), Le(1000)]
 
 
 @dataclass(frozen=True)
 class NetworkOptions:
     """``hidden`` and ``mlp``: widths; ``relu`` before the L2 norm of Eq. 2; ``att_dropout`` and ``rank_dropout``."""
 
-    hidden: int = 256
-    mlp: int = 1024
+    hidden: Width = 256
+    mlp: Width = 1024
     relu: bool = True
-    att_dropout: float = 0.5
-    rank_dropout: float = 0.5
+    att_dropout: Share = 0.5
+    rank_dropout: Share = 0.5
 
 
 @dataclass(frozen=True)
@@ -49,18 +54,18 @@ class SamplingOptions:
         embeddings: whether word vectors stay GloVe's or are trained on.
     """
 
-    batch_of: str = 'expressions'
-    batch_size: int = 32
-    regions: int = 32
-    positive: str = '>='
-    delta: float = 0.05
-    delta_step: float = 0.005
-    at_least: int = 32
-    lowest: int = 150
-    others: int = 10
-    draws: str = 'index'
-    vocabulary: str = 'all'
-    embeddings: str = 'fixed'
+    batch_of: Literal['expressions', 'images'] = 'expressions'
+    batch_size: Count = 32
+    regions: CountOrNone = 32
+    positive: Literal['>=', '>'] = '>='
+    delta: Share = 0.05
+    delta_step: Step = 0.005
+    at_least: CountOrNone = 32
+    lowest: Width = 150
+    others: Width = 10
+    draws: Literal['index', 'stream'] = 'index'
+    vocabulary: Literal['all', 'train'] = 'all'
+    embeddings: Literal['fixed', 'learned'] = 'fixed'
 
 
 @dataclass(frozen=True)
@@ -78,18 +83,18 @@ class StepOptions:
         margin, top_h: of the ranking loss.
     """
 
-    epochs: int = 5
-    head_lr: float = 2e-4
-    rnn_lr: float = 5e-4
-    lr: float = 5e-4
-    weight_decay: float = 1e-3
-    schedule: str = 'plateau'
-    factor: float = 0.5
-    patience: int = 1
-    validate_every: int = 1000
-    keep: str = 'best'
-    margin: float = 0.1
-    top_h: int = 100
+    epochs: Count = 5
+    head_lr: Rate = 2e-4
+    rnn_lr: Rate = 5e-4
+    lr: Rate = 5e-4
+    weight_decay: RateOrNone = 1e-3
+    schedule: Literal['plateau', 'cosine', 'constant'] = 'plateau'
+    factor: Annotated[float, AllowInfNan(False), Ge(0), Lt(1)] = 0.5
+    patience: CountOrNone = 1
+    validate_every: CountOrNone = 1000
+    keep: Literal['best', 'last'] = 'best'
+    margin: RateOrNone = 0.1
+    top_h: Count = 100
 
 
 @dataclass(frozen=True)
@@ -103,16 +108,18 @@ class TrainingOptions:
         text: ``'blind'`` replaces every sentence by one constant.
     """
 
-    loss: str = 'binary'
-    head: str = 'trained'
-    head_norm: str = 'training'
-    text: str = 'read'
+    loss: Literal['binary', 'ranking'] = 'binary'
+    head: Literal['trained', 'frozen'] = 'trained'
+    head_norm: Literal['training', 'fixed'] = 'training'
+    text: Literal['read', 'blind'] = 'read'
     network: NetworkOptions = field(default_factory=NetworkOptions)
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     steps: StepOptions = field(default_factory=StepOptions)
 
     def changed(self, **values: Any) -> TrainingOptions:
         """The same with some values changed, whichever part they belong to."""
+        if unknown := values.keys() - self.flat.keys():
+            raise TypeError(f'no option is called {min(unknown)}')
         return replace(self, network=replace(self.network, **_own(self.network, values)),
                        sampling=replace(self.sampling, **_own(self.sampling, values)),
                        steps=replace(self.steps, **_own(self.steps, values)), **_own(self, values))
@@ -123,6 +130,15 @@ class TrainingOptions:
         record = asdict(self)
         return {**{k: v for k, v in record.items() if not isinstance(v, dict)},
                 **record['network'], **record['sampling'], **record['steps']}
+
+    @property
+    def without_effect(self) -> set[str]:
+        """The options that change nothing, as the others are."""
+        return {name for name, heeded in (
+            *((name, self.loss == 'binary') for name in ('regions', 'positive')),
+            *((name, self.loss == 'ranking') for name in ('lowest', 'others', 'margin', 'top_h')),
+            *((name, self.head == 'trained') for name in ('head_lr', 'head_norm')),
+            *((name, self.steps.schedule == 'plateau') for name in ('factor', 'patience'))) if not heeded}
 
     @property
     def weights(self) -> str:
@@ -151,40 +167,45 @@ EMBEDDED = {loss: options.changed(**_EMBEDDED) for loss, options in RELEASED.ite
 RECIPES = {'released': RELEASED, 'paper': PAPER, 'embedded': EMBEDDED}
 
 
-def with_settings(options: TrainingOptions, settings: Iterable[str], said_by: str = '--set') -> TrainingOptions:
-    """Options with ``NAME=VALUE`` settings.
+def with_settings(options: TrainingOptions, settings: Iterable[str]) -> TrainingOptions:
+    """Options with ``OPTION=VALUE`` settings.
 
     Raises:
         InputError: an unknown name, or a value that it can't have.
     """
-    values = {}
-    for setting in settings:
-        name, equals, text = setting.partition('=')
-        if not equals or name not in options.flat:
-            raise InputError(f'{said_by} {setting}: write OPTION=VALUE{nearest(name, options.flat)}; options are '
-                             f'{", ".join(options.flat)}')
-        values[name] = _value(name, text, type(options.flat[name]), said_by)
+    values = dict(_parsed(options, settings))
+    for part in (options, options.network, options.sampling, options.steps):
+        check_options(type(part), _own(part, values), '--set', before=' ')
     return options.changed(**values)
 
 
-def _value(name: str, text: str, kind: type, said_by: str) -> Any:
-    if name in WORDS:
-        if text not in WORDS[name]:
-            raise InputError(f'{said_by} {name}={text}: must be one of {", ".join(WORDS[name])}')
-        return text
-    if kind is bool:
-        if text.lower() not in ('true', 'false'):
-            raise InputError(f'{said_by} {name}={text}: must be true or false')
+def refuse_without_effect(settings: Iterable[str], *trainings: TrainingOptions) -> None:
+    """
+    Raises:
+        InputError: one of the settings changes none of the trainings.
+    """
+    for name in (setting.partition('=')[0] for setting in settings):
+        if all(name in options.without_effect for options in trainings):
+            raise InputError(f'--set {name}: has no effect, as the other options are; leave it out')
+
+
+def _parsed(options: TrainingOptions, settings: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    known = options.flat
+    for setting in settings:
+        name, equals, text = setting.partition('=')
+        if not equals or name not in known:
+            raise InputError(f'--set {shown(setting)}: write OPTION=VALUE{nearest(name, known)}; options are '
+                             f'{", ".join(known)}')
+        yield name, text if isinstance(known[name], str) else _value(text)
+
+
+def _value(text: str) -> Any:
+    """A whole number, a number, true or false, or else the text."""
+    if text.lower() in ('true', 'false'):
         return text.lower() == 'true'
-    try:
-        value = kind(text)
-    except ValueError:
-        value = -1
-    least = 1 if name in _AT_LEAST_ONE else 0
-    if not least <= value < float('inf'):
-        raise InputError(f'{said_by} {name}={text}: must be a {"whole " if kind is int else ""}number of at least '
-                         f'{least}')
-    return value
-
-
-_AT_LEAST_ONE = {'hidden', 'mlp', 'batch_size', 'lowest', 'others', 'epochs', 'top_h'}
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

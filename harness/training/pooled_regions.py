@@ -18,11 +18,14 @@ from torch import Tensor
 
 from harness.detection.detector import Detector
 from harness.errors import InputError
+from harness.fingerprint import code_of, short
 from harness.training.critical_boxes import critical_boxes
 from harness.training.features import described_images
 from harness.training.image_regions import ImageRegions
 from harness.training.jitter import jittered
 from harness.training.levels import INTERVALS, LEVELS
+from harness.training.options import SamplingOptions
+from harness.training.records import DETECTING, vectors_record
 from harness.types import Dataset, ImageFeatures
 from harness.vectors import WordVectors
 
@@ -81,21 +84,25 @@ def in_pool(image: Mapping[str, Any], targets: Tensor, levels: Tensor, generator
     return target * len(_OF_POOL) + (POOL.cumsum(0) - POOL)[levels] + within
 
 
-def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: WordVectors, path: Path, *,
-                 detector_hash: str, dtype: torch.dtype = torch.float16) -> dict[int, dict[str, Any]]:
-    """:meth:`PooledRegions.collected` of a split's images, from ``path`` if it holds them, else computed and kept.
+def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: WordVectors, folder: Path, *,
+                 detector_hash: str, sampling: SamplingOptions) -> dict[int, dict[str, Any]]:
+    """:meth:`PooledRegions.collected` of a split's images, from ``folder`` if it holds them, else computed and kept.
 
     Args:
         dataset: with annotations and images.
-        split: of it.
+        split: of it; features are float32 on val, where a threshold is chosen, as in a later run.
         detector: whose head is frozen.
         vectors: what says which objects are contextual.
-        path: of the features, for all seeds and losses.
+        folder: of the features, a file for all seeds and losses, and another one where anything else differs.
         detector_hash: tells one detector's features from another's.
-        dtype: of the features.
+        sampling: says which boxes are candidates.
     """
-    meta = {'data': dataset.data_hash, 'split': split, 'detector': detector_hash, 'vectors': vectors.name,
-            'gamma': vectors.gamma, 'pool': POOL.tolist(), 'dtype': str(dtype)}
+    dtype = torch.float16 if split == 'train' else torch.float32
+    found = ImageRegions.of(sampling)
+    meta = {'dataset': dataset.name, 'data': dataset.data_hash, 'split': split, 'detector': detector_hash,
+            **vectors_record(vectors), 'pool': POOL.tolist(), 'dtype': str(dtype), **found.record,
+            'code': code_of(__name__, *DETECTING)}
+    path = folder / f'pooled-{dataset.name}-{split}-{short(meta)}.safetensors'
     if (stored := load_regions(path, meta)) is not None:
         return stored
     boxes = critical_boxes(dataset, split, vectors)
@@ -103,7 +110,7 @@ def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: Word
     for e in dataset.split(split):
         by_image.setdefault(e.image_id, []).append(boxes[e.sent_id])
     regions = PooledRegions({image_id: torch.cat(mine).unique(dim=0)
-                             for image_id, mine in by_image.items()}, dtype)
+                             for image_id, mine in by_image.items()}, dtype, regions=found)
     for image in described_images(dataset, split, detector):
         regions.add(image)
     save_regions(path, regions.collected(), meta)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import set_random_seed
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ from harness.training.levels import LevelSampler
 from harness.training.masked_attention import masked_forward
 from harness.training.options import EMBEDDED, TrainingOptions
 from harness.training.ranking_loss import RankingLoss
+from harness.training.records import ref_nms_record
 from harness.training.related_regions import RelatedRegions, collate
 from harness.training.runner import console, fit
 from harness.training.sampler import Sampler
@@ -130,7 +132,7 @@ def schedule(options: TrainingOptions, model: nn.Module, steps: int) -> list[dic
         return []
     own = {'network.head': how.head_lr, 'network.rnn': how.rnn_lr}
     rates = [next((rate for prefix, rate in own.items() if name.startswith(prefix)), how.lr)
-             for name, _ in model.named_parameters()]
+             for name, parameter in model.named_parameters() if parameter.requires_grad]  # as the optimiser's groups
     return [dict(type='ReduceOnPlateauLR', monitor='loss', rule='less', factor=how.factor, patience=how.patience,
                  min_value=[rate / 100 for rate in rates])]
 
@@ -165,9 +167,9 @@ def loss_of(options: TrainingOptions) -> Loss:
 
 
 def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regions: Regions, detector: Detector,
-                  vectors: WordVectors, out: Path, work_dir: Path, *, command: str, seed: int,
+                  vectors: WordVectors, out: Path, work_dir: Path, *, detector_hash: str, command: str, seed: int,
                   options: TrainingOptions = EMBEDDED['binary'], checkpoint_every: int | None = None,
-                  workers: int = 0) -> Path:
+                  workers: int = 0, hooks: Sequence[Hook] = ()) -> Path:
     """Train on one dataset, choose the threshold on val, and write the weights that the rules read.
 
     Args:
@@ -179,11 +181,13 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
         vectors: of words, with their γ.
         out: the safetensors file.
         work_dir: checkpoints, for resuming.
+        detector_hash: SHA-256 of the detector's file.
         command: what to put down as this file's origin.
         seed: of everything random.
         options: the default is the shipped weights' recipe.
         checkpoint_every: steps; ``None``: after each epoch.
         workers: processes that load data.
+        hooks: mmengine's, for a look at the training.
     """
     set_random_seed(seed)
     sampling, steps = options.sampling, options.steps
@@ -222,7 +226,8 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
         optim_wrapper=optim_wrapper(steps.head_lr, steps.lr, steps.weight_decay, steps.rnn_lr),
         work_dir=work_dir, seed=seed, evaluate=evaluate, param_scheduler=schedule(options, model, count),
         checkpoint_every=checkpoint_every, validate_every=steps.validate_every or None, keep_best=steps.keep == 'best',
-        workers=workers)
+        workers=workers, hooks=hooks,
+        shaped_by=ref_nms_record(options, train, val, detector_hash, vectors, seed))
     loss, found = on_val()
     console.print(f'{name}: threshold {found.threshold:.4f}, {found.mean_proposals:.2f} proposals on '
                   f'val (greedy {found.mean_greedy:.2f}), referent recall {100 * found.referent_recall:.2f} %')
@@ -241,7 +246,10 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
 
 
 def network_of(options: TrainingOptions, detector: Detector, vocabulary: Vocabulary) -> tuple[RefNMS, dict[str, Any]]:
-    """An untrained network with the detector's head, and the arguments that build it again."""
+    """An untrained network with the detector's head, and the arguments that build it again.
+
+    Candidates are among them: the threshold is chosen for those that ``delta`` and ``delta_step`` let through.
+    """
     network_of_detector: Any = detector.network
     head = network_of_detector.roi_head.shared_head.layer4
     planes, in_channels = head[0].conv1.weight.shape[:2]
@@ -249,6 +257,7 @@ def network_of(options: TrainingOptions, detector: Detector, vocabulary: Vocabul
     arguments = dict(in_channels=in_channels, planes=planes, blocks=len(head), word_dim=vocabulary.vectors.shape[1],
                      hidden=choices.hidden, mlp=choices.mlp)
     arguments |= {k: v for k, v in asdict(choices).items() if v != getattr(type(choices), k) and k not in arguments}
+    arguments |= dict(delta=options.sampling.delta, delta_step=options.sampling.delta_step)
     network = RefNMS(**arguments)
     network.init_weights()
     network.head.load_state_dict({name: value.cpu() for name, value in head.state_dict().items()})

@@ -13,23 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import is_main_process
 
 from harness.detection.detector import Detector
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
-from harness.names import OneLineParser, pick
+from harness.names import OneLineParser, nearest, pick
+from harness.options import MOST_SEED, within
 from harness.plan import EMBEDDED, STAND_IN
 from harness.proposals.critical_objects import words_to_look_up
 from harness.registry import DATASETS
 from harness.settings import parse_weights
 from harness.training.image_regions import ImageRegions, Regions
-from harness.training.options import RECIPES, TrainingOptions, with_settings
+from harness.training.options import RECIPES, TrainingOptions, refuse_without_effect, with_settings
 from harness.training.pooled_regions import pooled_split
+from harness.training.records import ref_nms_record
 from harness.training.ref_nms import train_ref_nms
-from harness.training.region_store import RegionStore, fill_store
-from harness.training.runner import console, join_processes
+from harness.training.region_store import RegionStore, fill_store, store_folder
+from harness.training.runner import check_checkpoints, console, join_processes, training_device
 from harness.types import Dataset, ImageInfo
 from harness.vectors import WordVectors, load_vectors
 from harness.weights import Weights, load_weights, shipped_path
@@ -41,7 +42,7 @@ CONFIGS = (*STAND_IN, *EMBEDDED)
 def main(argv: Sequence[str]) -> int:
     """Parse the options; check, and train unless it is a dry run."""
     parser = OneLineParser(prog='run_benchmark.py train ref-nms', description=__doc__.split('\n')[0])
-    parser.add_argument('--config', default='mini-refcoco', metavar='NAME', help=', '.join(CONFIGS))
+    parser.add_argument('--config', metavar='NAME', help=f'{", ".join(CONFIGS)} (default: mini-refcoco)')
     parser.add_argument('--data-root', type=Path, metavar='DIR', help='real datasets in REFER\'s layout')
     parser.add_argument('--loss', choices=('binary', 'ranking'), default='binary', help='Eq. 3 or Eq. 4')
     parser.add_argument('--recipe', choices=tuple(RECIPES), help='where the other options come from (default: '
@@ -50,11 +51,11 @@ def main(argv: Sequence[str]) -> int:
                         help='any option of docs/ref-nms-options.md, for instance head=frozen, text=blind, lr=1e-3')
     parser.add_argument('--weights', action='append', default=[], metavar='detector=FILE', help='a converted detector')
     parser.add_argument('--vectors', type=Path, metavar='FILE', help='word vectors, for instance glove.840B.300d.txt')
-    parser.add_argument('--maps', choices=('kept', 'anew'), default='anew',
+    parser.add_argument('--maps', choices=('kept', 'anew'),
                         help='C4 maps: kept on disk, or computed anew each time (default)')
     parser.add_argument('--seed', type=int, default=1, help='seed of everything random (default: 1)')
     parser.add_argument('--checkpoint-every', type=int, metavar='N', help='steps (default: an epoch)')
-    parser.add_argument('--workers', type=int, default=0, metavar='N', help='processes that load kept maps')
+    parser.add_argument('--workers', type=int, metavar='N', help='processes that load kept maps')
     parser.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')
     parser.add_argument('--out', type=Path, metavar='FILE', help='where the weights go (default: in the work folder)')
     parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
@@ -121,31 +122,51 @@ def prepared(args: Any) -> Prepared:
     Raises:
         InputError: whatever is wrong, in one line.
     """
-    name, = pick('--config', [args.config], CONFIGS, ())
+    name = _config(args.config, args.data_root)
     recipe = args.recipe or ('embedded' if name in EMBEDDED else 'released')
     options = with_settings(RECIPES[recipe][args.loss], args.settings)
     if options.loss != args.loss:
         raise InputError(f'--set loss={options.loss}: the loss is chosen by --loss, since other options go with it')
-    for option in ('checkpoint_every', 'workers'):
-        if getattr(args, option) is not None and getattr(args, option) < (option == 'checkpoint_every'):
-            raise InputError(f'--{option.replace("_", "-")} {getattr(args, option)}: must be a positive number')
-    if args.workers and (args.maps == 'anew' or options.sampling.draws == 'stream'):
+    refuse_without_effect(args.settings, options)
+    _check_numbers(args)
+    if args.maps is not None and options.head == 'frozen':
+        raise InputError(f'--maps {args.maps}: a frozen head (--set head=frozen) learns from no maps; leave it out')
+    if args.workers and (args.maps != 'kept' or options.sampling.draws == 'stream'):
         raise InputError('--workers: can load maps that are kept (--maps kept) by draws that depend on their place '
                          '(--set draws=index); leave it out')
     train, val = _datasets(name, args.data_root)
     weights = parse_weights(args.weights)
     if unknown := sorted(set(weights) - {'detector'}):
-        raise InputError(f'--weights {unknown[0]}=…: this training takes a detector alone')
+        raise InputError(f'--weights {unknown[0]}=…: this training takes a detector alone'
+                         f'{nearest(unknown[0], ["detector"])}')
     if name not in EMBEDDED and 'detector' not in weights:
         raise InputError(f'--weights detector=FILE: {name} needs a detector of real photographs; make one by "convert '
                          'res101_mask_rcnn_iter_1250000.pth detector.safetensors --as mask-rcnn"')
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    if device != 'cpu' and not torch.cuda.is_available():
-        raise InputError(f'--device {device}: not available on this machine; use --device cpu')
+    device = training_device(args.device)
+    detector = load_weights(weights.get('detector', shipped_path('detector')))
+    vectors = _vectors(args.vectors, train, val)
     work = args.work / f'{options.weights}-{name}-seed{args.seed}'
-    return Prepared(name, train, val, options, load_weights(weights.get('detector', shipped_path('detector'))),
-                    _vectors(args.vectors, train, val), device, args.seed, args.maps == 'kept', args.checkpoint_every,
-                    args.workers, args.out or work / f'{options.weights}-{name}.safetensors', work, args.work)
+    out = args.out or work / f'{options.weights}-{name}.safetensors'
+    if out.is_dir():
+        raise InputError(f'--out {out}: is a folder; name a file')
+    check_checkpoints(work, ref_nms_record(options, train, val, detector.sha256, vectors, args.seed))
+    return Prepared(name, train, val, options, detector, vectors, device, args.seed, args.maps == 'kept',
+                    args.checkpoint_every, args.workers or 0, out, work, args.work)
+
+
+def _config(name: str | None, root: Path | None) -> str:
+    """The dataset to train on; a folder of real ones says not which."""
+    config, = pick('--config', None if name is None else [name], CONFIGS, ('mini-refcoco',))
+    if root is not None and config in EMBEDDED:
+        raise InputError(f'--data-root {root}: ' + ('which of its datasets is to be trained on? add' if name is None
+                         else f'{config} is not read from there; leave it out, or give')
+                         + f' --config {", ".join(STAND_IN)}')
+    return config
+
+
+def _check_numbers(args: Any) -> None:
+    for option, least, most in (('seed', 0, MOST_SEED), ('checkpoint_every', 1, 10 ** 9), ('workers', 0, 1024)):
+        within(f'--{option.replace("_", "-")}', getattr(args, option), least, most)
 
 
 def _datasets(name: str, root: Path | None) -> tuple[Dataset, Dataset]:
@@ -176,24 +197,20 @@ def train(training: Prepared, command: str) -> None:
     else:
         seen = seen_of_val = _stored(training, detector)
     train_ref_nms(training.train, training.val, seen, seen_of_val, detector, training.vectors, training.out,
-                  training.work, command=command, seed=training.seed, options=training.options,
-                  checkpoint_every=training.checkpoint_every, workers=training.workers)
+                  training.work, detector_hash=training.detector.sha256, command=command, seed=training.seed,
+                  options=training.options, checkpoint_every=training.checkpoint_every, workers=training.workers)
     if is_main_process():
         console.print(f'{training.options.weights}: {training.out}')
 
 
 def _pooled(training: Prepared, detector: Detector, dataset: Dataset, split: str) -> Regions:
-    return pooled_split(dataset, split, detector, training.vectors,
-                        training.regions / f'pooled-{training.name}-{split}.safetensors',
-                        detector_hash=training.detector.sha256,
-                        dtype=torch.float16 if split == 'train' else torch.float32)
+    return pooled_split(dataset, split, detector, training.vectors, training.regions,
+                        detector_hash=training.detector.sha256, sampling=training.options.sampling)
 
 
 def _stored(training: Prepared, detector: Detector) -> Regions:
-    how = training.options.sampling
-    told_apart = (training.name, training.detector.sha256[:12], how.delta, how.at_least,
-                  'maps' if training.maps_kept else 'boxes')
-    folder = training.regions / '-'.join(['regions', *map(str, told_apart)])
-    collector = ImageRegions(delta=how.delta, step=how.delta_step or 0.005, at_least=how.at_least)
+    collector = ImageRegions.of(training.options.sampling)
+    folder = store_folder(training.regions, training.train, training.val, training.detector.sha256, collector,
+                          training.maps_kept)
     fill_store(folder, training.images, detector, collector, training.maps_kept)
     return RegionStore(folder, [info for _, info in training.images], None if training.maps_kept else detector)

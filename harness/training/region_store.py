@@ -19,8 +19,10 @@ from torch import Tensor
 from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
+from harness.fingerprint import code_of, short
 from harness.progress import track
 from harness.training.image_regions import ImageRegions
+from harness.training.records import DETECTING
 from harness.training.runner import console
 from harness.types import Dataset, ImageInfo
 
@@ -81,6 +83,24 @@ class _Image(Mapping[str, Any]):
 def image_path(folder: Path, image_id: int) -> Path:
     """The file of one image."""
     return folder / f'{image_id}.safetensors'
+
+
+def store_folder(root: Path, train: Dataset, val: Dataset, detector: str, collector: ImageRegions,
+                 with_maps: bool) -> Path:
+    """The folder of what is seen of two splits' images; where anything differs that shapes it, it is another one.
+
+    Args:
+        root: of all such folders.
+        train: whose split ``train`` is stored.
+        val: whose split ``val`` is stored.
+        detector: SHA-256 of its file.
+        collector: finds candidates.
+        with_maps: whether C4 maps are kept.
+    """
+    record = {
+        'sha256 of train': train.data_hash, 'sha256 of val': val.data_hash, 'sha256 of detector': detector,
+        'maps': with_maps, **collector.record, 'code': code_of('harness.training.image_regions', __name__, *DETECTING)}
+    return root / f'regions-{train.name}-{short(record)}'
 
 
 def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detector: Detector, collector: ImageRegions,

@@ -7,9 +7,11 @@ goes on from its last checkpoint and ends at the same weights as one that was ne
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -20,11 +22,14 @@ from mmengine.dist import barrier, broadcast_object_list, get_dist_info, init_di
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner, set_random_seed
+from mmengine.runner.checkpoint import load_from_local
 from rich.console import Console
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from harness import fingerprint
 from harness.errors import InputError
+from harness.fingerprint import Record, code_of
 from harness.training.event_file import EventFileBackend
 from harness.training.resuming import LaterBatches, RandomState, ResumableLoop
 
@@ -33,6 +38,9 @@ os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 
 #: mmengine's own default names a GPU, which a training on CPUs does not have.
 WRAPPER = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
+
+#: What to do about the checkpoints of another training.
+ADVICE = 'give what it was made with, delete the folder or choose another one (--work; of a study --out)'
 
 #: Of several processes that train together, the first one speaks.
 console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=os.environ.get('RANK', '0') != '0')
@@ -69,7 +77,7 @@ class SeedEachStep(Hook):
 
 
 class TellProgress(Hook):
-    """A line with the loss and the time left, every ``seconds``."""
+    """A line with the loss and the time left, every ``seconds``; a loss that is no number ends the training."""
 
     def __init__(self, name: str, seconds: float = 15.0) -> None:
         self.name = name
@@ -82,7 +90,11 @@ class TellProgress(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: dict | None = None) -> None:
-        self._losses.append(float(outputs['loss'].detach()) if outputs else float('nan'))
+        loss = float(outputs['loss'].detach()) if outputs else float('nan')
+        if not math.isfinite(loss):
+            raise InputError(f'{self.name}: the loss of step {runner.iter + 1} is no number ({loss}); lower the rates, '
+                             'and check the features that it learns from')
+        self._losses.append(loss)
         now = time.monotonic()
         if now - self._last < self.seconds and runner.iter + 1 < runner.max_iters:
             return
@@ -160,16 +172,74 @@ def join_processes() -> bool:
     return True
 
 
+def training_device(wanted: str | None = None) -> str:
+    """``wanted``, by default the GPU where there is one.
+
+    Raises:
+        InputError: it is not there.
+    """
+    device = wanted or ('cuda' if torch.cuda.is_available() else 'cpu')
+    there = [f'cuda:{number}' for number in range(torch.cuda.device_count())]
+    if device not in ('cpu', *there, *(['cuda'] if there else [])):
+        raise InputError(f'--device {device}: not available on this machine; use --device cpu')
+    return device
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Nothing is told inside."""
+    before, console.quiet = console.quiet, True
+    try:
+        yield
+    finally:
+        console.quiet = before
+
+
 def bare(model: Any) -> Any:
     """A model without the wrapper of training on several processes."""
     return getattr(model, 'module', model)
 
 
+def check_checkpoints(work_dir: Path, record: Record) -> None:
+    """Refuse the checkpoints of another training, or of one that says not what shaped it.
+
+    Args:
+        work_dir: may be missing or empty.
+        record: of this training, or a part of it.
+
+    Raises:
+        InputError: in one line that says what differs.
+    """
+    if any(work_dir.glob('*.pth')) or (work_dir / 'last_checkpoint').exists():
+        fingerprint.check(work_dir, record, ADVICE)
+
+
+def _checkpoint(work_dir: Path) -> str | None:
+    """The last checkpoint of a folder, wherever the folder was when it was written.
+
+    Raises:
+        InputError: it is missing or damaged, or asks for code.
+    """
+    last = work_dir / 'last_checkpoint'
+    if not last.is_file():
+        return None
+    path = work_dir / Path(last.read_text()).name
+    try:
+        load_from_local(str(path), 'cpu')
+    except (OSError, EOFError, KeyError, RuntimeError, ValueError, UnpicklingError):
+        raise InputError(f'{path}: its checkpoint is not one of this training, or is damaged, and nothing of it was '
+                         f'run; {ADVICE}') from None
+    return str(path)
+
+
 def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callable, batch_size: int, epochs: int,
         optim_wrapper: dict, work_dir: Path, seed: int, param_scheduler: list[dict] | None = None,
         evaluate: Callable[[], dict[str, float]] | None = None, workers: int = 0, checkpoint_every: int | None = None,
-        validate_every: int | None = None, keep_best: bool = False) -> BaseModel:
+        validate_every: int | None = None, keep_best: bool = False, shaped_by: Record | None = None,
+        hooks: Sequence[Hook] = ()) -> BaseModel:
     """Train ``model`` for ``epochs``, resuming from ``work_dir`` if it holds a checkpoint of this training.
+
+    What shapes the training is kept beside its checkpoints; those of another one are refused.
 
     Under ``torchrun`` each process trains on its share of every epoch's items.
 
@@ -188,20 +258,33 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
             depend on nothing but the epoch and their index.
         validate_every: iterations between calls of ``evaluate``; ``None``: after each epoch.
         keep_best: end at the weights of the least ``'loss'`` on val instead of the last ones.
+        shaped_by: what else shapes the training: data, initial weights, code.
+        hooks: mmengine's, beside those that every training has.
 
     Returns:
         the trained model, in evaluation mode.
 
     Raises:
-        InputError: the checkpoint to resume from asks for code.
+        InputError: the checkpoint to resume from is of another training, is damaged or asks for code; or a loss is no
+            number.
     """
     together = join_processes()
     batches = LaterBatches(DefaultSampler(train_set, shuffle=True, seed=seed), batch_size, drop_last=True)
+    record: Record = {
+        **(shaped_by or {}), 'seed': seed, 'epochs': epochs, 'batch_size': batch_size, 'steps': epochs * len(batches),
+        'optim_wrapper': optim_wrapper, 'param_scheduler': param_scheduler, 'validate_every': validate_every,
+        'keep_best': keep_best, 'processes': get_dist_info()[1], 'torch': torch.__version__,
+        'code of runner': code_of('harness.training.runner', 'harness.training.resuming')}
+    check_checkpoints(work_dir, record)
+    checkpoint = _checkpoint(work_dir)
+    barrier()  # all have looked before one writes
+    if is_main_process():
+        fingerprint.keep(work_dir, record)
     loader = DataLoader(train_set, batch_sampler=batches, collate_fn=collate, num_workers=workers)
-    hooks: list[Hook] = [SeedEachEpoch(seed), SeedEachStep(seed), TellProgress(name), RandomState()]
+    every: list[Hook] = [SeedEachEpoch(seed), SeedEachStep(seed), TellProgress(name), RandomState(), *hooks]
     best = work_dir / 'best.pth' if keep_best else None
     if evaluate is not None:
-        hooks.append(Validate(name, evaluate, validate_every, best))
+        every.append(Validate(name, evaluate, validate_every, best))
     set_random_seed(seed * 1000)
     interval = dict(interval=1) if checkpoint_every is None else dict(interval=checkpoint_every, by_epoch=False)
     runner = Runner(
@@ -210,17 +293,13 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
         param_scheduler=param_scheduler,
         default_hooks=dict(logger=dict(type='LoggerHook', interval=50),
                            checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2, **interval)),
-        custom_hooks=hooks, resume=(work_dir / 'last_checkpoint').exists(), randomness=dict(seed=seed),
+        custom_hooks=every, resume=checkpoint is not None, load_from=checkpoint, randomness=dict(seed=seed),
         log_level=logging.ERROR, experiment_name=name.replace(' ', '-'), default_scope='mmdet',
         launcher='pytorch' if together else 'none',
         cfg=dict(model_wrapper_cfg=WRAPPER) if together else None,
         visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type=EventFileBackend)],
                         name=str(work_dir.resolve())))  # by its name it would be that of an earlier training
-    try:
-        runner.train()
-    except UnpicklingError:
-        raise InputError(f'{work_dir}: its checkpoint is not one of this training, and nothing of it was run; delete '
-                         'the folder or choose another --work') from None
+    runner.train()
     if best is not None:
         barrier()
         model.load_state_dict(torch.load(best, map_location='cpu', weights_only=True))

@@ -1,0 +1,43 @@
+"""What a training has made is not made again; a file that was finished by another recipe is refused, not taken over."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from harness import fingerprint
+from harness.data.files import parse_json, read_bytes
+from harness.errors import InputError
+from harness.fingerprint import Record, flat, sha256_of
+from harness.results import write_text
+from harness.training.runner import ADVICE
+
+_KEPT = 'finished.json'
+
+
+def is_finished(path: Path, work: Path, record: Record) -> bool:
+    """Whether a file is what :func:`finish` was told of, by the same recipe; not if it has changed since then.
+
+    Args:
+        path: of the weights.
+        work: the training's folder.
+        record: what shapes the training.
+
+    Raises:
+        InputError: the file is finished, but by another recipe or one that is not known.
+    """
+    done = work / _KEPT
+    if not path.exists() or not done.exists():
+        return False
+    kept = parse_json(read_bytes(done), str(done))
+    if not isinstance(kept, dict) or kept.get('sha256') != sha256_of(path):
+        return False
+    if not isinstance(kept.get('shaped_by'), dict):
+        raise InputError(f'{work}: does not say what shaped {path}, an older version wrote it; {ADVICE}')
+    fingerprint.refuse_differences(f'{work}: {path}', kept['shaped_by'], record, ADVICE)
+    return True
+
+
+def finish(path: Path, work: Path, record: Record, seconds: float) -> None:
+    """Remember that a file is finished, and how long the last start took."""
+    write_text(work / _KEPT, json.dumps({'sha256': sha256_of(path), 'seconds_of_the_last_start': round(seconds),
+                                         'shaped_by': flat(record)}) + '\n')

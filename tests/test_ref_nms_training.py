@@ -14,14 +14,22 @@ from harness.detection.c4_head import C4Head
 from harness.detection.crop import crop_and_resize
 from harness.errors import InputError
 from harness.proposals.nms import pairwise_iou
-from harness.proposals.ref_nms import RefNMS, RefNMSB, over_threshold
+from harness.proposals.ref_nms import RefNMS, RefNMSB, find_candidates, over_threshold
 from harness.proposals.ref_nms_r import RefNMSR
+from harness.training import pooled_regions
 from harness.training.binary_loss import choose_regions
 from harness.training.calibration import calibrate, calibrated, rank_expressions
 from harness.training.image_regions import ImageRegions
 from harness.training.levels import LevelSampler
 from harness.training.options import EMBEDDED, PAPER, RELEASED
-from harness.training.pooled_regions import POOL, PooledRegions, in_pool, load_regions, save_regions
+from harness.training.pooled_regions import (
+    POOL,
+    PooledRegions,
+    in_pool,
+    load_regions,
+    pooled_split,
+    save_regions,
+)
 from harness.training.ref_nms import (
     RefNMSForTraining,
     constant_sentence,
@@ -32,6 +40,7 @@ from harness.training.ref_nms import (
     schedule,
     train_ref_nms,
 )
+from harness.training.region_store import store_folder
 from harness.training.related_regions import RelatedRegions, collate
 from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
 from harness.vectors import Vocabulary, WordVectors
@@ -458,8 +467,9 @@ def test_the_gradient_reaches_what_is_trained_and_not_what_is_frozen(frozen):
 @pytest.mark.parametrize('options', [
     RANKING, RANKING.changed(head='frozen'), BLIND,
     PAPER['binary'].changed(epochs=1, batch_size=4, hidden=4, mlp=8, validate_every=2),
-    RELEASED['ranking'].changed(epochs=1, hidden=4, mlp=8, lowest=6, others=2, validate_every=1)],
-    ids=['ranking', 'ranking, frozen', 'blind, frozen', 'paper', 'released ranking'])
+    RELEASED['ranking'].changed(epochs=1, hidden=4, mlp=8, lowest=6, others=2, validate_every=1),
+    RELEASED['binary'].changed(epochs=1, hidden=4, mlp=8, batch_size=4, head='frozen', validate_every=1)],
+    ids=['ranking', 'ranking, frozen', 'blind, frozen', 'paper', 'released ranking', 'released binary, frozen'])
 def test_every_kind_of_training_gives_weights_that_rules_run_with(tmp_path, options):
     collected = frozen_world(small_head())[0] if options.head == 'frozen' else None
     weights = small_training(tmp_path, options=options, collected=collected)
@@ -473,6 +483,136 @@ def test_every_kind_of_training_gives_weights_that_rules_run_with(tmp_path, opti
     assert kept is (options.head == 'frozen')
     learned = not torch.equal(weights.tensors['words'][1:], torch.eye(2, 5))
     assert learned is (options.sampling.embeddings == 'learned')
+
+
+# ------------------------------------------------------------------------------------------------- candidates
+
+def test_candidates_options_are_saved_and_the_rule_runs_with_them(tmp_path):
+    """Trained with δ = 0.3 the rule has to look at boxes over 0.3 alone: its threshold was chosen for those."""
+    weights = small_training(tmp_path, options=SMALL.changed(delta=0.3, delta_step=0.1, at_least=7))
+    assert [weights.meta['model'][name] for name in ('delta', 'delta_step')] == [0.3, 0.1]
+    assert [weights.meta['options'][name] for name in ('delta', 'delta_step', 'at_least')] == [0.3, 0.1, 7]
+    rule = RefNMSB(weights)
+    assert (rule.network.delta, rule.network.delta_step) == (0.3, 0.1)
+    assert RefNMSB(weights, delta=0.2).network.delta == 0.2, 'a user can have another one'
+    scores = torch.tensor([[0.35, 0.25], [0.1, 0.31]])
+    seen = ImageFeatures(ImageInfo(0, 96, 96), 1., torch.rand(1, 3, SIZE, SIZE), torch.tensor(
+        [[[0., 0, 20, 20]] * 2, [[50., 50, 80, 80]] * 2]), scores, ('cup', 'bowl'), Detected(None))
+    ranked, = rule.ranked(seen, [expression(0, 0, 'cup', (0, 0, 20, 20))])
+    assert sorted(ranked.det_scores.tolist()) == pytest.approx([0.31, 0.35])
+
+
+def test_weights_that_say_nothing_of_candidates_mean_the_released_ones(tmp_path):
+    weights = small_training(tmp_path)
+    for name in ('delta', 'delta_step'):
+        del weights.meta['model'][name]
+    network = RefNMSB(weights).network
+    assert (network.delta, network.delta_step) == (0.05, 0.005)
+
+
+@pytest.mark.parametrize('name, value', [('delta', float('nan')), ('delta', 1e308), ('delta', -1), ('delta_step', 0),
+                                         ('delta_step', 1e-300), ('delta_step', float('inf'))])
+def test_weights_whose_candidates_cannot_be_are_refused(tmp_path, name, value):
+    weights = small_training(tmp_path)
+    weights.meta['model'][name] = value
+    with pytest.raises(InputError, match=f'{name}=.*: must be '):
+        RefNMSB(weights)
+
+
+@pytest.mark.parametrize('delta, step, found', [(1e308, 0.005, 1), (2., 0.5, 1), (float('inf'), 0.1, 1)])
+def test_lowering_comes_to_an_end_wherever_it_begins(delta, step, found):
+    boxes, scores = torch.zeros(1, 2, 4), torch.tensor([[0.9, 0.2]])
+    assert len(find_candidates(boxes, scores, delta, step)) == found
+
+
+def test_a_step_that_would_take_for_ever_is_refused():
+    for step in (0., 1e-9, -1., float('nan')):
+        with pytest.raises(InputError, match='delta_step'):
+            find_candidates(torch.zeros(1, 2, 4), torch.tensor([[0.9, 0.2]]), 0.95, step)
+
+
+def test_candidates_are_found_as_a_training_s_options_say():
+    how = SMALL.sampling
+    assert ImageRegions.of(how).record == {'delta': 0.05, 'delta_step': 0.005, 'at_least': 32}
+    other = SMALL.changed(delta=0.3, delta_step=0.1, at_least=7).sampling
+    assert ImageRegions.of(other).record == {'delta': 0.3, 'delta_step': 0.1, 'at_least': 7}
+    shared = RELEASED['ranking'].sampling
+    assert shared.at_least == 0 and ImageRegions.of(shared).record == ImageRegions.of(how).record, 'both losses share'
+
+
+def test_where_none_is_lowered_a_training_sees_the_same_however_many_were_found():
+    """Of regions that were lowered until 32 are left, what does not exceed δ takes no part."""
+    scores = torch.full((20, 2), 0.001)
+    scores[0], scores[1, 0] = torch.tensor([0.9, 0.06]), 0.7
+    corner = 20. * torch.arange(40).reshape(20, 2)
+    boxes = torch.stack((corner, corner, corner + 10, corner + 10), dim=-1)
+    drawn = []
+    for at_least in (0, 32):
+        collector = ImageRegions(at_least=at_least)
+        collector.add(ImageFeatures(ImageInfo(0, 999, 999), 1., torch.rand(1, 3, 4, 4), boxes, scores, ('a', 'b'),
+                                    None))
+        item = RelatedRegions([[expression(0, 0, 'cup', (0, 0, 10, 10))]], {0: torch.tensor([[0., 0, 10, 10]])},
+                              collector.collected(), VOCABULARY, 10, seed=0, over=0.05)[0]
+        drawn.append((item['boxes'], item['index'], item['labels']))
+    assert all(torch.equal(a, b) for a, b in zip(*drawn, strict=True)) and len(drawn[0][0]) == 3
+
+
+def test_stored_features_are_of_the_options_that_they_were_made_with(tmp_path, monkeypatch):
+    """A frozen head's features are made anew for other candidates, and found again for the same."""
+    made = []
+
+    class Collector(PooledRegions):
+        def __init__(self, targets, dtype, regions):
+            made.append(regions.record)
+            super().__init__(targets, dtype, regions=regions)
+    monkeypatch.setattr(pooled_regions, 'PooledRegions', Collector)
+    monkeypatch.setattr(pooled_regions, 'described_images', lambda *_: [])
+    vectors = WordVectors('set', ('bowl', 'cup'), torch.eye(2, 5), gamma=0.5)
+
+    def stored(detector_hash='abc', vectors=vectors, **changes):
+        pooled_split(Dataset('mini', {}, [], {}), 'train', None, vectors, tmp_path, detector_hash=detector_hash,
+                     sampling=SMALL.changed(**changes).sampling)
+        return len(made)
+    assert [stored(), stored(), stored(delta=0.3), stored(delta_step=0.1), stored(at_least=7), stored(),
+            stored(delta=0.3)] == [1, 1, 2, 3, 4, 4, 4]
+    assert made[1]['delta'] == 0.3 and made[2]['delta_step'] == 0.1 and made[3]['at_least'] == 7
+    assert stored(detector_hash='def') == 5
+    assert stored(vectors=WordVectors('set', ('bowl', 'cup'), torch.eye(2, 5) * 2, gamma=0.5)) == 6
+
+
+def test_stored_regions_are_of_the_options_that_they_were_made_with(tmp_path):
+    data = Dataset('mini', {}, [], {}, data_hash='a')
+
+    def folder(data=data, detector='d', maps=True, **changes):
+        return store_folder(tmp_path, data, data, detector, ImageRegions.of(SMALL.changed(**changes).sampling), maps)
+    others = [folder(), folder(delta=0.3), folder(delta_step=0.1), folder(at_least=7), folder(maps=False),
+              folder(detector='e'), folder(data=Dataset('mini', {}, [], {}, data_hash='b'))]
+    assert len(set(others)) == 7 and folder() == others[0] == folder(lr=1.)
+
+
+# ------------------------------------------------------------------------------------------------- another recipe
+
+def test_weights_of_another_recipe_are_not_written_under_a_new_name(tmp_path):
+    first = small_training(tmp_path)
+    with pytest.raises(InputError, match=r'lr was 0\.0005, is 0\.5; '):
+        small_training(tmp_path, options=SMALL.changed(lr=0.5))
+    with pytest.raises(InputError, match='seed was 1, is 2'):
+        small_training(tmp_path, seed=2)
+    with pytest.raises(InputError, match='sha256 of detector was def, is other'):
+        small_training(tmp_path, detector_hash='other')
+    kept = load_weights(tmp_path / 'ref-nms-b.safetensors')
+    assert kept.sha256 == first.sha256 and kept.meta['options']['lr'] == 5e-4
+    assert small_training(tmp_path).sha256 == first.sha256, 'the same recipe goes on'
+
+
+def test_a_plateau_has_a_floor_for_every_rate_of_the_optimiser():
+    for freeze in (False, True):
+        torch.manual_seed(0)
+        model = RefNMSForTraining(RefNMS(**MODEL), VOCABULARY.vectors, freeze_head=freeze)
+        adam = build_optim_wrapper(model, optim_wrapper(4e-4, 5e-3, 0., 1e-3)).optimizer
+        options = RELEASED['binary'].changed(head_lr=4e-4, lr=5e-3, rnn_lr=1e-3)
+        plateau, = schedule(options, model, 100)
+        assert plateau['min_value'] == pytest.approx([group['lr'] / 100 for group in adam.param_groups])
 
 
 def test_a_ranking_goes_on_from_within_an_epoch_to_the_same_weights(tmp_path, monkeypatch):

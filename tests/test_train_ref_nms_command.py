@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.embedded.known import load_embedded
 from harness.errors import InputError
+from harness.training import ref_nms, ref_nms_command
 from harness.training.command import FROZEN
 from harness.training.options import EMBEDDED, PAPER, RELEASED, with_settings
 from harness.weights import load_weights, shipped_path
@@ -60,6 +62,98 @@ def test_a_training_in_the_real_layout(root: Path, maps: str, more: tuple[str, .
     assert meta['loss'] == ('ranking' if maps == 'kept' else 'binary cross-entropy')
     stored, = (tmp_path / 'work').glob('regions-refcoco-*')
     assert len(list(stored.glob('*.safetensors'))) == 5, 'images of train and val'
+
+
+@pytest.mark.parametrize('more', [('--set', 'head=frozen'), ('--set', 'head=frozen', *RANKING)])
+def test_what_passes_its_dry_run_trains(root: Path, more: tuple[str, ...], tmp_path: Path) -> None:
+    assert command_line(command(root, '--dry-run', *more)) == 0
+    assert command_line(command(root, '--out', str(tmp_path / 'out.safetensors'), *more)) == 0
+    assert load_weights(tmp_path / 'out.safetensors').meta['head'] == 'frozen'
+
+
+@pytest.mark.parametrize('part', ['schedule', 'optim_wrapper', 'network_of', 'loss_of', 'sampler_of', 'calibrated',
+                                  'save_weights'])
+def test_a_dry_run_fails_where_the_training_would(root: Path, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError(f'{part} is broken')
+    monkeypatch.setattr(ref_nms, part, broken)
+    with pytest.raises(ValueError, match=f'{part} is broken'):
+        command_line(command(root, '--dry-run'))
+
+
+def test_a_schedule_that_does_not_fit_the_optimiser_fails_in_the_dry_run(root: Path,
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ref_nms, 'schedule', lambda *_: [dict(type='ReduceOnPlateauLR', monitor='loss', rule='less',
+                                                              factor=0.5, min_value=[0.1])])
+    with pytest.raises(ValueError, match='min_lrs'):
+        command_line(command(root, '--dry-run'))
+
+
+def test_another_recipe_is_refused_before_any_image_is_looked_at(root: Path, tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch,
+                                                                 capsys: pytest.CaptureFixture) -> None:
+    assert command_line(command(root)) == 0
+    out = tmp_path / 'work/ref-nms-b-refcoco-seed1/ref-nms-b-refcoco.safetensors'
+    before = load_weights(out).sha256
+    monkeypatch.setattr(ref_nms_command, 'fill_store', lambda *_: pytest.fail('it began'))
+    capsys.readouterr()
+    for more in ((), ('--dry-run',)):
+        assert command_line(command(root, '--set', 'lr=0.5', *more)) == 2
+        line = capsys.readouterr().err
+        assert 'lr was 0.0005, is 0.5' in line and '--work' in line and line.count('\n') == 1
+    assert load_weights(out).sha256 == before
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['--data-root', 'DIR'], '--data-root DIR: which of its datasets is to be trained on? add --config refcoco'),
+    (['--data-root', 'DIR', '--config', 'mini-refcoco'], 'mini-refcoco is not read from there'),
+    (['--out', '.'], '--out .: is a folder'), (['--weights', 'detecter=x'], 'did you mean detector?'),
+    (['--set', 'top_h=3'], '--set top_h: has no effect'), (['--set', 'factor=0.5'], '--set factor: has no effect'),
+    (['--loss', 'ranking', '--set', 'regions=3'], '--set regions: has no effect'),
+    (['--set', 'head=frozen', '--set', 'head_lr=1'], '--set head_lr: has no effect'),
+    (['--set', 'head=frozen', '--maps', 'kept'], '--maps kept'), (['--seed', '-1'], '--seed -1: must be from 0'),
+    (['--workers', '9999'], '--workers 9999: must be'), (['--device', 'cuda:99'], '--device cuda:99'),
+])
+def test_what_has_no_effect_or_cannot_be_is_one_line(arguments: list[str], said: str, tmp_path: Path,
+                                                     small_benchmark: Path, monkeypatch: pytest.MonkeyPatch,
+                                                     capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(ref_nms_command, 'load_embedded', lambda name, part: load_embedded(name))
+    monkeypatch.chdir(tmp_path)
+    assert command_line(['train', 'ref-nms', *arguments]) == 2
+    line = capsys.readouterr().err
+    assert said in line and line.count('\n') == 1
+    assert not list(tmp_path.glob('results'))
+
+
+BAD = ['', 'abc', 'nan', '-inf', '1e308', '[1]', '{}', '-1', '1' * 401, '9' * 5000, 'None', '\0', 'a\nb', '\x1b[2J',
+       '²']
+
+
+@pytest.mark.parametrize('name', RELEASED['binary'].flat)
+def test_every_option_has_a_type_and_a_range(name: str) -> None:
+    for value in BAD:
+        with pytest.raises(InputError) as refused:
+            with_settings(RELEASED['binary'], [f'{name}={value}'])
+        message = str(refused.value)
+        assert message.startswith(f'--set {name}=') and 'must be' in message
+        assert message.isprintable() and len(message) < 300
+
+
+@pytest.mark.parametrize('name, default', RELEASED['ranking'].flat.items())
+def test_every_option_takes_its_own_default(name: str, default: object) -> None:
+    assert with_settings(RELEASED['ranking'], [f'{name}={default}']) == RELEASED['ranking']
+
+
+@pytest.mark.parametrize('setting', ['delta_step=0', 'delta_step=1e-9', 'hidden=1000000000', 'lr=0', 'factor=1',
+                                     'delta=1.5', 'att_dropout=2'])
+def test_what_would_never_end_or_not_fit_is_out_of_range(setting: str) -> None:
+    with pytest.raises(InputError, match='must be'):
+        with_settings(RELEASED['binary'], [setting])
+
+
+def test_a_name_that_is_no_option_is_no_change() -> None:
+    with pytest.raises(TypeError, match='no option is called epohcs'):
+        RELEASED['binary'].changed(epohcs=3)
 
 
 @pytest.mark.parametrize('more, said', [

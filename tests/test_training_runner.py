@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import itertools
+import re
+import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from harness.errors import InputError
 from harness.training import runner as runner_module
 from harness.training.event_file import crc32c
 from harness.training.runner import count_parameters, fit
@@ -50,7 +54,7 @@ class Killed(BaseException):
     """As ``SIGKILL`` would: nothing gets to tidy up."""
 
 
-def train(work: Path, epochs: int, kill_in: int | None = None, **options: Any) -> dict[str, Tensor]:
+def train(work: Path, epochs: int, kill_in: int | None = None, lr: float = 0.01, **options: Any) -> dict[str, Tensor]:
     """Train; ``kill_in`` is the batch, counted over all epochs of this start, in which the process dies."""
     torch.manual_seed(0)
     model = Line()
@@ -62,8 +66,8 @@ def train(work: Path, epochs: int, kill_in: int | None = None, **options: Any) -
         return {'x': torch.stack(items)}
     try:
         fit('line', model, Noisy(), collate=collate, batch_size=4, epochs=epochs,
-            optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.01)), work_dir=work, seed=3,
-            evaluate=lambda: {'loss': float(model.layer.weight.detach().sum())}, **{**COSINE, **options})
+            optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=lr)), work_dir=work,
+            **{'evaluate': lambda: {'loss': float(model.layer.weight.detach().sum())}, 'seed': 3, **COSINE, **options})
     except Killed:
         assert kill_in is not None
     return {k: v.clone() for k, v in model.state_dict().items()}
@@ -177,7 +181,64 @@ def test_the_checksum_is_castagnoli_s() -> None:
 
 
 def test_another_seed_is_another_training(tmp_path: Path) -> None:
-    assert not torch.equal(train(tmp_path / 'a', epochs=1)['layer.weight'], Line().layer.weight)
+    one, again, other = (train(tmp_path / name, epochs=1, seed=seed) for name, seed in (('a', 3), ('b', 3), ('c', 4)))
+    assert same(one, again)
+    assert not torch.equal(one['layer.weight'], other['layer.weight'])
+
+
+@pytest.mark.parametrize('other, said', [
+    (dict(lr=0.5), 'optim_wrapper.optimizer.lr was 0.01, is 0.5'), (dict(seed=4), 'seed was 3, is 4'),
+    (dict(epochs=5), 'epochs was 4, is 5'), (dict(keep_best=True), 'keep_best was False, is True'),
+    (dict(shaped_by={'data': 'new'}), 'data was old, is new'), (dict(param_scheduler=[]), 'param_scheduler was')])
+@pytest.mark.parametrize('kill_in', [7, None], ids=['killed', 'finished'])
+def test_another_recipe_does_not_go_on_from_here(tmp_path: Path, kill_in: int | None, other: dict, said: str) -> None:
+    recipe: dict[str, Any] = dict(epochs=4, shaped_by={'data': 'old'})
+    train(tmp_path, **recipe, kill_in=kill_in)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')}
+    with pytest.raises(InputError, match=re.escape(said)) as refused:
+        train(tmp_path, **{**recipe, **other})
+    assert str(refused.value).startswith(f'{tmp_path}: ') and '--work' in str(refused.value)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')} == before, 'nothing was written'
+    train(tmp_path, **recipe)
+
+
+def test_checkpoints_that_do_not_say_what_shaped_them_are_refused(tmp_path: Path) -> None:
+    train(tmp_path, epochs=4, kill_in=7)
+    (tmp_path / 'fingerprint.json').unlink()
+    with pytest.raises(InputError, match='nothing in it says what shaped it, an older version'):
+        train(tmp_path, epochs=4)
+
+
+def test_a_training_that_has_saved_nothing_yet_leaves_its_folder_to_another(tmp_path: Path) -> None:
+    train(tmp_path / 'a', epochs=1, kill_in=1)
+    assert same(train(tmp_path / 'a', epochs=1, lr=0.5), train(tmp_path / 'b', epochs=1, lr=0.5))
+
+
+def test_a_folder_that_was_copied_goes_on_from_its_own_checkpoint(tmp_path: Path) -> None:
+    whole = train(tmp_path / 'whole', epochs=4)
+    train(tmp_path / 'killed', epochs=4, kill_in=7)
+    shutil.copytree(tmp_path / 'killed', tmp_path / 'copy')
+    shutil.rmtree(tmp_path / 'killed')
+    assert same(whole, train(tmp_path / 'copy', epochs=4))
+
+
+@pytest.mark.parametrize('damage', [lambda content: content[:1000], lambda content: b'', lambda content: b'x' * 99])
+def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    train(tmp_path, epochs=4, kill_in=7)
+    path = tmp_path / 'epoch_2.pth'
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=r'epoch_2\.pth.*damaged') as refused:
+        train(tmp_path, epochs=4)
+    assert '\n' not in str(refused.value)
+    path.unlink()
+    with pytest.raises(InputError, match=r'epoch_2\.pth'):
+        train(tmp_path, epochs=4)
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'line: the loss of step \d is no number \((nan|inf)\); lower the rates'):
+        train(tmp_path, epochs=4, lr=1e30)
+    assert not list(tmp_path.glob('*.pth'))
 
 
 def test_parameters_that_training_changes_are_counted() -> None:

@@ -7,7 +7,7 @@ from mmcv.ops import get_compiling_cuda_version
 from harness.errors import InputError
 
 
-def pick_device(wanted: str | None) -> str:
+def pick_device(wanted: str | None = None) -> str:
     """A device that is there; where nobody says which, a GPU if there is one that mmcv's operators were built for.
 
     Args:

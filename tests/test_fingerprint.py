@@ -12,7 +12,8 @@ from harness.errors import InputError
 from harness.fingerprint import FILE, check, code_of, differences, flat, keep, listed, read, short
 
 values = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
-                   st.text(max_size=5), st.lists(st.integers(), max_size=3))
+                   st.text(max_size=5),
+                   st.lists(st.integers(), max_size=3))
 records = st.dictionaries(st.text('abc', min_size=1, max_size=2), values, max_size=5)
 
 

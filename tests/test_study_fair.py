@@ -190,6 +190,32 @@ def test_nothing_is_chosen_on_a_test_split(study: Path, tmp_path: Path, capsys: 
     assert 'mini-refcoco testB' in printed and 'mini-refcoco val (' not in printed
 
 
+def table(text: str, title: str) -> list[dict[str, str]]:
+    """The rows of the table under a title, by column."""
+    lines = text.partition(title)[2].partition('\n\n')[2].partition('\n\n')[0].splitlines()
+    heads, _, *rows = ([cell.strip() for cell in line.strip('|').split('|')] for line in lines)
+    return [dict(zip(heads, row, strict=True)) for row in rows]
+
+
+def test_columns_are_called_what_they_hold(study: Path) -> None:
+    records = json.loads((study / 'results.json').read_text())['records']
+    value = {(r['proposals'], r['metric']): f'{r["value"]:.2f}' for r in records if r['split'] == 'testB'}
+    for row in table((study / 'fair.md').read_text(), 'mini-refcoco testB'):
+        assert row == {'proposals': row['proposals'], 'per expression': value[row['proposals'], 'mean_proposals'],
+                       'referent recall': value[row['proposals'], 'referent_recall'],
+                       'context recall': value[row['proposals'], 'context_recall']}
+
+
+@pytest.mark.usefixtures('small_benchmark')
+def test_without_recall_accuracy_is_not_a_number_of_proposals(tmp_path: Path) -> None:
+    assert main(['fair', '--proposals', 'greedy', '--split', 'val', '--grounder', 'chance', '--task', 'rec', '--out',
+                 str(tmp_path / 'out')]) == 0
+    value = {r['proposals']: f'{r["value"]:.2f}' for r in json.loads(
+        (tmp_path / 'out/results.json').read_text())['records'] if r['metric'] == 'accuracy'}
+    rows = table((tmp_path / 'out/fair.md').read_text(), 'mini-refcoco val (')
+    assert rows == [{'proposals': name, 'REC, chance': value[name]} for name in ('greedy', 'ref-nms-b')]
+
+
 @pytest.mark.usefixtures('small_benchmark')
 def test_the_number_can_be_given_and_grounders_choose_from_it(tmp_path: Path) -> None:
     assert main(['fair', '--proposals', 'confidence,ref-nms-b', '--proposals-per-expression', '3', '--split', 'val',
@@ -206,6 +232,11 @@ def test_the_number_can_be_given_and_grounders_choose_from_it(tmp_path: Path) ->
     (['--proposals-per-expression', '0'], '--proposals-per-expression 0.0: must be from 1 to 100'),
     (['--proposals', 'gredy'], 'did you mean greedy'), (['--split', 'testC'], '--split testC'),
     (['--proposals', 'ref-nms-blind'], 'are not shipped; train them'), (['--limti', '3'], 'did you mean --limit'),
+    (['--limit', '0'], '--limit 0: must be from 1'), (['--proposals-per-expression', 'nan'], 'must be from 1 to 100'),
+    (['--data-root', '.'], '--data-root .: mini-refcoco is not read from there'),
+    (['--set', 'soft-nms.threshold=0.3'], '--set soft-nms.threshold: has no effect'),
+    (['--set', 'greedy-top-n.top=3'], '--set greedy-top-n.top: has no effect'),
+    (['--device', 'cuda:99'], '--device cuda:99: not available'),
 ])
 @pytest.mark.usefixtures('small_benchmark')
 def test_what_is_refused_is_refused_before_anything_is_written(arguments: list[str], said: str, tmp_path: Path) -> None:

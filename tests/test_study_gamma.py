@@ -74,6 +74,7 @@ def test_the_study_on_the_small_benchmark(small_benchmark: Path, tmp_path: Path,
 @pytest.mark.parametrize('arguments, said', [
     (['--split', 'testC'], '--split testC: mini-refcoco has no such split; known are val, testA, testB'),
     (['--dataset', 'mini-refcoc'], 'did you mean mini-refcoco'), (['--limit', '0'], '--limit 0'),
+    (['--data-root', '.'], '--data-root .: mini-refcoco is not read from there'),
     (['--vectors', 'none.txt'], 'none.txt'),
 ])
 @pytest.mark.usefixtures('small_benchmark')

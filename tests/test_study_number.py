@@ -98,6 +98,19 @@ def test_only_what_was_asked_for_is_counted(tmp_path: Path) -> None:
         main(['number', str(run), '--split', 'testA', '--out', str(tmp_path / 'none')])
 
 
+@pytest.mark.parametrize('more, said', [
+    (['--proposals', 'mine,gredy'], '--proposals gredy: .*did you mean greedy'),
+    (['--limit', '3'], '--limit: has no effect'), (['--limit', '0'], '--limit: has no effect'),
+    (['--set', 'greedy.threshold=0.1'], '--set: has no effect'), (['--weights', 'a=b'], '--weights: has no effect'),
+    (['--device', 'cpu'], '--device: has no effect'), (['--data-root', '.'], '--data-root: has no effect'),
+    (['--vectors', 'x'], '--vectors: has no effect')])
+def test_what_has_no_effect_on_a_run_s_proposals_is_refused(more: list[str], said: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / 'run', PROPOSALS, PREDICTIONS)
+    with pytest.raises(InputError, match=said):
+        main(['number', str(run), *more, '--out', str(tmp_path / 'out')])
+    assert not (tmp_path / 'out').exists()
+
+
 @pytest.mark.parametrize('proposals, predictions, said', [
     ([about(3, proposals='greedy', hits=[])], PREDICTIONS, 'lacks sentence 3'),
     ([about(1, proposals='greedy')], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
@@ -147,7 +160,9 @@ def test_a_run_and_the_rules_agree(tmp_path: Path) -> None:
     assert {key: value[:3] for key, value in one.items()} == {key: value[:3] for key, value in other.items()}
 
 
-@pytest.mark.parametrize('arguments, said', [(['--at', '0'], '--at 0'), (['--proposals', 'gredy'], 'did you mean')])
+@pytest.mark.parametrize('arguments, said', [(['--at', '0'], '--at 0'), (['--proposals', 'gredy'], 'did you mean'),
+                                             (['--limit', '-1'], '--limit -1'), (['--data-root', '.'], '--data-root'),
+                                             (['--set', 'greedy.threshold=0.1'], 'has no effect')])
 def test_what_is_refused(arguments: list[str], said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
         main(['number', *arguments, '--out', str(tmp_path / 'out')])

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.errors import InputError
 from harness.names import pick
 from harness.registry import PROPOSAL_RULES, names
 
@@ -62,6 +63,24 @@ def chosen(wanted: Sequence[str] | None) -> dict[str, Contestant]:
               for name in names(PROPOSAL_RULES) if name not in CONTESTANTS}
     known = CONTESTANTS | others
     return {name: known[name] for name in pick('--proposals', wanted, known, tuple(CONTESTANTS))}
+
+
+def refuse_overridden(settings: Iterable[tuple[str, str]], contestants: Mapping[str, Contestant],
+                      also: Sequence[str] = ()) -> None:
+    """Refuse an option that the study sets itself for all that compete by a rule.
+
+    Args:
+        settings: names of rules or grounders, each with an option.
+        contestants: by name.
+        also: options that the study heeds for no rule.
+
+    Raises:
+        InputError: in one line.
+    """
+    for name, option in settings:
+        mine = [one for one in contestants.values() if one.rule == name]
+        if mine and (option in also or all(option == one.option or option in one.changes for one in mine)):
+            raise InputError(f'--set {name}.{option}: has no effect, the study sets it itself; leave it out')
 
 
 def _can_be_swept(rule: Any) -> bool:

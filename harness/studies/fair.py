@@ -1,7 +1,7 @@
 """``run_benchmark.py study fair``: all proposal rules at the same mean number of proposals, chosen on val.
 
-The threshold of each rule, or its N, is chosen on val so that it proposes as many boxes an expression as Ref-NMS B does
-there, and never on test. Then all rules and the grounders run on every split, as in any run.
+The threshold of each rule, or its N, is chosen on val so that it proposes as many boxes per expression as Ref-NMS B
+does there, and never on test. Then all rules and the grounders run on every split, as in any run.
 """
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ from tabulate import tabulate
 from torch import Tensor
 
 from harness.errors import InputError
+from harness.options import within
 from harness.plan import Prepared, prepare
 from harness.progress import track
 from harness.results import run_record, write_results, write_text
 from harness.run import Plan, Plugins, run
-from harness.studies.contestants import REFERENCE, Contestant, built, chosen, registered
+from harness.settings import parse_setting
+from harness.studies.contestants import REFERENCE, Contestant, built, chosen, refuse_overridden, registered
 from harness.studies.options import new_folder, request_of, study_parser, with_rules
 from harness.studies.survey import DEEPEST, Ranking, Survey, survey
 
 CHOSEN_ON = 'val'
-SHOWN = {'mean_proposals': 'proposals', 'referent_recall': 'referent recall', 'context_recall': 'context recall',
+SHOWN = {'mean_proposals': 'per expression', 'referent_recall': 'referent recall', 'context_recall': 'context recall',
          'accuracy': 'REC', 'overall_iou': 'RES IoU'}
-COSTS = ('proposals', 'option', 'value', 'an expression', 'ms', 'ms over greedy')
+COSTS = ('proposals', 'option', 'value', 'per expression', 'ms', 'ms over greedy')
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Choice:
     Attributes:
         option: what was chosen on val; ``None``: the rule competes as it is.
         value: of the option.
-        proposals: mean number an expression on val.
-        milliseconds: an expression on val, as if the rule ran alone; the detector's are not in it.
+        proposals: mean number per expression on val.
+        milliseconds: per expression on val, as if the rule ran alone; the detector's are not in it.
         settings: what to give to a run to have the same rule.
     """
 
@@ -61,12 +63,12 @@ def main(argv: Sequence[str]) -> int:
                         help=f'the number on val (default: what {REFERENCE} proposes with its own threshold)')
     args = parser.parse_args(argv)
     target = args.proposals_per_expression
-    if target is not None and not 1 <= target <= DEEPEST:
-        raise InputError(f'--proposals-per-expression {target}: must be from 1 to {DEEPEST}')
+    within('--proposals-per-expression', target, 1, DEEPEST)
     start, console = time.perf_counter(), Console(stderr=True, highlight=False, soft_wrap=True)
     contestants = chosen(args.proposals)
     if target is None:
         contestants[REFERENCE] = replace(Contestant(REFERENCE), option=None)
+    refuse_overridden([parse_setting(text)[:2] for text in args.settings], contestants)
     prepared = prepare(request_of(
         args, splits=args.split and [*args.split, CHOSEN_ON], rules=registered(args.proposals, contestants),
         grounders=args.grounder, tasks=args.task or (['recall', 'rec'] if args.grounder else ['recall'])))
@@ -172,7 +174,7 @@ def said(choices: Mapping[str, Mapping[str, Choice]]) -> Iterable[str]:
     for dataset, mine in choices.items():
         for name, choice in mine.items():
             yield (f'{dataset} {name}: {choice.settings or "as it is"}; {choice.proposals:.2f} proposals on '
-                   f'{CHOSEN_ON}, {choice.milliseconds:.2f} ms an expression')
+                   f'{CHOSEN_ON}, {choice.milliseconds:.2f} ms per expression')
 
 
 def report(choices: Mapping[str, Mapping[str, Choice]], records: Sequence[Mapping[str, Any]]) -> str:
@@ -187,7 +189,7 @@ def report(choices: Mapping[str, Mapping[str, Choice]], records: Sequence[Mappin
             heads = [SHOWN[m] if grounder == '-' else f'{SHOWN[m]}, {grounder}' for m, grounder in columns]
             rows = [[name, *(_number(values.get((name, *column))) for column in columns)] for name in mine]
             parts.append(_titled(f'{dataset} {split} ({max(r["n"] for r in here)} expressions; %)',
-                                 ['proposals', 'an expression', *heads[1:]], rows))
+                                 ['proposals', *heads], rows))
     return '\n\n'.join(parts) + '\n'
 
 

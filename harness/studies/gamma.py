@@ -21,7 +21,7 @@ from harness.plan import EMBEDDED
 from harness.proposals.critical_objects import GammaQuality, choose_gamma, words_to_look_up
 from harness.registry import DATASETS, names
 from harness.results import write_text
-from harness.studies.options import new_folder, study_parser
+from harness.studies.options import DEFAULT, check_shared, new_folder, study_parser
 from harness.types import Dataset
 from harness.vectors import WordVectors, load_vectors
 
@@ -49,9 +49,8 @@ def main(argv: Sequence[str]) -> int:
     """Write ``gamma.csv`` and ``gamma.md``, and print."""
     parser = study_parser('gamma', __doc__.split('\n')[0].partition(': ')[2])
     args = parser.parse_args(argv)
-    if args.limit is not None and args.limit < 1:
-        raise InputError(f'--limit {args.limit}: must be at least 1')
-    wanted = pick('--dataset', args.dataset or ['mini-refcoco'], names(DATASETS), ())
+    check_shared(args)
+    wanted = pick('--dataset', args.dataset or [DEFAULT], names(DATASETS), ())
     splits = list(dict.fromkeys(split.strip() for given in args.split or ['val'] for split in given.split(',')))
     parts = [part(name, split, args.data_root, args.limit) for name in wanted for split in splits]
     vectors = _vectors(args.vectors, parts)

@@ -17,10 +17,13 @@ from tabulate import tabulate
 
 from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
+from harness.names import nearest
+from harness.options import within
 from harness.plan import prepare
 from harness.progress import track
 from harness.results import write_text
-from harness.studies.contestants import built, chosen, registered
+from harness.settings import parse_setting
+from harness.studies.contestants import built, chosen, refuse_overridden, registered
 from harness.studies.curves import DEEPEST, PARTS, Found, Point, by_part, curve
 from harness.studies.options import new_folder, request_of, study_parser, with_rules
 from harness.studies.survey import survey
@@ -41,8 +44,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--at', type=int, default=8, metavar='N',
                         help='N of the tables by length and size (default: 8)')
     args = parser.parse_args(argv)
-    if not 1 <= args.at <= DEEPEST:
-        raise InputError(f'--at {args.at}: must be from 1 to {DEEPEST}')
+    within('--at', args.at, 1, DEEPEST)
     rankings = from_runs(args) if args.results else from_rules(args)
     out = new_folder(args.out, 'number')
     text = report(rankings, args.at)
@@ -55,6 +57,7 @@ def main(argv: Sequence[str]) -> int:
 def from_rules(args: argparse.Namespace) -> Rankings:
     """Rank all expressions with all rules."""
     contestants = {name: c for name, c in chosen(args.proposals).items() if args.proposals or name not in SAME_LINE}
+    refuse_overridden([parse_setting(text)[:2] for text in args.settings], contestants, also=('threshold', 'top'))
     prepared = prepare(request_of(args, tasks=['recall'], rules=registered(args.proposals, contestants)))
     rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -74,12 +77,20 @@ def from_runs(args: argparse.Namespace) -> Rankings:
     Raises:
         InputError: with the file and the line that is wrong, or nothing of what was asked for is there.
     """
+    of_rules = {'--limit': args.limit, '--data-root': args.data_root, '--vectors': args.vectors,
+                '--weights': args.weights, '--set': args.settings, '--device': args.device}
+    for option, given in of_rules.items():
+        if given not in (None, []):
+            raise InputError(f'{option}: has no effect on proposals that a run has written; leave it or RESULTS out')
     rankings: dict[tuple[str, str, str], list[Found]] = defaultdict(list)
-    wanted = {option: None if values is None else {v for given in values for v in given.split(',')}
+    wanted = {option: None if values is None else [v.strip() for given in values for v in given.split(',')]
               for option, values in (('dataset', args.dataset), ('split', args.split), ('proposals', args.proposals))}
+    there: dict[str, set[str]] = {option: set() for option in wanted}
     for folder in args.results:
         said = {_key(row): row for row in _rows(folder / 'predictions.jsonl', sent=str, gt_box=list)}
         for row in _rows(folder / 'proposals.jsonl', hits=list, proposals=str):
+            for option in there:
+                there[option].add(row[option])
             if any(names is not None and row[option] not in names for option, names in wanted.items()):
                 continue
             if (about := said.get(_key(row))) is None:
@@ -89,6 +100,10 @@ def from_runs(args: argparse.Namespace) -> Rankings:
             rankings[row['dataset'], row['split'], row['proposals']].append(
                 Found(about['sent'], tuple(about['gt_box']), len(hits),
                       hits.index('referent') if 'referent' in hits else -1, None))
+    for option, names in wanted.items():
+        for name in set(names or ()) - there[option]:
+            raise InputError(f'--{option} {name}: {args.results[0]} holds no proposals of what was asked for'
+                             f'{nearest(name, there[option])}; known are {", ".join(sorted(there[option]))}')
     if not rankings:
         raise InputError(f'{args.results[0]}: holds no proposals of what was asked for; check --dataset, --split and '
                          '--proposals')

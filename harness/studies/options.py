@@ -8,8 +8,11 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.names import OneLineParser
-from harness.plan import Request
+from harness.options import within
+from harness.plan import EMBEDDED, STAND_IN, Request
 from harness.settings import parse_settings, parse_weights
+
+DEFAULT = 'mini-refcoco'
 
 
 def study_parser(name: str, what: str) -> OneLineParser:
@@ -36,10 +39,24 @@ def with_rules(parser: OneLineParser) -> OneLineParser:
     return parser
 
 
+def check_shared(args: argparse.Namespace) -> None:
+    """Refuse what cannot be or has no effect, whatever the study.
+
+    Raises:
+        InputError: in one line.
+    """
+    within('--limit', args.limit, 1, 10 ** 9)
+    wanted = [name.strip() for given in args.dataset or [DEFAULT] for name in given.split(',')]
+    if args.data_root is not None and all(name in EMBEDDED for name in wanted):
+        raise InputError(f'--data-root {args.data_root}: {", ".join(wanted)} is not read from there; leave it out, or '
+                         f'add --dataset {", ".join(STAND_IN)}')
+
+
 def request_of(args: argparse.Namespace, **more: Any) -> Request:
     """The options of both parsers, and ``more``, as a request."""
+    check_shared(args)
     wanted: dict[str, Any] = dict(
-        datasets=args.dataset or ['mini-refcoco'], splits=args.split, limit=args.limit, data_root=args.data_root,
+        datasets=args.dataset or [DEFAULT], splits=args.split, limit=args.limit, data_root=args.data_root,
         vectors=args.vectors, weights=parse_weights(args.weights), settings=parse_settings(args.settings),
         device=args.device, split_by=args.split_by)
     return Request(**(wanted | more))

@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from harness.data.safe_pickle import shown
 from harness.detection.detector import Detector
+from harness.device import pick_device
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.fingerprint import Record, code_of, differences, keep, listed, read, sha256_of
@@ -39,7 +40,7 @@ from harness.training.options import EMBEDDED, TrainingOptions, refuse_without_e
 from harness.training.pooled_regions import pooled_split
 from harness.training.records import DETECTING, ref_nms_record, vectors_record
 from harness.training.ref_nms import train_ref_nms
-from harness.training.runner import check_checkpoints, console, training_device
+from harness.training.runner import check_checkpoints, console
 from harness.types import Dataset
 from harness.vectors import load_vectors
 from harness.weights import load_weights, shipped_path
@@ -211,7 +212,7 @@ class Study:
             return path
         check_checkpoints(work, record)
         start = time.monotonic()
-        seeing = Detector(load_weights(detector), training_device())
+        seeing = Detector(load_weights(detector), pick_device())
         seen, seen_of_val = (pooled_split(dataset, split, seeing, vectors, self.work, detector_hash=sha256_of(detector),
                                           sampling=options.sampling)
                              for dataset, split in ((train, 'train'), (val, 'val')))

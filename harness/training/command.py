@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from harness.detection.detector import Detector
+from harness.device import pick_device
 from harness.embedded.build import IMAGES, SPLIT_BY, part_folder
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
@@ -32,7 +33,7 @@ from harness.training.options import EMBEDDED, TrainingOptions
 from harness.training.pooled_regions import pooled_split
 from harness.training.records import DETECTING, ref_nms_record, vectors_record
 from harness.training.ref_nms import train_ref_nms
-from harness.training.runner import console, training_device
+from harness.training.runner import console
 from harness.types import Dataset
 from harness.vectors import load_vectors
 from harness.weights import SHIPPED, load_weights
@@ -155,7 +156,7 @@ class Training:
 
     @cached_property
     def detector(self) -> Detector:
-        return Detector(load_weights(self._file('detector')), training_device())
+        return Detector(load_weights(self._file('detector')), pick_device())
 
     @cached_property
     def _detector_hash(self) -> str:

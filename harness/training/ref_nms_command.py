@@ -16,6 +16,7 @@ from typing import Any
 from mmengine.dist import is_main_process
 
 from harness.detection.detector import Detector
+from harness.device import pick_device
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.names import OneLineParser, nearest, pick
@@ -30,7 +31,7 @@ from harness.training.pooled_regions import pooled_split
 from harness.training.records import ref_nms_record
 from harness.training.ref_nms import train_ref_nms
 from harness.training.region_store import RegionStore, fill_store, store_folder
-from harness.training.runner import check_checkpoints, console, join_processes, training_device
+from harness.training.runner import check_checkpoints, console, join_processes
 from harness.types import Dataset, ImageInfo
 from harness.vectors import WordVectors, load_vectors
 from harness.weights import Weights, load_weights, shipped_path
@@ -142,7 +143,7 @@ def prepared(args: Any) -> Prepared:
     if name not in EMBEDDED and 'detector' not in weights:
         raise InputError(f'--weights detector=FILE: {name} needs a detector of real photographs; make one by "convert '
                          'res101_mask_rcnn_iter_1250000.pth detector.safetensors --as mask-rcnn"')
-    device = training_device(args.device)
+    device = pick_device(args.device)
     detector = load_weights(weights.get('detector', shipped_path('detector')))
     vectors = _vectors(args.vectors, train, val)
     work = args.work / f'{options.weights}-{name}-seed{args.seed}'

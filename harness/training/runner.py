@@ -172,19 +172,6 @@ def join_processes() -> bool:
     return True
 
 
-def training_device(wanted: str | None = None) -> str:
-    """``wanted``, by default the GPU where there is one.
-
-    Raises:
-        InputError: it is not there.
-    """
-    device = wanted or ('cuda' if torch.cuda.is_available() else 'cpu')
-    there = [f'cuda:{number}' for number in range(torch.cuda.device_count())]
-    if device not in ('cpu', *there, *(['cuda'] if there else [])):
-        raise InputError(f'--device {device}: not available on this machine; use --device cpu')
-    return device
-
-
 @contextmanager
 def silence() -> Iterator[None]:
     """Nothing is told inside."""

@@ -4,7 +4,7 @@
 # make check          run a part of the benchmark and hold it against the committed baseline
 # make baseline       run all of it and make the figures the baseline: make baseline REASON='what changed'
 # make speed          one call for an image against a loop over its expressions
-# make weights        train every shipped weight file again (hours on 2 cores; resumable)
+# make weights        train every weight file again, into results/weights (hours on 2 cores; resumable)
 # make test-browser   the report in headless Chromium (Debian: apt-get install chromium chromium-driver)
 # make broken-inputs  thousands of broken inputs to every entry point: make broken-inputs ARGS='images --all'
 # make lint           ruff and mypy

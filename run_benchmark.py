@@ -301,14 +301,14 @@ def request_of(args: argparse.Namespace) -> Request:
 def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: float) -> None:
     """Write ``results.json`` and ``tables.md``, and print."""
     from harness.results import run_record, write_results, write_text
-    from reports.tables import SHOWN, document, read_results, stage_table, tables
+    from reports.tables import document, printed, read_results
 
     out, outcome = measured.out, measured.outcome
     record = run_record(outcome, command=command, options=options, seed=options['seed'], data=measured.data,
                         weights=measured.weights, notes=measured.notes, wall=wall, images_in=measured.images_in)
     results = read_results(write_results(out, outcome, record))
     write_text(out / 'tables.md', document(results, 'Results'))
-    print('\n\n'.join([*tables(results, SHOWN), *([stage_table(record)] if record['throughput'] else [])]))
+    print(printed(results))
     print()
     for note in record['notes']:
         print(f'note: {note}')

@@ -24,19 +24,25 @@ from harness.errors import InputError
 from harness.names import OneLineParser, nearest
 from reports.compare import pair_up
 from reports.intervals import mcnemar, swap_test
-from reports.listing import escaped, markdown, printable
+from reports.listing import Block, Listing
 from reports.metrics import METRICS
 from reports.outcomes import OUTCOMES
 from reports.recount import Answers, recount
+from reports.rendering import markdown, written
 from reports.results_files import Record, Run, key_of, read_results, read_runs, said, settings_of
+from reports.sheets import printable
 
 DEFAULT_TOLERANCE = 0.5
 SIGNIFICANT = 0.01
 #: Stages are judged as if they had taken so many seconds at least: shorter ones are noise.
 SHORTEST_STAGE = 1.0
+#: So many of what moved are printed; all of them are in --summary and --junit.
+FIRST = 10
 #: Options of a run that a baseline keeps; the others name places on a machine.
 KEPT_OPTIONS = ('grounder', 'dataset', 'split', 'task', 'proposals', 'limit', 'seed', 'settings')
 KEPT_PARTS = ('seed', 'commit', 'versions', 'data', 'weights', 'conventions', 'seconds', 'images', 'expressions')
+#: What is wrong with a record, weight or dataset that the baseline has and the run has not.
+ABSENT = 'is not there'
 _ROUNDING = 1e-6
 
 
@@ -79,20 +85,43 @@ def read_baseline(path: Path) -> Baseline:
     return Baseline(_run(path), tolerances, updates)
 
 
-def part_of(baseline: Baseline, part: str) -> Baseline:
-    """What a baseline says of one ``DATASET`` or ``DATASET/SPLIT``, and of the weights that have a part in it.
+def part_of(baseline: Baseline, parts: Sequence[str]) -> Baseline:
+    """What a baseline says of some ``DATASET`` or ``DATASET/SPLIT``, and of the weights that have a part in them.
 
     Raises:
-        InputError: nothing.
+        InputError: nothing, of one of them.
     """
-    dataset, _, split = part.partition('/')
-    records = tuple(r for r in baseline.run.records if r['dataset'] == dataset and split in ('', r['split']))
-    if not records:
-        known = dict.fromkeys(f'{r["dataset"]}/{r["split"]}' for r in baseline.run.records)
-        raise InputError(f'--part {part}: the baseline has none{nearest(part, known)}; it has {", ".join(known)}')
+    known = dict.fromkeys(map(_split, baseline.run.records))
+    for part in parts:
+        if not any(_in(split, part) for split in known):
+            raise InputError(f'--part {part}: the baseline has none{nearest(part, known)}; it has {", ".join(known)}')
+    records = tuple(r for r in baseline.run.records if any(_in(_split(r), part) for part in parts))
+    datasets = {r['dataset'] for r in records}
     weights = {name: about for name, about in baseline.run.run.get('weights', {}).items()
-               if '(' not in name or name.endswith(f'({dataset})')}
+               if '(' not in name or any(name.endswith(f'({dataset})') for dataset in datasets)}
     return baseline._replace(run=baseline.run._replace(records=records, run={**baseline.run.run, 'weights': weights}))
+
+
+def part_there(now: Run, baseline: Run) -> list[str]:
+    """The parts of a baseline that a run has, as ``--part`` takes them; none where it has them all or nothing."""
+    mine, whole = (dict.fromkeys(map(_split, run.records)) for run in (now, baseline))
+    there = [split for split in whole if split in mine]
+    if not there or len(there) == len(whole):
+        return []
+    parts = []
+    for split in there:
+        dataset = split.partition('/')[0]
+        complete = all(other in mine for other in whole if _in(other, dataset))
+        parts.append(dataset if complete else split)
+    return list(dict.fromkeys(parts))
+
+
+def _split(record: Record) -> str:
+    return f'{record["dataset"]}/{record["split"]}'
+
+
+def _in(split: str, part: str) -> bool:
+    return split == part or split.partition('/')[0] == part
 
 
 def _run(path: Path) -> Run:
@@ -144,7 +173,7 @@ def _hashes(run: Run) -> dict[str, Any]:
 
 def _same(group: str, baseline: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Case]:
     for name, value in baseline.items():
-        wrong = '' if now.get(name) == value else 'differs' if name in now else 'is not there'
+        wrong = '' if now.get(name) == value else 'differs' if name in now else ABSENT
         yield Case(group, name, _short(value), _short(now.get(name, '—')), wrong)
 
 
@@ -152,7 +181,7 @@ def _record_case(record: Record, now: Record | None, tolerances: Mapping[str, fl
                  other_data: set[str]) -> Case:
     key = key_of(record)
     if now is None:
-        return Case('records', said(key), f'{record["value"]:.2f}', '—', 'is not there')
+        return Case('records', said(key), f'{record["value"]:.2f}', '—', ABSENT)
     case = Case('records', said(key), f'{record["value"]:.2f}', f'{now["value"]:.2f}')
     if now['n'] != record['n']:
         return case._replace(wrong=f'is of {now["n"]} expressions, not {record["n"]}')
@@ -262,21 +291,26 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f'{text[:57]}…'
 
 
-def report(found: Sequence[Case], notes: Sequence[str], title: str) -> str:
-    """A page of Markdown: passed or failed, a table of what moved, a table of what became better, remarks."""
-    failed = [case for case in found if case.wrong]
+def report(found: Sequence[Case], notes: Sequence[str], title: str, most: int | None = None) -> Listing:
+    """Passed or failed, a table of what moved, a table of what became better, remarks.
+
+    Args:
+        most: so many rows of a table at most, what moved before what is not there; ``None``: all.
+    """
+    failed = sorted((case for case in found if case.wrong), key=lambda case: case.wrong == ABSENT)
     better = [case for case in found if case.better]
     verdict = f'failed: {len(failed)} of {len(found)}' if failed else f'passed: {len(found)}'
-    parts = [f'**{escaped(title)} {verdict}**']
-    parts += [_table([case[:5] for case in failed], 'what moved')] if failed else []
-    parts += [_table([(*case[:4], case.better) for case in better], 'what became better')] if better else []
-    if better and not failed:
-        parts.append('`--update --reason TEXT` takes what became better into the baseline.')
-    return '\n\n'.join([*parts, *notes]) + '\n'
+    blocks = [_block([case[:5] for case in failed], 'what moved', most),
+              _block([(*case[:4], case.better) for case in better], 'what became better', most)]
+    more = ['--update --reason TEXT takes what became better into the baseline.'] if better and not failed else []
+    return Listing([block for block in blocks if len(block.table)], [*more, *notes], f'{title} {verdict}')
 
 
-def _table(rows: Sequence[tuple[str, ...]], head: str) -> str:
-    return markdown(pd.DataFrame(rows, columns=['', head, 'baseline', 'now', 'how']))
+def _block(rows: Sequence[tuple[str, ...]], head: str, most: int | None) -> Block:
+    shown = rows[:most]
+    more = len(rows) - len(shown)
+    left = [f'{more} more; --summary FILE and --junit FILE have all of them'] if more else []
+    return Block('', pd.DataFrame(shown, columns=['', head, 'baseline', 'now', 'how']), {}, left)
 
 
 def junit(found: Sequence[Case]) -> str:
@@ -314,7 +348,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('results', type=Path, help='a run\'s folder or its results.json')
     parser.add_argument('--against', type=Path, required=True, metavar='BASELINE',
                         help='a baseline file or a run\'s folder')
-    parser.add_argument('--part', metavar='DATASET[/SPLIT]', help='only what the baseline says of this part')
+    parser.add_argument('--part', action='append', metavar='DATASET[/SPLIT]',
+                        help='only what the baseline says of this part; repeatable')
     parser.add_argument('--significant', action='store_true', help=(
         f'instead of tolerances: fail where a paired test has p < {SIGNIFICANT}; needs both predictions.jsonl'))
     parser.add_argument('--max-slowdown', type=_ratio, metavar='RATIO',
@@ -333,12 +368,20 @@ def main(argv: Sequence[str]) -> int:
     if args.part is not None:
         baseline = part_of(baseline, args.part)
     found = cases(now, baseline, args.max_slowdown, args.significant)
-    text = report(found, remarks(now, baseline), f'Check against {args.against}')
-    for option, file, content in (('--junit', args.junit, junit(found)), ('--summary', args.summary, text)):
+    said = [*_partial(now, baseline.run), *remarks(now, baseline)], f'Check against {args.against}'
+    whole = markdown(report(found, *said)) + '\n'
+    for option, file, content in (('--junit', args.junit, junit(found)), ('--summary', args.summary, whole)):
         if file is not None:
             _write(option, file, content)
-    print(text, end='')
+    print(written(report(found, *said, FIRST)))
     return int(any(case.wrong for case in found))
+
+
+def _partial(now: Run, baseline: Run) -> list[str]:
+    parts = part_there(now, baseline)
+    if not parts:
+        return []
+    return [f'The run holds only a part of the baseline: --part {" --part ".join(parts)} checks that part alone.']
 
 
 def _update(now: Run, path: Path, reason: str) -> int:
@@ -349,7 +392,7 @@ def _update(now: Run, path: Path, reason: str) -> int:
     new = updated(now, reason, before.tolerances if before else {}, before.updates if before else (), date)
     _write('--update', path, json.dumps(new, indent=1, ensure_ascii=False) + '\n')
     if before is not None:
-        print(report(cases(now, before), (), f'Check against {path} as it was'))
+        print(written(report(cases(now, before), (), f'Check against {path} as it was', FIRST)), end='\n\n')
     print(f'{path}: now {len(now.records)} records of {now.file}, because: {reason}')
     return 0
 

@@ -17,9 +17,10 @@ from harness.embedded.stats import LOCATION_WORDS
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
 from reports.intervals import FEWEST_IMAGES, LEVEL, RESAMPLES, WIDEST, mcnemar, paired_interval, swap_test
-from reports.listing import FORMATS, Block, written
+from reports.listing import Block, Listing
 from reports.outcomes import OUTCOMES, Outcome, pick_metrics, rows_of
 from reports.prediction_rows import EXPRESSION, NO_GROUNDER, read_predictions
+from reports.rendering import add_format, written
 
 DEFAULT_METRICS = ('referent_recall', 'accuracy', 'overall_iou')
 GROUPINGS = ('split', 'words', 'size', 'same category', 'location word')
@@ -298,7 +299,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--dataset', action='append', metavar='NAME', help='only these datasets')
     parser.add_argument('--split', action='append', metavar='NAME', help='only these splits')
     parser.add_argument('--no-groups', action='store_true', help='over all expressions alone')
-    parser.add_argument('--format', choices=FORMATS, default='md', help='default: md')
+    add_format(parser)
     args = parser.parse_args(argv)
     metrics = pick_metrics('--metric', args.metric, DEFAULT_METRICS)
     a, b = (side._replace(rows=only(side.rows, args.dataset, args.split)) for side in read_sides(args.a, args.b))
@@ -308,7 +309,7 @@ def main(argv: Sequence[str]) -> int:
     found = blocks(a, b, metrics, rules, grounders, not args.no_groups)
     lacking = [metric for metric in metrics if all(block.keys['metric'] != metric for block in found)]
     notes = (*NOTES, f'Not measured in both: {", ".join(lacking)}.') if lacking else NOTES
-    print(written(found, notes, args.format), end='')
+    print(written(Listing(found, notes), args.format))
     return 0
 
 

@@ -1,7 +1,8 @@
 """Where each wrong expression was lost, in the order of the way from candidates to mask.
 
 Every answer of a grounder is in exactly one bin: right, or the first of :data:`WRONG` that holds. With ``--from RULE
---to RULE`` the bins of one rule beside those of another say where its failures went.
+--to RULE`` the bins of one rule beside those of another say where its failures went; ``--list BIN`` names the
+expressions of a bin.
 """
 from __future__ import annotations
 
@@ -18,9 +19,10 @@ from matplotlib.figure import Figure
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
 from reports.compare import only, pair_up
-from reports.listing import FORMATS, Block, written
+from reports.listing import Block, Listing
 from reports.outcomes import HIT_IOU, mask_iou, rows_of
 from reports.prediction_rows import read_predictions
+from reports.rendering import add_format, written
 
 
 class Bin(NamedTuple):
@@ -168,8 +170,8 @@ def remarks(rows: pd.DataFrame) -> list[str]:
     return found
 
 
-def _count_block(counts: pd.DataFrame, mask_at: float, form: str) -> Block:
-    if form == 'md':
+def _count_block(counts: pd.DataFrame, mask_at: float, drawn: bool) -> Block:
+    if drawn:
         said = counts.loc[:, (counts > 0).any()].rename(columns=dict(zip(NAMES, titles(mask_at), strict=True)))
         return Block('Where expressions were lost', said.assign(all=counts.sum(axis=1)).reset_index(), {})
     long = pd.Series(counts.rename_axis(columns='bin').stack(), name='expressions').reset_index()
@@ -177,8 +179,8 @@ def _count_block(counts: pd.DataFrame, mask_at: float, form: str) -> Block:
                                        .transform('sum')), {})
 
 
-def _flow_block(table: pd.DataFrame, grounder: str, source: str, target: str, mask_at: float, form: str) -> Block:
-    if form == 'md':
+def _flow_block(table: pd.DataFrame, grounder: str, source: str, target: str, mask_at: float, drawn: bool) -> Block:
+    if drawn:
         named = dict(zip(NAMES, titles(mask_at), strict=True))
         some = table.loc[(table > 0).any(axis=1), (table > 0).any()].rename(index=named, columns=named)
         some = some.assign(all=some.sum(axis=1))
@@ -187,6 +189,27 @@ def _flow_block(table: pd.DataFrame, grounder: str, source: str, target: str, ma
                      some.rename_axis(f'with {source}').reset_index(), {})
     long = pd.Series(table.rename_axis('from').rename_axis(columns='to').stack(), name='expressions').reset_index()
     return Block('flow', long, {'grounder': grounder, 'from_proposals': source, 'to_proposals': target})
+
+
+def listed(rows: pd.DataFrame, found: np.ndarray, names: Sequence[str], mask_at: float = 0.5) -> list[Block]:
+    """The expressions of some bins, a table for each bin, dataset, split, grounder and rule that has any.
+
+    Args:
+        rows, mask_at: as of :func:`bins`.
+        found: their bins.
+        names: among :data:`NAMES`.
+    """
+    said = dict(zip(NAMES, titles(mask_at), strict=True))
+    blocks = []
+    for name in names:
+        mine = rows[found == NAMES.index(name)]
+        by = ['dataset', 'split', 'grounder', 'proposals']
+        for key, some in mine.groupby(by, observed=True, sort=False):
+            keys = dict(zip(by, map(str, key), strict=True))
+            title = f'{said[name]}: {keys["grounder"]} on {keys["proposals"]}, {keys["dataset"]} {keys["split"]}'
+            table = some[['sent_id', 'image_id', 'sent']].astype({'sent': object})
+            blocks.append(Block(f'{title} ({len(some)})', table.reset_index(drop=True), {'bin': name, **keys}))
+    return blocks
 
 
 NOTES = (
@@ -208,11 +231,16 @@ def main(argv: Sequence[str]) -> int:
                         help='masks below are wrong (default: 0.5)')
     for name in ('dataset', 'split', 'grounder'):
         parser.add_argument(f'--{name}', action='append', metavar='NAME', help=f'only these {name}s')
-    parser.add_argument('--format', choices=FORMATS, default='md', help='default: md')
+    parser.add_argument('--list', action='append', metavar='BIN', help=(
+        f'name the expressions instead of counting them, by sent_id; repeated or comma-separated: {", ".join(NAMES)}'))
+    add_format(parser)
     parser.add_argument('--plot', type=Path, metavar='FILE', help='also draw stacked bars, .png or .svg')
     args = parser.parse_args(argv)
     if (args.source is None) != (args.target is None):
         raise InputError('--from and --to: give both, a rule each, or none')
+    if args.list is not None and args.source is not None:
+        raise InputError('--list and --from: one names expressions, the other counts them; leave one out')
+    wanted = pick('--list', args.list, NAMES, ())
     rows = rows_of('accuracy', only(read_predictions(args.results), args.dataset, args.split))
     rows = rows[rows['iou'].notna() | rows['mask_union'].notna()]
     if rows.empty:
@@ -222,23 +250,28 @@ def main(argv: Sequence[str]) -> int:
         rows = rows[rows['grounder'].isin(pick('--grounder', args.grounder, rows['grounder'].unique(), ()))]
     found = bins(rows, args.mask_iou)
     counts = counted(rows, found)
-    blocks = [_count_block(counts, args.mask_iou, args.format)]
+    drawn = args.format not in ('csv', 'json')
+    blocks = [_count_block(counts, args.mask_iou, drawn)]
     if args.source is not None:
-        blocks = _flows(rows, found, args.source, args.target, args.mask_iou, args.format)
+        blocks = _flows(rows, found, args.source, args.target, args.mask_iou, drawn)
+    if wanted:
+        blocks = listed(rows, found, wanted, args.mask_iou)
     if args.plot is not None:
         draw(counts, args.plot, args.mask_iou)
-    print(written(blocks, [*NOTES, *remarks(rows)], args.format), end='')
+    empty = [f'No expression is in {name}.' for name in wanted if all(block.keys['bin'] != name for block in blocks)]
+    print(written(Listing(blocks, [*NOTES, *remarks(rows), *empty]), args.format))
     return 0
 
 
-def _flows(rows: pd.DataFrame, found: np.ndarray, source: str, target: str, mask_at: float, form: str) -> list[Block]:
+def _flows(rows: pd.DataFrame, found: np.ndarray, source: str, target: str, mask_at: float,
+           drawn: bool) -> list[Block]:
     rules = rows['proposals'].unique()
     (source,), (target,) = pick('--from', [source], rules, ()), pick('--to', [target], rules, ())
     by_grounder = rows.groupby('grounder', observed=True, sort=False)['proposals'].unique()
     both = [str(g) for g, has in by_grounder.items() if source in has and target in has]
     if not both:
         raise InputError(f'--from {source} --to {target}: no grounder answered with both rules; give a run of both')
-    return [_flow_block(flow(rows, found, grounder, source, target), grounder, source, target, mask_at, form)
+    return [_flow_block(flow(rows, found, grounder, source, target), grounder, source, target, mask_at, drawn)
             for grounder in both]
 
 

@@ -1,12 +1,13 @@
 """What a table is, whatever it is printed as: columns of splits, lines of methods, cells of measured and published."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-BEST, SECOND = 'best', 'second'
+from reports.sheets import BEST, SECOND, Head, Parts, Sheet, words
+
 MISSING = '—'
 
 
@@ -18,17 +19,6 @@ class Column(NamedTuple):
     metric: str
     head: str
     top: str = ''
-
-
-class Parts(NamedTuple):
-    """A cell's text; ``lead`` is what is set in bold or italics."""
-
-    before: str
-    lead: str
-    after: str
-
-    def __str__(self) -> str:
-        return ''.join(self)
 
 
 @dataclass(frozen=True)
@@ -75,12 +65,12 @@ class Cell:
             if self.published is None:
                 return Parts('', MISSING, '')
             if alone:
-                return Parts('', f'{self.published:.2f}', '')
-            return Parts(f'{MISSING} ' if self.measurable else '', f'({self.published:.2f})', '')
+                return Parts('', f'{self.published:.2f}', '', self.mark)
+            return Parts(f'{MISSING} ' if self.measurable else '', f'({self.published:.2f})', '', self.mark)
         after = '' if self.low is None else f' [{self.low:.2f}, {self.high:.2f}]'
         if self.difference is not None:
             after += f' ({self.published:.2f}, {self.difference:+.2f})'
-        return Parts('', f'{self.value:.2f}', after)
+        return Parts('', f'{self.value:.2f}', after, self.mark)
 
 
 @dataclass(frozen=True)
@@ -99,7 +89,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its title, the heads of its label columns, a footer of text cells, and notes that go under it."""
+    """A table with its title, the heads of its label columns, a footer of text cells, and notes that go under it.
+
+    ``note`` is what a paper has under it, in one line; ``notes`` are everything.
+    """
 
     name: str
     title: str
@@ -108,11 +101,69 @@ class Table:
     lines: Sequence[Line]
     footer: tuple[str, ...] = ()
     notes: Sequence[str] = field(default=())
+    note: str = ''
 
     @property
     def alone(self) -> bool:
         """Whether it holds published numbers only."""
         return all(cell.value is None for line in self.lines for cell in line.cells)
+
+    def sheet(self) -> Sheet:
+        """What is drawn of it."""
+        heads = [*(Head(head, number=False) for head in self.heads),
+                 *(Head(column.split, (column.top, column.head)) for column in self.columns)]
+        rows = [[*map(words, line.labels), *(cell.parts(self.alone) for cell in line.cells)] for line in self.lines]
+        ends = {i for i, (line, after) in enumerate(zip(self.lines, self.lines[1:], strict=False))
+                if line.block != after.block}
+        if self.footer:
+            ends.add(len(rows) - 1)
+            rows.append(list(map(words, self.footer)))
+        return Sheet(self.title, heads, len(self.heads), rows, frozenset(ends), self.note, self.notes)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """A row a cell that holds a number."""
+        for line in self.lines:
+            for column, cell in zip(self.columns, line.cells, strict=True):
+                if cell.shown is not None:
+                    yield {'table': self.name, 'line': ' '.join(line.labels), 'grounder': line.grounder or '',
+                           'proposals': line.proposals, 'dataset': column.dataset, 'split': column.split,
+                           'metric': column.metric, 'value': _rounded(cell.value), 'low': _rounded(cell.low),
+                           'high': _rounded(cell.high), 'n': cell.n, 'published': cell.published,
+                           'difference': cell.difference}
+
+    def plain(self) -> dict[str, Any]:
+        """Everything that it holds, cell by cell."""
+        return {
+            'table': self.name, 'title': self.title, 'notes': list(self.notes),
+            'columns': [column._asdict() for column in self.columns],
+            'lines': [{'labels': list(line.labels), 'grounder': line.grounder, 'proposals': line.proposals,
+                       'cells': [{'value': cell.value, 'low': cell.low, 'high': cell.high, 'n': cell.n,
+                                  'published': cell.published, 'difference': cell.difference, 'mark': cell.mark}
+                                 for cell in line.cells]} for line in self.lines],
+        }
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Tables that are printed together."""
+
+    tables: Sequence[Table]
+    notes: Sequence[str] = ()
+    heading: str = ''
+
+    def sheets(self) -> list[Sheet]:
+        return [table.sheet() for table in self.tables]
+
+    def records(self) -> Iterator[Mapping[str, Any]]:
+        for table in self.tables:
+            yield from table.records()
+
+    def plain(self) -> Mapping[str, Any]:
+        return {'tables': [table.plain() for table in self.tables]}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def marked(lines: Iterable[Line], by_block: bool) -> list[Line]:
@@ -137,8 +188,3 @@ def _marked(cells: Sequence[Cell]) -> list[Cell]:
     ranked = sorted(set(numbers), reverse=True)
     marks = dict(zip(ranked, (BEST, SECOND), strict=False))
     return [cell if cell.shown is None else replace(cell, mark=marks.get(cell.shown, '')) for cell in cells]
-
-
-def spans(names: Sequence[str]) -> list[tuple[str, int]]:
-    """Neighbours of one name with how many they are."""
-    return [(name, len(list(group))) for name, group in groupby(names)]

@@ -14,7 +14,7 @@ class Metric(NamedTuple):
 METRICS = {
     'referent_recall': Metric('Recall of the referent (%)', 'recall'),
     'context_recall': Metric('Recall of contextual objects (%)', 'context_recall'),
-    'mean_proposals': Metric('Proposals an expression'),
+    'mean_proposals': Metric('Proposals per expression'),
     'accuracy': Metric('REC accuracy (%), IoU ≥ 0.5 with inclusive pixels as the original programs count', 'accuracy'),
     'accuracy_strict': Metric('REC accuracy (%), IoU > 0.5 as the paper\'s text says', 'accuracy_strict'),
     'overall_iou': Metric('RES overall IoU (%)', 'overall_iou'),

@@ -1,7 +1,8 @@
 """Measured results in the layout of the paper's Tables 1 to 4 and of its supplement's Pr@X.
 
-The lines are those of the published tables, in their order. On RefCOCO, RefCOCO+ and RefCOCOg the published number
-stands beside the measured one; every other dataset gets the same layout under its own name, without a published number.
+The lines are those of the published tables, in their order, as far as they hold a number. On RefCOCO, RefCOCO+ and
+RefCOCOg the published number stands beside the measured one; every other dataset gets the same layout under its own
+name, without a published number. A method that the paper has no row for can be given a name, and has a line then.
 """
 from __future__ import annotations
 
@@ -15,10 +16,11 @@ import pandas as pd
 
 from harness.data.counts import PUBLISHED
 from reports.layout import Cell, Column, Line, Table, marked
+from reports.outside_rows import Method, Named
 from reports.published import PAPER, published
 from reports.record_intervals import RecordIntervals, measured_cell
 from reports.results_files import Key, Record, Results, key_of
-from reports.table_notes import TITLES, notes_under
+from reports.table_notes import TITLES, note_under, notes_under
 
 #: The paper's columns.
 SPLITS = tuple((dataset, split) for dataset, splits in PUBLISHED.items() for split in splits if split != 'train')
@@ -93,7 +95,8 @@ class Layout:
         block: rows of one block stand together.
         measurable: whether our own runs belong into a row.
         compete: whether the best of a column is sought block by block (or else in the whole column).
-        extend: whether what was measured and is in no row of the paper gets a line of its own at the end.
+        extend: whether what was measured and is in no row of the paper gets a line of its own at the end, even where it
+            was given no name.
     """
 
     name: str
@@ -126,25 +129,41 @@ LAYOUTS = (
 )
 
 
-def paper_tables(results: Results, intervals: RecordIntervals | None = None) -> list[Table]:
+def paper_tables(results: Results, intervals: RecordIntervals | None = None,
+                 named: Mapping[Method, Named] | None = None) -> list[Table]:
     """All tables of which something was measured: the paper's datasets first, then the others.
 
     Args:
         results: one run or several.
         intervals: gives every measured number its interval.
+        named: what methods that the paper has no row for are called.
     """
+    named = named or {}
     printed = [(layout, *_published_part(layout)) for layout in LAYOUTS]
     tables = []
     for own in (False, True):
         mine = [record for record in results.records if (record['dataset'] in TITLES) != own]
         for layout, rows, numbers in printed:
             wanted = {metric for metric, _ in layout.metrics}
-            ours = {(row.grounder, row.proposals) for row in rows if layout.measurable(row)}
+            shown = {*_methods(layout, rows), *named}
             measured = {key_of(record): record for record in mine if record['metric'] in wanted
-                        and (layout.extend or (record['grounder'], record['proposals']) in ours)}
+                        and (layout.extend or (record['grounder'], record['proposals']) in shown)}
             if measured:
-                tables.append(_table(layout, rows, numbers, measured, results, own, intervals))
+                tables.append(_table(layout, rows, numbers, measured, results, own, intervals, named))
     return tables
+
+
+def outside_methods(results: Results) -> list[Method]:
+    """Grounders with their rules that the paper's tables have no row for."""
+    layout = next(layout for layout in LAYOUTS if layout.name == '2')
+    ours = _methods(layout, _published_part(layout)[0])
+    measured = dict.fromkeys((record['grounder'], record['proposals']) for record in results.records)
+    return [method for method in measured if method[0] != NO_GROUNDER and method not in ours]
+
+
+def _methods(layout: Layout, rows: Sequence[Row]) -> set[Method]:
+    """What of ours belongs into the paper's own rows."""
+    return {(row.grounder, row.proposals) for row in rows if layout.measurable(row)}
 
 
 def left_out(tables: Sequence[Table]) -> list[str]:
@@ -154,7 +173,7 @@ def left_out(tables: Sequence[Table]) -> list[str]:
     lines = [f'nothing was measured for {"; ".join(missing)}'] if missing else []
     if not any(column.dataset in TITLES for table in tables for column in table.columns):
         lines.append(f'nothing was measured on {", ".join(TITLES.values())}; '
-                     'python -m reports published --format md prints the paper\'s numbers')
+                     'python -m reports published prints the paper\'s numbers')
     return lines
 
 
@@ -230,17 +249,18 @@ def _own_columns(layout: Layout, keys: Iterable[Key]) -> list[Column]:
 
 
 def _table(layout: Layout, rows: Sequence[Row], numbers: Numbers, measured: Mapping[Key, Record], results: Results,
-           own: bool, intervals: RecordIntervals | None) -> Table:
+           own: bool, intervals: RecordIntervals | None, named: Mapping[Method, Named]) -> Table:
     columns = _own_columns(layout, measured) if own else _paper_columns(layout)
     if own:
         rows, numbers = [row for row in rows if layout.measurable(row)], {}
     lines = [_line(layout, row, columns, measured, numbers, intervals, own) for row in rows]
-    if layout.extend:
-        lines += _extra_lines(layout, lines, columns, measured, intervals)
-    where = f', on {", ".join(dict.fromkeys(column.dataset for column in columns))}' if own else ''
     heads = layout.heads[:len(lines[0].labels)]
+    lines += _extra_lines(len(heads), lines, columns, measured, intervals, named)
+    lines = [line for line in lines if any(cell.shown is not None for cell in line.cells)]
+    where = f', on {", ".join(dict.fromkeys(column.dataset for column in columns))}' if own else ''
     table = Table(layout.name, layout.caption + where, heads, columns, marked(lines, layout.compete))
-    return replace(table, notes=notes_under(table, results, own, layout.compete))
+    notes = notes_under(table, results, own, layout.compete)
+    return replace(table, notes=notes, note=note_under(table, own, layout.compete, len(notes) > 2))
 
 
 def _line(layout: Layout, row: Row, columns: Sequence[Column], measured: Mapping[Key, Record], numbers: Numbers,
@@ -261,13 +281,14 @@ def _cell(record: Record | None, number: float | None, measurable: bool, interva
     return measured_cell(record, intervals, number)
 
 
-def _extra_lines(layout: Layout, lines: Sequence[Line], columns: Sequence[Column], measured: Mapping[Key, Record],
-                 intervals: RecordIntervals | None) -> Iterator[Line]:
-    """What was measured and has no line in the paper."""
+def _extra_lines(labels: int, lines: Sequence[Line], columns: Sequence[Column], measured: Mapping[Key, Record],
+                 intervals: RecordIntervals | None, named: Mapping[Method, Named]) -> Iterator[Line]:
+    """What was measured and has no line in the paper, with as many label cells as the others have."""
     there = {(line.grounder, line.proposals) for line in lines}
     for grounder, rule in dict.fromkeys(key[3:] for key in measured):
         if (grounder, rule) not in there:
             cells = tuple(_cell(measured.get((c.dataset, c.split, c.metric, grounder, rule)), None, True, intervals)
                           for c in columns)
-            labels = ('', rule) if layout.name == '1' else (f'{grounder}, {rule}',)
-            yield Line(labels, cells, 'not in the paper', grounder, rule)
+            name = named.get((grounder, rule), Named(rule if grounder == NO_GROUNDER else f'{grounder}, {rule}'))
+            texts = (name.label,) if labels == 1 else ('', *name)[:labels]
+            yield Line(texts, cells, 'not in the paper', grounder, rule)

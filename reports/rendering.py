@@ -1,54 +1,47 @@
-"""Tables as text: Markdown, LaTeX, CSV, JSON, terminal. Names from result files are escaped in each."""
+"""Tables as text: Markdown, LaTeX, CSV, JSON, or drawn in a terminal, the same way for every command.
+
+Names from result files are escaped in each.
+"""
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import json
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby
 
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table as RichTable
-from rich.text import Text
 from tabulate import tabulate
 
-from reports.layout import BEST, SECOND, Column, Parts, Table, spans
+from reports.boxes import terminal
+from reports.sheets import BEST, SECOND, Document, Parts, Sheet, spans
 
 LATEX = {'\\': r'\textbackslash{}', '&': r'\&', '%': r'\%', '$': r'\$', '#': r'\#', '_': r'\_', '{': r'\{', '}': r'\}',
          '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}', '>': r'\textgreater{}',
          '—': '---', '–': '--', '†': r'$\dagger$', '≥': r'$\geq$', '−': '$-$', '·': r'$\cdot$', '…': r'\dots{}',
-         'γ': r'$\gamma$', '"': "''", '’': "'", '[': '{[}'}
+         'γ': r'$\gamma$', '²': '$^2$', '"': "''", '’': "'", '[': '{[}'}
 
 
-#: Columns of characters of what is no terminal.
-UNLIMITED = 10_000
-
-
-def markdown(tables: Sequence[Table]) -> str:
+def markdown(document: Document) -> str:
     """GitHub's tables, each under its title; splits stand in the first row."""
-    return '\n\n'.join(map(_markdown, tables))
+    heading = [f'**{_escaped(document.heading)}**'] if document.heading else []
+    return '\n\n'.join([*heading, *map(_markdown, document.sheets()), *map(_paragraph, document.notes)])
 
 
-def _markdown(table: Table) -> str:
-    heads = [*table.heads, *(_escaped(name) if i == 0 else '' for name, size in _over(table) for i in range(size))]
-    splits = [*('' for _ in table.heads), *(f'**{_escaped(column.split)}**' for column in table.columns)]
-    body = [[*map(_escaped, line.labels), *(_emphasised(cell.parts(table.alone), cell.mark) for cell in line.cells)]
-            for line in table.lines]
-    footer = [[*map(_escaped, table.footer)]] if table.footer else []
-    align = ['left'] * len(table.heads) + ['right'] * len(table.columns)
-    text = tabulate([splits, *body, *footer], headers=heads, tablefmt='github', colalign=align, disable_numparse=True)
-    return '\n\n'.join([f'**{_escaped(table.title)}**', text, *map(_paragraph, table.notes)])
-
-
-def _over(table: Table) -> list[tuple[str, int]]:
-    """What stands over the splits in one row, with the number of columns that it stands over."""
-    names = [(column.top, column.head) for column in table.columns]
-    return [(' · '.join(filter(None, name)), len(list(group))) for name, group in groupby(names)]
+def _markdown(sheet: Sheet) -> str:
+    over = [(' · '.join(filter(None, name)), size) for name, size in spans(head.over for head in sheet.heads)]
+    names = [_escaped(head.text) for head in sheet.heads]
+    body = [[_emphasised(cell) if head.number else _escaped(str(cell))
+             for head, cell in zip(sheet.heads, row, strict=True)] for row in sheet.rows]
+    if any(name for name, _ in over):
+        above = [_escaped(name) if i == 0 else '' for name, size in over for i in range(size)]
+        body.insert(0, ['' if i < sheet.labels else f'**{name}**' for i, name in enumerate(names)])
+        names = [*names[:sheet.labels], *above[sheet.labels:]]
+    text = tabulate(body, headers=names, tablefmt='github', disable_numparse=True,
+                    colalign=['right' if head.number else 'left' for head in sheet.heads])
+    title = [f'**{_escaped(sheet.title)}**'] if sheet.title else []
+    return '\n\n'.join([*title, text, *map(_paragraph, sheet.notes)])
 
 
 def _escaped(text: str) -> str:
@@ -61,36 +54,39 @@ def _paragraph(text: str) -> str:
     return re.sub(r'^[#>+-]', lambda found: '\\' + found.group(), _escaped(text))
 
 
-def _emphasised(parts: Parts, mark: str) -> str:
-    around = {BEST: '**', SECOND: '*'}.get(mark, '')
+def _emphasised(parts: Parts) -> str:
+    around = {BEST: '**', SECOND: '*'}.get(parts.mark, '')
     return f'{parts.before}{around}{parts.lead}{around}{parts.after}'
 
 
-def latex(tables: Sequence[Table]) -> str:
-    """``table*`` environments in the manner of booktabs."""
-    return '\n\n'.join(['% \\usepackage{booktabs,graphicx}', *map(_latex, tables)])
+def latex(document: Document) -> str:
+    """``table*`` environments in the manner of booktabs with one line under each; all that there is to say of them
+    follows as comments."""
+    sheets = document.sheets()
+    said = [line for sheet in sheets if sheet.notes
+            for line in (f'% {_one_line(sheet.title)}', *(f'%   {_one_line(note)}' for note in sheet.notes))]
+    said += [f'% {_one_line(note)}' for note in document.notes]
+    parts = ['% \\usepackage{booktabs,graphicx}', *map(_latex, sheets), '\n'.join(said)]
+    return '\n\n'.join(filter(None, parts))
 
 
-def _latex(table: Table) -> str:
-    labels = len(table.heads)
-    tops = [column.top for column in table.columns]
+def _latex(sheet: Sheet) -> str:
     rows = []
-    if any(tops):
-        rows += _spanning(labels, spans(tops))
-    rows += _spanning(labels, [(head, len(list(group))) for (_, head), group in
-                               groupby((column.top, column.head) for column in table.columns)])
-    rows += [_row([*map(_tex, table.heads), *(_tex(column.split) for column in table.columns)]), r'\midrule']
-    for index, line in enumerate(table.lines):
-        if index and line.block != table.lines[index - 1].block:
+    for level in range(max(len(head.over) for head in sheet.heads)):
+        names = [head.over[:level + 1] for head in sheet.heads[sheet.labels:]]
+        if any(name[-1] for name in names if name):
+            rows += _spanning(sheet.labels, [(name[-1], size) for name, size in spans(names)])
+    rows += [_row([_tex(head.text) for head in sheet.heads]), r'\midrule']
+    for index, row in enumerate(sheet.rows):
+        rows.append(_row([_tex_cell(cell) if head.number else _tex(str(cell))
+                          for head, cell in zip(sheet.heads, row, strict=True)]))
+        if index in sheet.ends:
             rows.append(r'\midrule')
-        rows.append(_row([*map(_tex, line.labels),
-                          *(_tex_cell(cell.parts(table.alone), cell.mark) for cell in line.cells)]))
-    if table.footer:
-        rows += [r'\midrule', _row(map(_tex, table.footer))]
-    notes = [rf'\par\smallskip\raggedright\footnotesize {" ".join(map(_tex, table.notes))}'] if table.notes else []
-    return '\n'.join([r'\begin{table*}', r'\centering', rf'\caption{{{_tex(table.title)}}}',
-                      r'\resizebox{\textwidth}{!}{%', rf'\begin{{tabular}}{{{"l" * labels}{"r" * len(table.columns)}}}',
-                      r'\toprule', *rows, r'\bottomrule', r'\end{tabular}}', *notes, r'\end{table*}'])
+    note = [rf'\par\smallskip\raggedright\footnotesize {_tex(sheet.note)}'] if sheet.note else []
+    align = ''.join('r' if head.number else 'l' for head in sheet.heads)
+    return '\n'.join([r'\begin{table*}', r'\centering', rf'\caption{{{_tex(sheet.title)}}}',
+                      r'\resizebox{\textwidth}{!}{%', rf'\begin{{tabular}}{{{align}}}',
+                      r'\toprule', *rows, r'\bottomrule', r'\end{tabular}}', *note, r'\end{table*}'])
 
 
 def _spanning(labels: int, names: Sequence[tuple[str, int]]) -> list[str]:
@@ -112,99 +108,49 @@ def _tex(text: str) -> str:
     return ''.join(LATEX.get(character, character) for character in text)
 
 
-def _tex_cell(parts: Parts, mark: str) -> str:
-    before, lead, after = (_tex(re.sub(r'-(?=\d)', '−', text)) for text in parts)
-    command = {BEST: r'\textbf', SECOND: r'\textit'}.get(mark)
+def _tex_cell(parts: Parts) -> str:
+    before, lead, after = (_tex(re.sub(r'-(?=\d)', '−', text)) for text in parts[:3])
+    command = {BEST: r'\textbf', SECOND: r'\textit'}.get(parts.mark)
     return f'{before}{command}{{{lead}}}{after}' if command else before + lead + after
 
 
-def comma_separated(tables: Sequence[Table]) -> str:
-    """One row a cell that holds a number."""
+def _one_line(text: str) -> str:
+    return ' '.join(text.split())
+
+
+def comma_separated(document: Document) -> str:
+    """A row a record."""
+    records = list(document.records())
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator='\n')
-    writer.writerow(['table', 'line', 'grounder', 'proposals', 'dataset', 'split', 'metric', 'value', 'low', 'high',
-                     'n', 'published', 'difference'])
-    for table in tables:
-        for line in table.lines:
-            for column, cell in zip(table.columns, line.cells, strict=True):
-                if cell.shown is not None:
-                    numbers = (cell.value, cell.low, cell.high, cell.n, cell.published, cell.difference)
-                    writer.writerow([table.name, ' '.join(line.labels), line.grounder or '', line.proposals,
-                                     column.dataset, column.split, column.metric, *map(_number, numbers)])
+    writer = csv.DictWriter(out, list(dict.fromkeys(name for record in records for name in record)),
+                            lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(records)
     return out.getvalue().rstrip('\n')
 
 
-def _number(value: float | None) -> str:
-    return '' if value is None else str(round(value, 4))
+def as_json(document: Document) -> str:
+    """Everything that the tables hold."""
+    return json.dumps(document.plain(), ensure_ascii=False, indent=1, allow_nan=False)
 
 
-def as_json(tables: Sequence[Table]) -> str:
-    """Everything that the tables hold, cell by cell."""
-    return json.dumps({'tables': [_plain(table) for table in tables]}, ensure_ascii=False, indent=1)
-
-
-def _plain(table: Table) -> dict:
-    return {
-        'table': table.name, 'title': table.title, 'notes': list(table.notes),
-        'columns': [column._asdict() for column in table.columns],
-        'lines': [{'labels': list(line.labels), 'grounder': line.grounder, 'proposals': line.proposals,
-                   'cells': [{'value': cell.value, 'low': cell.low, 'high': cell.high, 'n': cell.n,
-                              'published': cell.published, 'difference': cell.difference, 'mark': cell.mark}
-                             for cell in line.cells]} for line in table.lines],
-    }
-
-
-def terminal(tables: Sequence[Table]) -> str:
-    """Drawn with lines, as wide as the terminal: what doesn't fit goes on below, dataset by dataset."""
-    shown = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if shown else UNLIMITED
-    console = Console(file=io.StringIO(), force_terminal=shown, width=width, highlight=False)
-    for table in tables:
-        whole = _rich(table)
-        natural = Measurement.get(console, console.options.update(max_width=UNLIMITED), whole).maximum
-        pieces = [whole] if natural <= width else [_rich(piece) for piece in _by_dataset(table)]
-        console.print(Text(table.title, style='bold'))
-        for piece in pieces:
-            console.print(piece)
-        for note in table.notes:
-            console.print(Text(note, style='dim'), soft_wrap=not shown)
-        console.print()
-    return console.file.getvalue().rstrip('\n')  # type: ignore[attr-defined]
-
-
-def _by_dataset(table: Table) -> Iterator[Table]:
-    def over(index: int) -> tuple[str, str]:
-        column: Column = table.columns[index]
-        return column.top, column.dataset
-
-    labels = len(table.heads)
-    for _, group in groupby(range(len(table.columns)), key=over):
-        mine = list(group)
-        footer = (*table.footer[:labels], *(table.footer[labels + i] for i in mine)) if table.footer else ()
-        lines = [replace(line, cells=tuple(line.cells[i] for i in mine)) for line in table.lines]
-        yield replace(table, columns=[table.columns[i] for i in mine], lines=lines, footer=footer)
-
-
-def _rich(table: Table) -> RichTable:
-    drawn = RichTable(title_justify='left')
-    for head in table.heads:
-        drawn.add_column(Text(head))
-    for column in table.columns:
-        drawn.add_column(Text('\n'.join(filter(None, (column.top, column.head, column.split)))), justify='right')
-    for index, line in enumerate(table.lines):
-        last = index + 1 == len(table.lines)
-        ends = (last and bool(table.footer)) or (not last and line.block != table.lines[index + 1].block)
-        drawn.add_row(*map(Text, line.labels), *(_styled(cell.parts(table.alone), cell.mark) for cell in line.cells),
-                      end_section=ends)
-    if table.footer:
-        drawn.add_row(*map(Text, table.footer))
-    return drawn
-
-
-def _styled(parts: Parts, mark: str) -> Text:
-    return Text.assemble(parts.before, (parts.lead, {BEST: 'bold', SECOND: 'italic'}.get(mark, '')), parts.after)
-
-
-RENDERERS: Mapping[str, Callable[[Sequence[Table]], str]] = {
-    'md': markdown, 'latex': latex, 'csv': comma_separated, 'json': as_json, 'terminal': terminal,
+RENDERERS: Mapping[str, Callable[[Document], str]] = {
+    'markdown': markdown, 'latex': latex, 'csv': comma_separated, 'json': as_json, 'terminal': terminal,
 }
+#: What else the formats are called by.
+SHORT = {'md': 'markdown', 'tex': 'latex'}
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """The option ``--format`` of every command that prints tables."""
+    parser.add_argument('--format', type=lambda name: SHORT.get(name, name), choices=tuple(RENDERERS), default=None,
+                        help='default: terminal in a terminal, else markdown')
+
+
+def written(document: Document, form: str | None = None) -> str:
+    """A document as text.
+
+    Args:
+        form: one of :data:`RENDERERS`; ``None``: drawn in a terminal, else Markdown.
+    """
+    return RENDERERS[form or ('terminal' if sys.stdout.isatty() else 'markdown')](document)

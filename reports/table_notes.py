@@ -8,6 +8,7 @@ from reports.layout import Table
 from reports.metrics import METRICS
 from reports.record_intervals import said_of_intervals
 from reports.results_files import Results, Run, settings_of
+from reports.sheets import printable
 
 #: The paper's datasets as it writes them.
 TITLES = {'refcoco': 'RefCOCO', 'refcoco+': 'RefCOCO+', 'refcocog': 'RefCOCOg'}
@@ -28,19 +29,32 @@ def notes_under(table: Table, results: Results, own: bool, compete: bool) -> lis
     parts = [_sizes(table, metrics), f'Data: {_listed(_data(runs, datasets))}', f'Seed: {_listed(_seeds(runs))}',
              *_weights(runs, table), f'Commit: {_listed(_commits(runs))}',
              f'How it counts: {_listed(_conventions(runs, metrics), "; ")}']
-    scope = 'of its block' if compete else 'of its column'
+    scope = _scope(compete)
     reading = f'Bold is the best number {scope}, italic the second best; — was not run.'
     if not own:
         reading = ('Cells read: measured here (published, difference); in parentheses alone, published only; — was not '
                    f'run, or not published. Bold is the best number {scope}, italic the second best, where a published '
                    'number stands in for one not measured. † the paper\'s authors ran the method themselves.')
-    return [_printable('. '.join(parts) + '.'), reading, *said_of_intervals(table),
-            *map(_printable, _warnings(runs, datasets))]
+    return [printable('. '.join(parts) + '.'), reading, *said_of_intervals(table),
+            *map(printable, _warnings(runs, datasets))]
 
 
-def _printable(text: str) -> str:
-    """One line, without control characters: it may come from a stranger's file."""
-    return ''.join(c for c in ' '.join(text.split()) if c.isprintable())
+def note_under(table: Table, own: bool, compete: bool, limited: bool) -> str:
+    """What a paper has under it, in one line: how to read it, and whether there is more to know.
+
+    Args:
+        limited: something keeps the numbers from being those of whole splits, or was noted about them.
+    """
+    numbers = '' if own else 'Measured (published, difference); in parentheses alone, published. '
+    sure = any(cell.low is not None for line in table.lines for cell in line.cells)
+    brackets = 'In brackets, 95 % intervals. ' if sure else ''
+    dagger = '' if own else ' † run by the paper\'s authors.'
+    more = ' Limited: see the notes.' if limited else ''
+    return f'{numbers}{brackets}Bold is the best {_scope(compete)}, italic the second.{dagger}{more}'
+
+
+def _scope(compete: bool) -> str:
+    return 'of its block' if compete else 'of its column'
 
 
 def _listed(items: Iterable[str], between: str = ', ') -> str:

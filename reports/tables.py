@@ -12,17 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
+from harness.errors import InputError
 from harness.names import OneLineParser
-from reports.layout import Cell, Column, Line, Table
+from reports.layout import Cell, Column, Line, Table, Tables
 from reports.metrics import METRICS, Metric
-from reports.paper_tables import left_out, paper_tables
+from reports.outside_rows import named_rows
+from reports.paper_tables import left_out, outside_methods, paper_tables
 from reports.record_intervals import RecordIntervals, measured_cell, said_of_intervals
-from reports.rendering import RENDERERS, markdown
+from reports.rendering import add_format, markdown, written
 from reports.results_files import Record, read_results, read_runs
+from reports.sheets import Drawn, Head, Sheet, words
 
-__all__ = ['SHOWN', 'document', 'main', 'plain_tables', 'read_results', 'tables']
+__all__ = ['SHOWN', 'document', 'main', 'plain_tables', 'printed', 'read_results', 'tables']
 
 #: The tables that a terminal shows after a run; the rest is in tables.md.
 SHOWN = ('referent_recall', 'context_recall', 'mean_proposals', 'accuracy', 'overall_iou')
@@ -35,7 +36,13 @@ def tables(results: Mapping[str, Any], metrics: Iterable[str] | None = None) -> 
         results: ``results.json``.
         metrics: only these; ``None`` for all.
     """
-    return [markdown([table]) for table in plain_tables(results['records'], metrics)]
+    return [markdown(Tables([table])) for table in plain_tables(results['records'], metrics)]
+
+
+def printed(results: Mapping[str, Any]) -> str:
+    """What a run prints at its end: its first tables and its stages, drawn in a terminal, else as Markdown."""
+    sheets = [table.sheet() for table in plain_tables(results['records'], SHOWN)]
+    return written(Drawn([*sheets, *([stages(results['run'])] if results['run'].get('throughput') else [])]))
 
 
 def plain_tables(records: Sequence[Record], metrics: Iterable[str] | None = None,
@@ -80,22 +87,21 @@ def document(results: Mapping[str, Any], title: str) -> str:
     for note in run['notes']:
         lines += [f'> {note}', '']
     lines += ['\n\n'.join(tables(results)), '']
-    lines += [stage_table(run), '']
+    lines += [markdown(Drawn([stages(run)])), '']
     lines += [f'{run["expressions"]} expressions on {run["images"]} images; seed {run["seed"]}; '
               f'commit `{run["commit"]}`.', '']
     return '\n'.join(lines)
 
 
-def stage_table(run: Mapping[str, Any]) -> str:
+def stages(run: Mapping[str, Any]) -> Sheet:
     """Seconds of each stage of a run, and how many images and expressions go through it a second."""
     done = run.get('throughput', {})
     rows = [[stage, f'{seconds:.1f}', *(_rate(done.get(stage, {}).get(f'{what}_per_second'))
                                         for what in ('images', 'expressions'))]
             for stage, seconds in run['seconds'].items()]
-    table = tabulate([*rows, ['all', f'{run["wall_seconds"]:.1f}', '', '']], tablefmt='github',
-                     headers=['stage', 'seconds', 'images/s', 'expressions/s'],
-                     colalign=('left', 'right', 'right', 'right'), disable_numparse=True)
-    return f'**Seconds by stage**\n\n{table}'
+    rows.append(['all', f'{run["wall_seconds"]:.1f}', '', ''])
+    heads = [Head('stage', number=False), *map(Head, ('seconds', 'images/s', 'expressions/s'))]
+    return Sheet('Seconds by stage', heads, 1, [list(map(words, row)) for row in rows])
 
 
 def _rate(rate: float | None) -> str:
@@ -109,17 +115,36 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('results', nargs='+', type=Path, metavar='RESULTS', help='a run\'s folder or results.json')
     parser.add_argument('--like', choices=('paper',),
                         help='in the layout of the paper\'s tables, beside the published numbers')
-    parser.add_argument('--format', choices=tuple(RENDERERS), default='md', help='default: md')
     parser.add_argument('--ci', action='store_true',
                         help='each number with its 95 %% interval, by bootstrap over images of predictions.jsonl')
+    for option, what in (('label', 'what the row of a method from outside is called in --like paper, one or '
+                                   'GROUNDER=TEXT for each'), ('venue', 'of that row'), ('backbone', 'of that row')):
+        parser.add_argument(f'--{option}', action='append', default=[], metavar='TEXT', help=what)
+    parser.add_argument('--notes', type=Path, metavar='FILE',
+                        help='what is said of data, weights and conventions goes into this file, not under the tables')
+    add_format(parser)
     args: argparse.Namespace = parser.parse_args(argv)
+    if args.like is None and (args.label or args.venue or args.backbone):
+        raise InputError('--label, --venue and --backbone: name a row of --like paper; add it')
     results = read_runs(args.results)
     intervals = RecordIntervals(results) if args.ci else None
     if args.like is None:
-        print(RENDERERS[args.format](plain_tables(results.records, intervals=intervals)))
-        return 0
-    shown = paper_tables(results, intervals)
-    print(RENDERERS[args.format](shown))
-    for line in left_out(shown):
+        shown = plain_tables(results.records, intervals=intervals)
+    else:
+        shown = paper_tables(results, intervals, named_rows(outside_methods(results), args.label, args.venue,
+                                                            args.backbone))
+    if args.notes is not None:
+        _write_notes(args.notes, shown)
+        shown = [replace(table, notes=()) for table in shown]
+    print(written(Tables(shown), args.format))
+    for line in left_out(shown) if args.like else ():
         print(f'note: {line}', file=sys.stderr)
     return 0
+
+
+def _write_notes(path: Path, shown: Sequence[Table]) -> None:
+    text = '\n\n'.join('\n\n'.join([table.title, *table.notes]) for table in shown if table.notes)
+    try:
+        path.write_text(text + '\n', encoding='utf-8')
+    except OSError as error:
+        raise InputError(f'--notes {path}: cannot be written ({error.strerror}); name another file') from None

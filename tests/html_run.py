@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from PIL import Image
-from prediction_files import lost, row, write
+
+from tests.prediction_files import lost, row, write
 
 RULES = ('greedy', 'ref-nms-b')
 #: The fields that a row without a grounder has nothing in.

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from html_run import FOUR, Said, write_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from reports.html.page import FOLDER, inline_json
 from reports.html.recall_curve import curve
 from reports.html.summary import two_rules
 from reports.intervals import interval, intervals
+from tests.html_run import FOUR, Said, write_run
 
 OPEN = ('meta', 'input', 'br', 'hr', 'img', 'link')
 
@@ -75,7 +75,7 @@ def said(folder: Path) -> str:
 
 def test_three_sentences_compare_the_two_rules(tmp_path: Path) -> None:
     assert said(write_run(tmp_path)) == (
-        'ref-nms-b finds more: 75.0 % of the referents at 2.0 proposals an expression, where greedy finds 50.0 % at '
+        'ref-nms-b finds more: 75.0 % of the referents at 2.0 proposals per expression, where greedy finds 50.0 % at '
         '2.5 proposals, 25.0 points fewer (on 2 images, too few to tell).'
         'With ref-nms-b in the place of greedy, REC accuracy goes from 50.0 % to 50.0 % with cmae (+0.0 points, too '
         'few images to tell: 2).'
@@ -86,7 +86,7 @@ def test_three_sentences_compare_the_two_rules(tmp_path: Path) -> None:
 def test_with_one_rule_it_says_that_there_is_nothing_to_compare(tmp_path: Path) -> None:
     text = said(write_run(tmp_path, rules=('greedy',)))
     assert text.startswith('Only greedy was run, so there is no other rule to compare it with; it finds 50.0 % of the '
-                           'referents at 2.5 proposals an expression.')
+                           'referents at 2.5 proposals per expression.')
     assert 'cmae answers 50.0 % right' in text
 
 

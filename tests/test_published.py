@@ -209,9 +209,9 @@ def test_the_command_prints_the_429_numbers_as_csv(capsys: pytest.CaptureFixture
 
 
 def test_the_command_prints_one_table_or_all(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(['--table', 'mattnet']) == 0
+    assert main(['--table', 'mattnet', '--format', 'csv']) == 0
     assert len(capsys.readouterr().out.splitlines()) == 65
-    assert main(['--all']) == 0
+    assert main(['--all', '--format', 'csv']) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1 + 429 + 64 + 1 + 288
 
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
+from reports.layout import Tables
 from reports.metrics import METRICS
 from reports.outcomes import OUTCOMES
 from reports.paper_tables import paper_tables
-from reports.rendering import RENDERERS
+from reports.rendering import written
 from reports.results_files import key_of, read_results, read_runs
 
 RUN = {
@@ -173,7 +174,7 @@ def test_whatever_a_run_says_of_itself_the_tables_are_printed_or_it_is_refused(
     except InputError as error:
         assert '\n' not in str(error)
     else:
-        assert '80.00* (78.35, +1.65)' in RENDERERS['md'](paper_tables(results))
+        assert '80.00* (78.35, +1.65)' in written(Tables(paper_tables(results)), 'markdown')
 
 
 def test_reports_and_their_tests_of_significance_know_the_same_metrics() -> None:

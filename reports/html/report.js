@@ -116,7 +116,7 @@
     const most = Math.max(...shown.map((curve) => curve.kept.at(-1)));
     Plotly.react('curve-plot', [...bands, ...lines, ...ends], {
       ...LAYOUT, height: 440, margin: {l: 52, r: 26, t: 40, b: 52}, hovermode: 'closest',
-      xaxis: {type: 'log', title: {text: byId('curve-plot').clientWidth < 560 ? 'mean proposals (log scale)' : 'proposals an expression, on average (log scale)'}, tickvals: [1, 2, 5, 10, 20, 50, 100, 200],
+      xaxis: {type: 'log', title: {text: byId('curve-plot').clientWidth < 560 ? 'mean proposals (log scale)' : 'proposals per expression, on average (log scale)'}, tickvals: [1, 2, 5, 10, 20, 50, 100, 200],
               range: [-0.03, Math.log10(Math.max(most, 2)) + 0.03], fixedrange: true, zeroline: false},
       yaxis: {title: {text: 'referents found, %'}, fixedrange: true, zeroline: false, rangemode: 'normal'},
     }, CONFIG);

@@ -94,7 +94,7 @@ def _alone(records: Sequence[Record], rule: str) -> list[str]:
     kept = pooled(records, 'mean_proposals', NO_GROUNDER, [rule])
     first = f'Only {rule} was run, so there is no other rule to compare it with'
     if found is not None:
-        at = f' at {kept[0]:.1f} proposals an expression' if kept is not None else ''
+        at = f' at {kept[0]:.1f} proposals per expression' if kept is not None else ''
         first += f'; it finds {found[0]:.1f} % of the referents{at}'
     answers = [(grounder, value[0]) for grounder in _grounders(records)
                if (value := pooled(records, 'accuracy', grounder, [rule])) is not None]
@@ -112,15 +112,15 @@ def _recall(records: Sequence[Record], predictions: pd.DataFrame | None, a: str,
     sure = _difference('referent_recall', predictions, a, b, NO_GROUNDER)
     tiles = [Tile('Referents found', found[0], found[1], '%', True, sure)]
     if kept is not None:
-        tiles.append(Tile('Proposals an expression', kept[0], kept[1], '', False))
-    at = [f' at {number:.1f} proposals an expression' if number is not None else '' for number in kept or (None, None)]
+        tiles.append(Tile('Proposals per expression', kept[0], kept[1], '', False))
+    at = [f' at {number:.1f} proposals per expression' if number is not None else '' for number in kept or (None, None)]
     more, less = (1, 0) if found[1] >= found[0] else (0, 1)
     names = (a, b)
     difference = abs(tiles[0].change)
     if difference == 0:
         return (f'{a} and {b} find equally many referents: {found[0]:.1f} %{at[0]} and {found[1]:.1f} %{at[1]}.', tiles)
     text = (f'{names[more]} finds more: {found[more]:.1f} % of the referents{at[more]}, where {names[less]} finds '
-            f'{found[less]:.1f} %{at[less].removesuffix(" an expression")}, {difference:.1f} points fewer')
+            f'{found[less]:.1f} %{at[less].removesuffix(" per expression")}, {difference:.1f} points fewer')
     if sure is not None and sure.too_small:
         text += f' (on {sure.images} images, too few to tell)'
     elif sure is not None and sure.low <= 0 <= sure.high:

@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from harness.errors import InputError
 from harness.names import OneLineParser, nearest
+from reports.layout import Tables
 from reports.metrics import METRICS
 
 HERE = Path(__file__).parent
@@ -72,17 +75,25 @@ def _unedited(file: Path) -> Path:
     return file
 
 
-def to_csv(frame: pd.DataFrame) -> str:
-    """As the files are: two decimals, ``true`` and ``false``."""
-    dagger = frame['dagger'].map({True: 'true', False: 'false'})
-    return frame.assign(dagger=dagger).to_csv(index=False, float_format='%.2f', columns=list(COLUMNS))
+@dataclass(frozen=True)
+class Published(Tables):
+    """Published tables, whose CSV is that of the files they come from."""
+
+    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def records(self) -> Iterator[Mapping[str, Any]]:
+        for row in self.frame[list(COLUMNS)].to_dict('records'):
+            yield {**{str(name): value for name, value in row.items()}, 'value': f'{row["value"]:.2f}',
+                   'dagger': str(row['dagger']).lower()}
 
 
 def main(argv: Sequence[str]) -> int:
     """``python -m reports published``: print them."""
+    from reports.paper_tables import as_printed
+    from reports.rendering import add_format, written
     parser = OneLineParser(prog='python -m reports published', allow_abbrev=False,
                            description='The published numbers: the 429 of Tables 1 to 4 by default.')
-    parser.add_argument('--format', choices=('csv', 'md', 'latex'), default='csv', help='default: csv')
+    add_format(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument('--table', action='append', metavar='NAME',
                        help=f'repeatable: {", ".join((*PAPER, *ORIGINALS))} (default: {", ".join(PAPER)})')
@@ -90,10 +101,6 @@ def main(argv: Sequence[str]) -> int:
     args: argparse.Namespace = parser.parse_args(argv)
     wanted = (*PAPER, *ORIGINALS) if args.all else tuple(dict.fromkeys(args.table or PAPER))
     frame = published(wanted)
-    if args.format == 'csv':
-        print(to_csv(frame), end='')
-        return 0
-    from reports.paper_tables import as_printed
-    from reports.rendering import RENDERERS
-    print(RENDERERS[args.format]([as_printed(name, frame[frame['table'] == name]) for name in wanted]))
+    shown = [as_printed(name, frame[frame['table'] == name]) for name in wanted]
+    print(written(Published(shown, frame=frame), args.format))
     return 0

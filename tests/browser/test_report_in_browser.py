@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from html_run import FOUR, Said, write_run
 
 from reports.html import report
+from tests.html_run import FOUR, Said, write_run
 
 selenium = pytest.importorskip('selenium', reason='selenium is not installed')
 from selenium import webdriver  # noqa: E402

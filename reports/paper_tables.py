@@ -259,8 +259,8 @@ def _table(layout: Layout, rows: Sequence[Row], numbers: Numbers, measured: Mapp
     lines = [line for line in lines if any(cell.shown is not None for cell in line.cells)]
     where = f', on {", ".join(dict.fromkeys(column.dataset for column in columns))}' if own else ''
     table = Table(layout.name, layout.caption + where, heads, columns, marked(lines, layout.compete))
-    notes = notes_under(table, results, own, layout.compete)
-    return replace(table, notes=notes, note=note_under(table, own, layout.compete, len(notes) > 2))
+    notes, limits = notes_under(table, results, own, layout.compete)
+    return replace(table, notes=[*notes, *limits], note=note_under(table, own, layout.compete, limits))
 
 
 def _line(layout: Layout, row: Row, columns: Sequence[Column], measured: Mapping[Key, Record], numbers: Numbers,

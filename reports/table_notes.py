@@ -14,8 +14,12 @@ from reports.sheets import printable
 TITLES = {'refcoco': 'RefCOCO', 'refcoco+': 'RefCOCO+', 'refcocog': 'RefCOCOg'}
 
 
-def notes_under(table: Table, results: Results, own: bool, compete: bool) -> list[str]:
-    """What stands under a table, a paragraph each: its provenance, how to read it, and what limits it.
+#: A note that is to be one line has room for limits of so many characters.
+ROOM = 90
+
+
+def notes_under(table: Table, results: Results, own: bool, compete: bool) -> tuple[list[str], list[str]]:
+    """What stands under a table, a paragraph each: its provenance and how to read it, and what limits it.
 
     Args:
         table: finished but for its notes.
@@ -35,22 +39,19 @@ def notes_under(table: Table, results: Results, own: bool, compete: bool) -> lis
         reading = ('Cells read: measured here (published, difference); in parentheses alone, published only; — was not '
                    f'run, or not published. Bold is the best number {scope}, italic the second best, where a published '
                    'number stands in for one not measured. † the paper\'s authors ran the method themselves.')
-    return [printable('. '.join(parts) + '.'), reading, *said_of_intervals(table),
-            *map(printable, _warnings(runs, datasets))]
+    notes = [printable('. '.join(parts) + '.'), reading, *said_of_intervals(table)]
+    return notes, list(map(printable, _warnings(runs, datasets)))
 
 
-def note_under(table: Table, own: bool, compete: bool, limited: bool) -> str:
-    """What a paper has under it, in one line: how to read it, and whether there is more to know.
-
-    Args:
-        limited: something keeps the numbers from being those of whole splits, or was noted about them.
-    """
+def note_under(table: Table, own: bool, compete: bool, limits: Sequence[str]) -> str:
+    """What a paper has under it, in one line: how to read it, and what limits it or that something does."""
     numbers = '' if own else 'Measured (published, difference); in parentheses alone, published. '
     sure = any(cell.low is not None for line in table.lines for cell in line.cells)
     brackets = 'In brackets, 95 % intervals. ' if sure else ''
     dagger = '' if own else ' † run by the paper\'s authors.'
-    more = ' Limited: see the notes.' if limited else ''
-    return f'{numbers}{brackets}Bold is the best {_scope(compete)}, italic the second.{dagger}{more}'
+    more = ' '.join(f'{limit.rstrip(".")}.' for limit in limits)
+    more = more if len(more) <= ROOM else 'Limited: see the notes.'
+    return f'{numbers}{brackets}Bold is the best {_scope(compete)}, italic the second.{dagger} {more}'.rstrip()
 
 
 def _scope(compete: bool) -> str:

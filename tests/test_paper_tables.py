@@ -311,3 +311,89 @@ def test_every_published_number_is_in_its_own_table_once() -> None:
         numbers = [cell.published for line in as_printed(name, published([name])).lines for cell in line.cells
                    if cell.published is not None]
         assert sorted(numbers) == sorted(published([name])['value'])
+
+
+# A method from outside
+
+
+@pytest.fixture
+def outside(write: Write) -> Path:
+    """RefCOCO val of CM-A-E and of a method that the paper does not know."""
+    return write([record(80.0), record(81.5, grounder='mine', rule='given'),
+                  record(60.5, 'overall_iou', grounder='mine', rule='given')], options={'limit': 60})
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert main([*map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def test_an_outside_method_has_its_row_in_tables_3_and_4_under_the_name_it_is_given(
+        outside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = ['--label', 'Mine (γ=2)', '--venue', "arXiv'26", '--backbone', 'swin-b']
+    tables = {table['table']: table for table in json.loads(
+        printed(capsys, outside, '--like', 'paper', *named, '--format', 'json'))['tables']}
+    last = {name: table['lines'][-1] for name, table in tables.items()}
+    assert last['2']['labels'] == ['Mine (γ=2)']
+    assert last['3']['labels'] == ['', 'Mine (γ=2)', "arXiv'26", 'swin-b']
+    assert last['4']['labels'] == ['', 'Mine (γ=2)', "arXiv'26"]
+    assert (last['3']['cells'][0]['value'], last['4']['cells'][0]['value']) == (81.5, 60.5)
+    assert last['3']['cells'][0]['mark'] == 'best', 'it competes with the others: 80.70 is the best that is published'
+
+
+def test_without_a_name_it_stays_out_of_the_state_of_the_art(outside: Path) -> None:
+    tables = laid_out(outside)
+    assert tables['2'].lines[-1].labels == ('mine, given',)
+    assert tables['3'].lines[-1].labels[1] == 'CM-A-E+Ref-NMS' and '4' not in tables
+
+
+def test_no_line_is_all_dashes(outside: Path) -> None:
+    for table in paper_tables(read_runs([outside])):
+        assert all(any(cell.shown is not None for cell in mine.cells) for mine in table.lines)
+
+
+def test_several_methods_are_named_one_by_one(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write([record(50.0 + i, grounder=grounder, rule=rule)
+                    for i, (grounder, rule) in enumerate((('a', 'x'), ('a', 'y'), ('b', 'x')))])
+    text = printed(capsys, folder, '--like', 'paper', '--label', 'a:y=Mine', '--label', 'b=Yours', '--venue', "b=ECCV'26",
+                   '--format', 'csv')
+    found = {row['line'].strip(): row['value'] for row in csv.DictReader(io.StringIO(text)) if row['table'] == '3'
+             and row['value']}
+    assert found == {'Mine': '51.0', "Yours ECCV'26": '52.0'}
+
+
+@pytest.mark.parametrize(('arguments', 'says'), [
+    (['--like', 'paper', '--label', 'a=Mine'], 'could be of several.*a:x, a:y'),
+    (['--like', 'paper', '--label', 'Mine'], 'could be of several.*a:x, a:y, b:x'),
+    (['--like', 'paper', '--label', 'b= '], 'is empty'),
+    (['--like', 'paper', '--label', 'b=One', '--label', 'b:x=Two'], 'has one already'),
+    (['--like', 'paper', '--venue', 'b=ECCV'], 'b:x has no --label'),
+    (['--label', 'b=Mine'], '--like paper; add it'),
+])
+def test_a_name_that_fits_no_method_or_several_is_refused(write: Write, arguments: list[str], says: str) -> None:
+    folder = write([record(50.0, grounder=grounder, rule=rule) for grounder, rule in (('a', 'x'), ('a', 'y'), ('b', 'x'))])
+    with pytest.raises(InputError, match=says) as refused:
+        main([str(folder), *arguments])
+    assert '\n' not in str(refused.value)
+    with pytest.raises(InputError, match='every measured method has a row of its own'):
+        main([str(write([record(80.0)], 'b')), '--like', 'paper', '--label', 'Mine'])
+
+
+def test_under_a_table_of_latex_there_is_one_line_and_the_rest_are_comments(
+        outside: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, outside, '--like', 'paper', '--label', 'Mine', '--format', 'latex')
+    *tables, comments = text.split(r'\end{table*}')
+    for table in tables:
+        note, = [line for line in table.splitlines() if 'footnotesize' in line]
+        assert len(note) < 260 and 'cdcdcdcdcdcd' not in table and 'c0ffee' not in table
+        assert 'Limited: see the notes.' in note
+    assert 'Data: refcoco cdcdcdcdcdcd' in comments and 'Commit: c0ffeec0ffee' in comments
+    assert all(line.startswith('%') for line in comments.strip().splitlines())
+
+
+def test_notes_go_into_a_file_of_their_own(outside: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, outside, '--like', 'paper', '--notes', tmp_path / 'notes.txt')
+    notes = (tmp_path / 'notes.txt').read_text()
+    assert 'Commit: c0ffeec0ffee' in notes and 'Table 2: REC' in notes and 'Commit' not in text
+    with pytest.raises(InputError, match='--notes .*cannot be written'):
+        main([str(outside), '--notes', str(tmp_path / 'nowhere' / 'notes.txt')])

@@ -175,7 +175,7 @@ def _judged(judgement: Judgement, answers: Answers, tasks: Sequence[str], datase
     masks = judgement.referents.get(dataset.name, {}) if 'res' in tasks else {}
     truths = [Truth.of(e, annotations, None, masks.get(e.ann_id), None) for e in expressions]
     choices = [_choice(one[0], 'res' in tasks) if len(one) == 1 else None for one in given]
-    rows = prediction_rows(truths, [NO_PROPOSALS] * len(truths), (), answers.proposals, answers.grounder, choices)
+    rows = prediction_rows(truths, [NO_PROPOSALS] * len(truths), (), answers.proposals, answers.grounder, choices, info)
     return [{**row, **UNKNOWN} for row in rows]
 
 

@@ -21,7 +21,7 @@ from harness.data.answers import NO_GROUNDER
 from harness.errors import InputError
 from harness.metrics.iou import best_iou, mask_overlap, plain_iou, rec_iou, xywh_to_xyxy
 from harness.metrics.recall import HIT_IOU
-from harness.types import Annotation, Expression
+from harness.types import Annotation, Expression, ImageInfo
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,16 @@ def to_xywh(boxes: np.ndarray) -> np.ndarray:
 
 
 def prediction_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], names: Sequence[str], rule: str,
-                    grounder: str, choices: Sequence[Choice | None]) -> list[dict[str, Any]]:
-    """Rows of one image, rule and grounder; ``choices`` holds ``None`` where there is nothing to choose from."""
-    return [_prediction_row(t, p, names, rule, grounder, c) for t, p, c in zip(truths, proposals, choices, strict=True)]
+                    grounder: str, choices: Sequence[Choice | None],
+                    info: ImageInfo | None = None) -> list[dict[str, Any]]:
+    """Rows of one image, rule and grounder; ``choices`` holds ``None`` where there is nothing to choose from.
+
+    With ``info`` they say which file the image is and its recorded width and height, in whose pixels boxes are.
+    """
+    image = {} if info is None else {'image_size': [info.width, info.height],
+                                     'image_file': info.path and info.path.name}
+    return [{**_prediction_row(t, p, names, rule, grounder, c), **image}
+            for t, p, c in zip(truths, proposals, choices, strict=True)]
 
 
 def _prediction_row(truth: Truth, proposals: InstanceData, names: Sequence[str], rule: str, grounder: str,

@@ -244,7 +244,7 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
                    for name, grounder in grounders.items()} or {NO_GROUNDER: [None] * len(truths)}
         with outcome.stage('write and count', len(group.expressions)):
             for index, (grounder_name, chosen) in enumerate(choices.items()):
-                rows = prediction_rows(truths, proposals, names, rule_name, grounder_name, chosen)
+                rows = prediction_rows(truths, proposals, names, rule_name, grounder_name, chosen, group.info)
                 predictions.write(rows)
                 if index == 0 and 'recall' in plan.tasks:
                     outcome.count([{**row, 'grounder': NO_GROUNDER} for row in rows], ['recall'])

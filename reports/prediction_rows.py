@@ -24,9 +24,12 @@ ROW = [*EXPRESSION, 'proposals', 'grounder']
 NO_GROUNDER = '-'
 #: Fields about the annotated object that the chosen box is on; files of earlier versions have none of them.
 CHOSEN = ('chosen_ann_id', 'chosen_gt_label', 'chosen_gt_iou')
+#: What files of earlier versions lack.
+OPTIONAL = (*CHOSEN, 'image_size', 'image_file')
 
 _CHUNK = 20_000
 _ANY_NUMBER = float(1 << 62)
+_LARGEST_SIDE = 1_000_000
 
 
 class Field(NamedTuple):
@@ -50,10 +53,11 @@ FIELDS = {
     'gt_box': Field('box'), 'box': Field('box', null=True),
     'chosen_ann_id': Field('integer', null=True), 'chosen_gt_label': Field('text', null=True),
     'chosen_gt_iou': Field('number', null=True, low=0, high=1),
+    'image_size': Field('size'), 'image_file': Field('text', null=True),
 }
-_TYPES = {'name': (str,), 'text': (str,), 'integer': (int,), 'number': (int, float), 'box': (list,)}
+_TYPES = {'name': (str,), 'text': (str,), 'integer': (int,), 'number': (int, float), 'box': (list,), 'size': (list,)}
 _WORDS = {'name': 'a name', 'text': 'text', 'integer': 'a whole number', 'number': 'a number',
-          'box': 'a box of four numbers'}
+          'box': 'a box of four numbers', 'size': 'a width and a height'}
 _SLACK = 1e-9
 
 
@@ -72,8 +76,9 @@ def read_predictions(paths: Sequence[str | Path], extra: Sequence[str] = ()) -> 
 
     Returns:
         A row a prediction, in file order. Columns: the names of :data:`FIELDS` (text as categories, ``gt_box`` as
-        ``gt_x``, ``gt_y``, ``gt_w``, ``gt_h``, ``box`` as ``has_box``), those of ``extra``, ``file`` and ``line``, and
-        ``has_chosen``: whether the file has the fields of :data:`CHOSEN`.
+        ``gt_x``, ``gt_y``, ``gt_w``, ``gt_h``, ``box`` as ``has_box``, ``image_size`` as ``image_w`` and ``image_h``),
+        those of ``extra``, ``file`` and ``line``, and ``has_chosen``: whether the file has the fields of
+        :data:`CHOSEN`.
 
     Raises:
         InputError: with file and line: a line that is cut short or not JSON, a field that is missing, not a number
@@ -122,8 +127,9 @@ def _chunks(file: Path, texts: dict[str, _Texts], extra: Sequence[str]) -> Itera
     lines: list[int] = []
     for line, row in json_lines(file):
         if pick is None:
-            has_chosen = isinstance(row, dict) and all(name in row for name in CHOSEN)
-            names = [*(n for n in FIELDS if has_chosen or n not in CHOSEN), *extra]
+            lacks = {name for name in OPTIONAL if isinstance(row, dict) and name not in row}
+            lacks |= set(CHOSEN) if lacks & set(CHOSEN) else set()
+            names = [*(name for name in FIELDS if name not in lacks), *extra]
             pick = itemgetter(*names)
         try:
             rows.append(pick(row))
@@ -188,7 +194,9 @@ def _columns(file: Path, lines: Sequence[int], values: dict[str, Sequence[Any]],
                                'has_chosen': np.full(len(lines), CHOSEN[0] in values)}
     for name, field in FIELDS.items():
         if name not in values:
-            columns[name] = texts[name].codes([None] * len(lines)) if name in texts else np.full(len(lines), np.nan)
+            unknown = np.full(len(lines), np.nan)
+            columns |= {'image_w': unknown, 'image_h': unknown} if name == 'image_size' else {
+                name: texts[name].codes([None] * len(lines)) if name in texts else unknown}
             continue
         column = values[name]
         allowed = {*_TYPES[field.kind], *([type(None)] if field.null else [])}
@@ -201,6 +209,8 @@ def _columns(file: Path, lines: Sequence[int], values: dict[str, Sequence[Any]],
             columns['has_box'] = np.array([value is not None for value in column])
         elif name == 'gt_box':
             columns |= _boxes(column, refuse)
+        elif name == 'image_size':
+            columns |= _sizes(column, refuse)
         else:
             columns[name] = _numbers(name, column, field, refuse)
     refuse(columns['mask_intersection'] > columns['mask_union'], "'mask_intersection' is larger than 'mask_union'")
@@ -239,6 +249,15 @@ def _boxes(column: Sequence[Any], refuse: Callable[[np.ndarray, str], None]) -> 
     refuse(np.any(np.isinf(boxes), axis=1), "'gt_box' holds a number that is not finite")
     refuse(np.any(boxes[:, 2:] < 0, axis=1), "'gt_box' has a negative width or height")
     return {f'gt_{side}': boxes[:, index] for index, side in enumerate('xywh')}
+
+
+def _sizes(column: Sequence[Any], refuse: Callable[[np.ndarray, str], None]) -> dict[str, np.ndarray]:
+    """Widths and heights as two columns."""
+    wrong = np.array([[*map(type, size)] != [int, int] or not all(0 < side < _LARGEST_SIDE for side in size)
+                      for size in column])
+    refuse(wrong, "'image_size' must be width and height in pixels")
+    width, height = np.array(column, np.float64).T
+    return {'image_w': width, 'image_h': height}
 
 
 def _without_box(frame: pd.DataFrame) -> pd.DataFrame:

@@ -45,10 +45,11 @@ def write_run(folder: Path, said: Sequence[Said] = FOUR, *, dataset: str = 'mini
     for s, rule, length, rank, right in answers:
         found = {'best_proposal_iou': 0.9 if rank >= 0 else 0.3}
         made = row if right else lost
+        image = f'COCO_train2014_{s.image_id:012d}.png'
         keys = {'dataset': dataset, 'split': s.split, 'image_id': s.image_id, 'sent_id': s.sent_id, 'proposals': rule}
         answer = dict.fromkeys(ANSWER) if grounder == '-' else {'score': s.sent_id / 10}
         predictions.append(made(**{**found, **keys, 'sent': s.sent, 'grounder': grounder, 'n_proposals': length,
-                                   **answer}))
+                                   'image_file': image, **answer}))
         words = len(s.sent.split())
         proposals.append({**keys, 'boxes': [[float(k), 2.0, 10.0, 8.0] for k in range(length)],
                           'labels': ['cup'] * length,

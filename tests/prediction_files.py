@@ -12,7 +12,8 @@ ROW = {
     'label': 'cup', 'rle': None, 'n_proposals': 5, 'iou': 1.0, 'mask_intersection': 80, 'mask_union': 100,
     'chosen_ann_id': 4, 'chosen_gt_label': 'cup', 'chosen_gt_iou': 1.0, 'best_candidate_iou': 0.9,
     'best_proposal_iou': 0.9, 'best_proposal_label': 'cup', 'context_hits': 1, 'n_context': 2,
-    'gt_box': [10, 10, 20, 20], 'gt_label': 'cup', 'n_same_category': 2,
+    'gt_box': [10, 10, 20, 20], 'gt_label': 'cup', 'n_same_category': 2, 'image_size': [40, 30],
+    'image_file': 'COCO_train2014_000000000007.png',
 }
 
 

@@ -1,4 +1,4 @@
-"""Every command that prints tables knows the same formats: boxes in a terminal, Markdown in a pipe, unless it is told."""
+"""Every command that prints tables knows the same formats: boxes in a terminal, Markdown in a pipe, or as told."""
 from __future__ import annotations
 
 import csv
@@ -114,7 +114,8 @@ def sheets(draw: st.DrawFn) -> Sheet:
     """A label and up to a dozen columns of numbers, some under a name."""
     groups = draw(st.lists(st.tuples(st.none() | NAMES, st.integers(1, 4)), min_size=1, max_size=4))
     heads = [Head(draw(NAMES), () if name is None else ('', name)) for name, size in groups for _ in range(size)]
-    rows = [[words(draw(NAMES)), *(Parts('', draw(NUMBERS), '') for _ in heads)] for _ in range(draw(st.integers(1, 3)))]
+    rows = [[words(draw(NAMES)), *(Parts('', draw(NUMBERS), '') for _ in heads)]
+            for _ in range(draw(st.integers(1, 3)))]
     return Sheet('title', [Head('label', number=False), *heads], 1, rows)
 
 

@@ -1,7 +1,10 @@
 """The page of ``python -m reports html``: what it says, what it holds, and that nothing from a file becomes markup."""
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
 from harness.errors import InputError
 from reports.html import main, report
@@ -22,6 +26,7 @@ from reports.html.recall_curve import curve
 from reports.html.summary import two_rules
 from reports.intervals import interval, intervals
 from tests.html_run import FOUR, Said, write_run
+from tests.prediction_files import write
 
 OPEN = ('meta', 'input', 'br', 'hr', 'img', 'link')
 
@@ -349,3 +354,100 @@ def test_it_is_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main([str(write_run(tmp_path)), '-o', str(tmp_path / 'page.html')]) == 0
     assert (tmp_path / 'page.html').read_text().startswith('<!doctype html>')
     assert 'page.html: ' in capsys.readouterr().out
+
+
+# Pictures
+
+
+def turned_run(folder: Path, orientation: int, size: list[int] | None) -> Path:
+    """A run whose one photograph is stored 80 by 60 pixels with an orientation: blue, and red in the first quarter of
+    the stored rows and columns. ``size`` is its recorded width and height."""
+    write_run(folder, FOUR[:1], images=False, run={'images_in': {'mini-refcoco': str(folder)}})
+    stored = Image.new('RGB', (80, 60), (0, 0, 255))
+    stored.paste((255, 0, 0), (0, 0, 20, 15))
+    exif = stored.getexif()
+    exif[ExifTags.Base.Orientation] = orientation
+    stored.save(folder / 'photo.jpg', exif=exif, quality=95)
+    rows = [json.loads(line) for line in (folder / 'predictions.jsonl').read_text().splitlines()]
+    for row in rows:
+        row.update(image_size=size, image_file='photo.jpg')
+        if size is None:
+            del row['image_size']
+    write(folder / 'predictions.jsonl', rows)
+    return folder
+
+
+@pytest.mark.parametrize(('orientation', 'recorded', 'shown', 'red'), [
+    (1, [80, 60], [80, 60], (4, 4)),
+    (6, [60, 80], [60, 80], (56, 4)),  # its first row is the right side: the run turns it
+    (8, [60, 80], [60, 80], (4, 76)),  # its first row is the left side
+    (3, [80, 60], [80, 60], (76, 56)),  # upside down
+    (6, [80, 60], [80, 60], (4, 4)),  # recorded as it is stored: the run leaves it
+    (6, None, [60, 80], (56, 4)),  # a file of an earlier version
+])
+def test_a_picture_is_turned_as_the_run_turned_it_so_that_boxes_lie_right(
+        tmp_path: Path, orientation: int, recorded: list[int] | None, shown: list[int], red: tuple[int, int]) -> None:
+    (thumb,) = Page(report([turned_run(tmp_path, orientation, recorded)]).html).json('data')['thumbs']
+    width, height, source = thumb
+    assert [width, height] == shown
+    picture = Image.open(io.BytesIO(base64.b64decode(source.partition(',')[2]))).convert('RGB')
+    assert picture.size == tuple(shown)
+    r, _, b = picture.getpixel(red)
+    assert r > 200 and b < 90
+
+
+def pictured(folder: Path, **options: Any) -> list[int]:
+    """The expressions that have a picture."""
+    data = Page(report([folder], **options).html).json('data')
+    return [data['id'][i] for i, thumb in enumerate(data['thumb']) if thumb is not None]
+
+
+@pytest.mark.parametrize(('only', 'ids'), [
+    ('right on greedy only', [4]), ('right on ref-nms-b only', [1]), ('wrong on greedy only', [1]),
+    ('changed', [1, 4]), ('changed between rules', [1, 4]), ('right on greedy', [2, 4]), ('wrong on greedy', [1, 3]),
+    ('suppressed on greedy', [1, 3]), ('suppressed on greedy with cmae', [1, 3]), ('other_category on ref-nms-b', [3]),
+    ('no_candidate on greedy', []),
+])
+def test_pictures_for_a_filter_of_one_s_own(tmp_path: Path, only: str, ids: list[int]) -> None:
+    assert pictured(write_run(tmp_path), only=only) == ids
+
+
+def test_a_filter_is_told_on_the_page_and_holds_for_any_grounder_unless_one_is_named(tmp_path: Path) -> None:
+    one = write_run(tmp_path / 'one')
+    flipped = [s._replace(greedy=(*s.greedy[:2], not s.greedy[2])) for s in FOUR]
+    two = write_run(tmp_path / 'two', flipped, grounder='mattnet')
+    made = Page(report([one, two], only='right on greedy').html)
+    assert '4 of 4 have pictures: those that are “right on greedy”.' in made.text
+    named = Page(report([one, two], only='right on greedy with mattnet').html)
+    assert [thumb is not None for thumb in named.json('data')['thumb']] == [True, False, True, False]
+    assert named.json('data')['grounder'] == 'mattnet', 'and the page begins with that grounder'
+    few = Page(report([one, two], only='right on greedy', pictures=3).html)
+    assert '3 of 4 have pictures: a sample of the 4 that are “right on greedy”.' in few.text
+
+
+def test_without_a_grounder_right_is_a_referent_that_is_proposed(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, grounder='-')
+    assert pictured(folder, only='right on ref-nms-b only') == [1, 3]
+    with pytest.raises(InputError, match='no grounder answered, so there are no bins'):
+        report([folder], only='suppressed on greedy')
+
+
+def test_as_many_pictures_as_are_asked_for(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, [Said(i, i, 'cup', (1, 0, True), (1, 0, True)) for i in range(1, SAMPLE + 30)])
+    assert [len(pictured(folder, **options)) for options in ({}, {'pictures': SAMPLE + 9}, {'pictures': 0})] == [
+        SAMPLE, SAMPLE + 9, 0]
+
+
+@pytest.mark.parametrize(('only', 'says'), [
+    ('', 'is no filter; write one of changed; right on RULE'), ('left of greedy', 'is no filter'),
+    ('right on gredy', 'unknown rule gredy, did you mean greedy?'),
+    ('rihgt on greedy', 'unknown outcome rihgt, did you mean right?'),
+    ('right on greedy with cma', 'unknown grounder cma, did you mean cmae?'),
+    ('suppressed on greedy only', 'is no filter'),
+])
+def test_a_filter_that_means_nothing_is_refused(tmp_path: Path, only: str, says: str) -> None:
+    with pytest.raises(InputError, match=re.escape(says)) as refused:
+        report([write_run(tmp_path)], only=only)
+    assert '\n' not in str(refused.value)
+    with pytest.raises(InputError, match='one rule only'):
+        report([write_run(tmp_path, rules=('greedy',))], only='changed')

@@ -355,8 +355,8 @@ def test_no_line_is_all_dashes(outside: Path) -> None:
 def test_several_methods_are_named_one_by_one(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write([record(50.0 + i, grounder=grounder, rule=rule)
                     for i, (grounder, rule) in enumerate((('a', 'x'), ('a', 'y'), ('b', 'x')))])
-    text = printed(capsys, folder, '--like', 'paper', '--label', 'a:y=Mine', '--label', 'b=Yours', '--venue', "b=ECCV'26",
-                   '--format', 'csv')
+    text = printed(capsys, folder, '--like', 'paper', '--label', 'a:y=Mine', '--label', 'b=Yours',
+                   '--venue', "b=ECCV'26", '--format', 'csv')
     found = {row['line'].strip(): row['value'] for row in csv.DictReader(io.StringIO(text)) if row['table'] == '3'
              and row['value']}
     assert found == {'Mine': '51.0', "Yours ECCV'26": '52.0'}
@@ -371,7 +371,8 @@ def test_several_methods_are_named_one_by_one(write: Write, capsys: pytest.Captu
     (['--label', 'b=Mine'], '--like paper; add it'),
 ])
 def test_a_name_that_fits_no_method_or_several_is_refused(write: Write, arguments: list[str], says: str) -> None:
-    folder = write([record(50.0, grounder=grounder, rule=rule) for grounder, rule in (('a', 'x'), ('a', 'y'), ('b', 'x'))])
+    folder = write([record(50.0, grounder=grounder, rule=rule)
+                    for grounder, rule in (('a', 'x'), ('a', 'y'), ('b', 'x'))])
     with pytest.raises(InputError, match=says) as refused:
         main([str(folder), *arguments])
     assert '\n' not in str(refused.value)

@@ -9,7 +9,6 @@ import argparse
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from harness.embedded.build import SPLIT_BY
 from harness.errors import InputError
 from harness.names import OneLineParser
 from reports.failures import BINS, bins, counted, remarks, titles
+from reports.html.filters import FORMS, wanted
 from reports.html.gallery import (
     SAMPLE,
     Expressions,
@@ -53,16 +53,18 @@ class Report(NamedTuple):
 
 
 def report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
-           title: str = 'Referring expression grounding') -> Report:
+           title: str = 'Referring expression grounding', pictures: int = SAMPLE, only: str | None = None) -> Report:
     """Make the page.
 
     Args:
         paths: runs' folders or ``results.json`` files, merged.
         images: folders of images by dataset, ``''`` for every dataset; in the place of those that the results name.
         title: of the page.
+        pictures: so many expressions have one, at most.
+        only: which expressions, as :func:`reports.html.filters.wanted` takes it; ``None``: a sample of all.
 
     Raises:
-        InputError: a file is damaged, or the runs can't be merged.
+        InputError: a file is damaged, the runs can't be merged, or ``only`` means nothing.
     """
     results = read_runs(paths)
     lacks: list[str] = []
@@ -76,7 +78,8 @@ def report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
     counts = None
     if predictions is not None:
         expressions = expressions_of(predictions)
-        gallery, proposals = _gallery(results, predictions, expressions, said, images or {}, lacks)
+        thumbnails = Thumbnails(_folders(results, images or {}))
+        gallery, proposals = _gallery(results, predictions, expressions, said, thumbnails, pictures, only, lacks)
         if proposals is not None and len(proposals.expression):
             figures['curves'] = [_plain(split, rule, found) for split, rule, found in curves(
                 proposals, expressions.split, expressions.table['image_id'].to_numpy(), list(expressions.splits))]
@@ -94,7 +97,7 @@ def report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
         'bins': list(zip(BINS, titles(MASK_IOU), strict=True)),
         'remarks': remarks(rows_of('accuracy', predictions)) if counts is not None and predictions is not None else [],
         'sizes': _sizes(results), 'costs': list(map(_cost, results.runs)), 'figures': figures,
-        'gallery': {**gallery, 'rules': list(said.rules), 'embedded': embedded}, 'sample': SAMPLE,
+        'gallery': {**gallery, 'rules': list(said.rules), 'embedded': embedded}, 'only': only,
         'pictured': sum(thumb is not None for thumb in gallery.get('thumb', ())),
     }
     return Report(render(values), lacks)
@@ -112,13 +115,12 @@ class Shown(NamedTuple):
 
 
 def _shown(table: Table) -> Shown:
-    """Without the lines that hold no number; our own datasets' accuracy is in Table 2 already."""
-    lines = [line for line in table.lines if any(cell.shown is not None for cell in line.cells)]
-    published = any(cell.published is not None for line in lines for cell in line.cells)
+    """Our own datasets' accuracy is in Table 2 already."""
+    published = any(cell.published is not None for line in table.lines for cell in line.cells)
     first = table.name in (('1', '2', '3', '4') if published else ('1', '2'))
     intervals = said_of_intervals(table)
     limits = [note for note in table.notes[2:] if note not in intervals]
-    return Shown(replace(table, lines=lines), first, table.notes[:2], intervals, limits)
+    return Shown(table, first, table.notes[:2], intervals, limits)
 
 
 def _beside(results: Results, name: str, makes: str, lacks: list[str]) -> list[Path]:
@@ -131,13 +133,17 @@ def _beside(results: Results, name: str, makes: str, lacks: list[str]) -> list[P
 
 
 def _gallery(results: Results, predictions: pd.DataFrame, expressions: Expressions, said: Summary,
-             images: Mapping[str, Path], lacks: list[str]) -> tuple[dict[str, Any], Proposals | None]:
+             thumbnails: Thumbnails, most: int, only: str | None,
+             lacks: list[str]) -> tuple[dict[str, Any], Proposals | None]:
     """What the gallery shows, and the proposals that it was made from."""
     answers, found = answers_of(predictions, expressions), found_by_rule(predictions, expressions)
-    thumbnails = Thumbnails(_folders(results, images))
-    order = order_of_sample(answers, found, said.rules, expressions.split)
-    pictures: dict[int, Thumbnail] = sample(order, expressions, thumbnails)
-    if not pictures:
+    mask, grounder = (None, None) if only is None else wanted(only, answers, found, said.rules)
+    order = order_of_sample(answers, found, said.rules, expressions.split, most)
+    chosen = order if mask is None else (i for i in order if mask[i])
+    pictures: dict[int, Thumbnail] = sample(chosen, expressions, thumbnails, most)
+    if mask is not None and not mask.any():
+        lacks.append(f'No expression is “{only}”: the gallery has no pictures.')
+    elif not pictures and most:
         lacks.append('The images are not where the results say: the gallery has no pictures. --images DIR names their '
                      'folder.')
     files = _beside(results, 'proposals.jsonl', 'recall against the number of proposals, word attention and boxes',
@@ -146,7 +152,8 @@ def _gallery(results: Results, predictions: pd.DataFrame, expressions: Expressio
     for file in proposals.without_hits if proposals is not None else ():
         lacks.append(f'{file.parent.name}/{file.name} is of an earlier version and does not say what a proposal hits: '
                      'it is left out. Run the benchmark again.')
-    return payload(expressions, answers, found, proposals, pictures), proposals
+    shown = payload(expressions, answers, found, proposals, pictures)
+    return {**shown, 'grounder': grounder, 'like': None if mask is None else int(mask.sum())}, proposals
 
 
 def _folders(results: Results, images: Mapping[str, Path]) -> dict[str, Path]:
@@ -214,15 +221,25 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--images', action='append', default=[], metavar='[DATASET=]DIR',
                         help='folder of the images, where it is not the one that the results name')
     parser.add_argument('--title', default='Referring expression grounding', help='of the page')
+    parser.add_argument('--pictures', type=_count, default=SAMPLE, metavar='N',
+                        help=f'so many expressions have a picture (default: {SAMPLE}); each is some 10 kB of the page')
+    parser.add_argument('--only', metavar='FILTER',
+                        help=f'which expressions have one (default: a sample of all): {"; ".join(FORMS)}')
     args: argparse.Namespace = parser.parse_args(argv)
     if args.out.suffix.lower() not in ('.html', '.htm'):
         raise InputError(f'-o {args.out}: the page is HTML; name it .html')
-    made = report(args.results, dict(map(_folder, args.images)), args.title)
+    made = report(args.results, dict(map(_folder, args.images)), args.title, args.pictures, args.only)
     size = _write(args.out, made.html)
     for line in made.lacks:
         print(f'note: {line}')
     print(f'{args.out}: {size / 1e6:.1f} MB')
     return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > 6:
+        raise argparse.ArgumentTypeError(f'{text!r} is no number of pictures; give 0 or more')
+    return int(text)
 
 
 def _folder(option: str) -> tuple[str, Path]:

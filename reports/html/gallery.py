@@ -1,7 +1,7 @@
 """Every expression with what each rule and grounder made of it, and a sample with pictures, for the page to show."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,8 @@ from reports.html.thumbnails import Thumbnail, Thumbnails
 from reports.outcomes import HIT_IOU, OUTCOMES, rows_of
 from reports.prediction_rows import ROW, read_predictions
 
-#: So many expressions have a picture; up to this share of them are those that changed between the two rules.
+#: So many expressions have a picture unless the user says how many; up to this share of them are those that changed
+#: between the two rules.
 SAMPLE = 300
 CHANGED_SHARE = 0.6
 SEED = 0
@@ -112,11 +113,11 @@ def _laid(n: int, place: np.ndarray, values: Any, empty: Any) -> np.ndarray:
 
 
 def order_of_sample(answers: Mapping[str, Mapping[str, Answers]], found: Mapping[str, np.ndarray],
-                    rules: tuple[str, str | None], splits: np.ndarray) -> Iterator[int]:
+                    rules: tuple[str, str | None], splits: np.ndarray, most: int = SAMPLE) -> Iterator[int]:
     """Expressions in the order in which they deserve a picture.
 
-    First those that changed between the two rules, split by split in turn, up to :data:`CHANGED_SHARE` of the sample;
-    then all, one of each bin of each grounder and rule in turn.
+    First those that changed between the two rules, split by split in turn, up to :data:`CHANGED_SHARE` of the sample
+    of ``most``; then all, one of each bin of each grounder and rule in turn.
     """
     n, both = len(splits), [rule for rule in rules if rule is not None]
     shuffled = np.random.default_rng(SEED).permutation(n)
@@ -127,7 +128,7 @@ def order_of_sample(answers: Mapping[str, Mapping[str, Answers]], found: Mapping
         if len(side) == 2:
             changed |= side[0] != side[1]
     first = shuffled[changed[shuffled]]
-    first = first[np.argsort(_turn(splits[first]), kind='stable')][:int(SAMPLE * CHANGED_SHARE)]
+    first = first[np.argsort(_turn(splits[first]), kind='stable')][:int(most * CHANGED_SHARE)]
     turn = np.full(n, n)
     groups = [mine[rule].bin for mine in answers.values() for rule in both if rule in mine]
     groups += [found[rule] for rule in both if rule in found]
@@ -142,16 +143,22 @@ def _turn(groups: np.ndarray) -> np.ndarray:
     return pd.Series(groups).groupby(groups).cumcount().to_numpy()
 
 
-def sample(order: Iterator[int], expressions: Expressions, thumbnails: Thumbnails) -> dict[int, Thumbnail]:
-    """The first :data:`SAMPLE` expressions whose image is there, each with its thumbnail."""
+def sample(order: Iterable[int], expressions: Expressions, thumbnails: Thumbnails,
+           most: int = SAMPLE) -> dict[int, Thumbnail]:
+    """The first expressions whose image is there, ``most`` at most, each with its thumbnail."""
     chosen: dict[int, Thumbnail] = {}
-    datasets, images = expressions.table['dataset'].tolist(), expressions.table['image_id'].tolist()
+    table = expressions.table
+    datasets, images, files = (table[name].tolist() for name in ('dataset', 'image_id', 'image_file'))
+    sizes = table[['image_w', 'image_h']].to_numpy(float)
     for number in order if thumbnails.folders else ():
-        found = thumbnails(datasets[number], images[number])
+        if len(chosen) == most:
+            break
+        width, height = sizes[number]
+        size = None if np.isnan(width) else (int(width), int(height))
+        file = files[number] if isinstance(files[number], str) else None
+        found = thumbnails(datasets[number], images[number], size, file)
         if found is not None:
             chosen[number] = found
-        if len(chosen) == SAMPLE:
-            break
     return chosen
 
 

@@ -204,7 +204,7 @@
     const binTitle = (code) => bins[parseInt(code, 36)]?.title ?? '';
     const ruleOptions = rules.map((rule) => [rule, rule]);
     fill(controls.split, [['', 'all'], ...data.splits.map((name, i) => [String(i), name])], '');
-    fill(controls.grounder, [...grounders.map((name) => [name, name]), ['', 'none: proposals alone']], grounders[0] ?? '');
+    fill(controls.grounder, [...grounders.map((name) => [name, name]), ['', 'none: proposals alone']], data.grounder ?? grounders[0] ?? '');
     fill(controls.left, ruleOptions, otherRule ?? plainRule);
     fill(controls.right, [['', 'nothing'], ...ruleOptions], otherRule ? plainRule : '');
     fill(controls.sort, [['', 'as in the data'], ['high', 'confidence, high first'], ['low', 'confidence, low first']], '');

@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 from PIL import Image
 
-ENDINGS = ('png', 'jpg')
+from harness.data.image_files import ImageFolders, folders_of_images
+from harness.data.image_header import read_header, turned
+
 #: The longer side of a thumbnail, in pixels, and the quality of its WebP.
 LONGEST, QUALITY = 256, 60
-_MOST_PIXELS = 50_000_000
+#: Width and height in pixels.
+Size = tuple[int, int]
 
 
 class Thumbnail(NamedTuple):
@@ -27,38 +30,50 @@ class Thumbnails:
     """Makes each image's once.
 
     Args:
-        folders: of images, by dataset; they are named ``COCO_train2014_<image_id:012d>.png`` or ``.jpg``.
+        folders: of images, by dataset; their names are those that a run finds.
     """
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
-        self.folders = {name: folder for name, folder in folders.items() if folder.is_dir()}
-        self._made: dict[tuple[Path, int], Thumbnail | None] = {}
+        self.folders = {name: ImageFolders(folders_of_images(folder)) for name, folder in folders.items()
+                        if folder.is_dir()}
+        self._made: dict[tuple[Path, Size | None], Thumbnail | None] = {}
 
-    def __call__(self, dataset: str, image_id: int) -> Thumbnail | None:
-        """``None`` where the image is not there or is no picture."""
+    def __call__(self, dataset: str, image_id: int, size: Size | None = None,
+                 file_name: str | None = None) -> Thumbnail | None:
+        """``None`` where the image is not there or is no picture.
+
+        Args:
+            size: recorded width and height, ``None`` where the file doesn't say.
+            file_name: of the image, where the file says it.
+        """
         folder = self.folders.get(dataset)
         if folder is None:
             return None
-        key = folder, image_id
-        if key not in self._made:
-            files = (folder / f'COCO_train2014_{image_id:012d}.{ending}' for ending in ENDINGS)
-            file = next((file for file in files if file.is_file()), None)
-            self._made[key] = None if file is None else thumbnail(file)
-        return self._made[key]
+        bare = file_name if file_name and Path(file_name).name == file_name else None
+        file = folder.info(image_id, 0, 0, bare).path
+        if file is None:
+            return None
+        if (file, size) not in self._made:
+            self._made[file, size] = thumbnail(file, size)
+        return self._made[file, size]
 
 
-def thumbnail(file: Path) -> Thumbnail | None:
-    """Of one image file, ``None`` where it can't be read or has over 50 million pixels."""
+def thumbnail(file: Path, size: Size | None = None) -> Thumbnail | None:
+    """Of one image file, turned as the run turns it; ``None`` where it can't be read or is too large."""
     try:
+        header = read_header(file)
         with Image.open(file, formats=('PNG', 'JPEG')) as image:
-            width, height = image.size
-            if width * height > _MOST_PIXELS:
-                return None
-            image.draft('RGB', (LONGEST, LONGEST))
-            small = image.convert('RGB')
+            if header.orientation == 1:
+                width, height = image.size
+                image.draft('RGB', (LONGEST, LONGEST))  # a JPEG is decoded smaller
+                small = image.convert('RGB')
+            else:
+                upright = turned(image, None if size is None else size[::-1])
+                width, height = upright.size
+                small = upright.convert('RGB')
             small.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
             out = io.BytesIO()
             small.save(out, 'WEBP', quality=QUALITY, method=2)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # a stranger's bytes: whatever a decoder stumbles over, there is no picture
         return None
     return Thumbnail(width, height, f'data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}')

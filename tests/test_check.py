@@ -292,3 +292,31 @@ def test_a_part_of_the_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert check(capsys, part, against, '--part', 'mini-refcoco')[0] == 1
     code, _, printed = check(capsys, part, against, '--part', 'mini-refcoco/test')
     assert code == 2 and 'the baseline has none, did you mean mini-refcoco/testB' in printed
+
+
+def test_a_run_of_a_part_is_told_so_with_the_option_that_checks_it(tmp_path: Path, capsys: CAPSYS) -> None:
+    splits = [('mini-refcoco', 'val'), ('mini-refcoco', 'testA'), ('mini-refcocog', 'val'), ('mini-refcocog', 'test')]
+    whole = [record(dataset=dataset, split=split) for dataset, split in splits]
+    against = baseline_of(results(tmp_path / 'whole', *whole), tmp_path / 'baseline.json')
+    for there, option in (([1], '--part mini-refcoco/testA'), ([0, 1], '--part mini-refcoco'),
+                          ([1, 2, 3], '--part mini-refcoco/testA --part mini-refcocog')):
+        part = results(tmp_path / 'part', *(whole[i] for i in there))
+        code, _, printed = check(capsys, part, against)
+        assert code == 1 and f'only a part of the baseline: {option} checks that part alone.' in printed
+        code, moved, printed = check(capsys, part, against, *option.split())
+        assert (code, moved) == (0, []) and 'a part of' not in printed
+    for other in (whole, [record(dataset='mine')]):
+        assert 'a part of' not in check(capsys, results(tmp_path / 'part', *other), against)[2]
+
+
+def test_of_many_that_moved_the_first_are_printed_and_the_rest_counted(tmp_path: Path, capsys: CAPSYS) -> None:
+    many = [record(grounder=f'g{i:02}') for i in range(40)]
+    against = baseline_of(results(tmp_path / 'whole', *many), tmp_path / 'baseline.json')
+    run = results(tmp_path / 'now', *({**r, 'value': 50.0} for r in many[30:]))
+    code, moved, printed = check(capsys, run, against, '--summary', tmp_path / 's.md', '--junit', tmp_path / 'j.xml')
+    assert code == 1 and 'failed: 40 of ' in printed and len(printed.splitlines()) < 25
+    assert moved == [f'fell by 10.00, tolerance 0.5: accuracy of g{i} on greedy, mini-refcoco val'
+                     for i in range(30, 40)], 'what fell comes before what is not there'
+    assert '30 more; --summary FILE and --junit FILE have all of them.' in printed
+    assert (tmp_path / 's.md').read_text().count('is not there') == 30
+    assert ElementTree.parse(tmp_path / 'j.xml').getroot().get('failures') == '40'

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,27 @@ def test_what_makes_no_sense_is_refused_in_one_line(tmp_path: Path) -> None:
     assert 'no grounder answered' in refused(only_proposals)
     apart = write(tmp_path / 'apart.jsonl', [row(), row(proposals='other', grounder='mattnet')])
     assert 'no grounder answered with both rules' in refused(apart, '--from', 'greedy', '--to', 'other')
+
+
+def test_the_expressions_of_a_bin_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = rules(tmp_path)
+    found = printed(capsys, folder, '--list', 'suppressed,other_instance')['rows']
+    assert [(r['bin'], r['proposals'], r['sent_id']) for r in found] == [
+        ('suppressed', 'greedy', 1), ('suppressed', 'greedy', 2), ('suppressed', 'greedy', 3),
+        ('suppressed', 'ref-nms-b', 3), ('other_instance', 'ref-nms-b', 2)]
+    assert {key: found[0][key] for key in ('dataset', 'split', 'grounder', 'image_id', 'sent')} == {
+        'dataset': 'mini-refcoco', 'split': 'val', 'grounder': 'cmae', 'image_id': 7, 'sent': 'left cup'}
+    main([str(folder), '--list', 'suppressed'])
+    text = capsys.readouterr().out
+    assert '**suppressed or thresholded out: cmae on greedy, mini-refcoco val (3)**' in text
+    assert re.search(r'\| +1 \| +7 \| left cup', text)
+
+
+def test_a_bin_that_holds_nothing_is_said_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = rules(tmp_path)
+    assert printed(capsys, folder, '--list', 'mask_below')['rows'] == []
+    for form in ('markdown', 'csv', 'latex', 'terminal'):
+        assert main([str(folder), '--list', 'mask_below', '--format', form]) == 0
+        assert ('No expression is in mask_below.' in capsys.readouterr().out) == (form != 'csv')
+    assert '--list supressed: unknown, did you mean suppressed?' in refused(folder, '--list', 'supressed')
+    assert 'leave one out' in refused(folder, '--list', 'right', '--from', 'greedy', '--to', 'ref-nms-b')

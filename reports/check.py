@@ -29,7 +29,17 @@ from reports.metrics import METRICS
 from reports.outcomes import OUTCOMES
 from reports.recount import Answers, recount
 from reports.rendering import markdown, written
-from reports.results_files import Record, Run, key_of, read_results, read_runs, said, settings_of
+from reports.results_files import (
+    AS_WRITTEN,
+    Record,
+    Run,
+    beside,
+    key_of,
+    read_results,
+    read_runs,
+    said,
+    settings_of,
+)
 from reports.sheets import printable
 
 DEFAULT_TOLERANCE = 0.5
@@ -222,11 +232,12 @@ class Pairs:
             InputError: the baseline's predictions give another value than the record, or a run has none.
         """
         if wrong := self._both[0].wrong(record):
-            raise InputError(f'{self._both[0].file}: is not of its results, {wrong}; run again')
+            raise InputError(f'{self._both[0].file}: is not of its results, {wrong}; give the files of one run')
         metric = OUTCOMES[record['metric']]
         before, now = (answers.of(record) for answers in self._both)
         if before is None or now is None:
-            raise InputError(f'{self._both[1].file}: has no row for {said(key_of(record))}; run again')
+            raise InputError(f'{self._both[1].file}: has no row for {said(key_of(record))}; give '
+                             'the files of one run')
         pair = pair_up(before, now)
         a, b = metric.of(pair.a), metric.of(pair.b)
         both = a.counts & b.counts
@@ -239,11 +250,11 @@ class Pairs:
 
 
 def _answers(run: Run, needed: bool) -> Answers | None:
-    file = run.file.with_name('predictions.jsonl')
-    if file.is_file():
+    file = beside(run, 'predictions.jsonl')
+    if file is not None:
         return Answers(file, ('box',))
     if needed:
-        raise InputError(f'{file}: --significant needs it and it is not there; '
+        raise InputError(f'{run.file.with_name("predictions.jsonl")}: --significant needs it and it is not there; '
                          'give a run\'s folder, also as --against')
     return None
 
@@ -260,7 +271,7 @@ def _time_cases(now: Run, baseline: Run, most: float) -> Iterator[Case]:
 def _seconds(run: Run) -> dict[str, float]:
     found = run.run.get('seconds', {})
     if not isinstance(found, dict) or not all(isinstance(s, int | float) and 0 <= s < math.inf for s in found.values()):
-        raise InputError(f'{run.file}: run.seconds must be seconds by stage; run again')
+        raise InputError(f'{run.file}: run.seconds must be seconds by stage; {AS_WRITTEN}')
     return found
 
 
@@ -269,7 +280,7 @@ def remarks(now: Run, baseline: Baseline) -> list[str]:
     known = {key_of(record) for record in baseline.run.records}
     new = [said(key_of(record)) for record in now.records if key_of(record) not in known]
     found = [f'{len(new)} records are not in the baseline: {_some(new)}.'] if new else []
-    if not now.file.with_name('predictions.jsonl').is_file():
+    if beside(now, 'predictions.jsonl') is None:
         found.append('No predictions.jsonl beside the results: nothing was counted again.')
     versions = [run.run.get('versions', {}) for run in (baseline.run, now)]
     moved = [f'{name} {versions[0].get(name, "—")} → {versions[1].get(name, "—")}'

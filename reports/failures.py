@@ -160,7 +160,7 @@ def remarks(rows: pd.DataFrame) -> list[str]:
                      '"not proposed" is the first two bins together.')
     if not rows['has_chosen'].all():
         found.append('Some files are of a version without the object that the chosen box is on: "proposed, another box '
-                     'chosen" is three bins together; run the benchmark again to tell them apart.')
+                     'chosen" is three bins together; make them again to tell these apart.')
     plain = rows['has_chosen'] & rows['n_same_category'].isna()
     if plain.any():
         found.append(f'Of {plain.sum()} answers the image\'s objects are not annotated: "proposed, another box chosen" '

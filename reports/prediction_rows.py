@@ -30,6 +30,8 @@ OPTIONAL = (*CHOSEN, 'image_size', 'image_file')
 _CHUNK = 20_000
 _ANY_NUMBER = float(1 << 62)
 _LARGEST_SIDE = 1_000_000
+#: No name is longer.
+LONGEST_NAME = 200
 
 
 class Field(NamedTuple):
@@ -112,10 +114,11 @@ class _Texts:
     def categories(self, name: str) -> list[str]:
         found = [value for value in self._numbers if value is not None]
         for value in found:
-            if FIELDS[name].kind == 'name' and not (value.isprintable() and value.strip()):
-                raise InputError(f'{name} {value!r}: is no name; check the predictions')
+            fits = value.isprintable() and value.strip() and len(value) <= LONGEST_NAME
+            if FIELDS[name].kind == 'name' and not fits:
+                raise InputError(f'{name} {value[:60]!r}: is no name; check the predictions')
             if not value.isascii() and any('\ud800' <= sign <= '\udfff' for sign in value):
-                raise InputError(f'{name} {value!r}: is not valid Unicode; check the predictions')
+                raise InputError(f'{name} {value[:60]!r}: is not valid Unicode; check the predictions')
         return found
 
 
@@ -145,7 +148,7 @@ def _chunks(file: Path, texts: dict[str, _Texts], extra: Sequence[str]) -> Itera
     if rows:
         yield _columns(file, lines, dict(zip(names, zip(*rows, strict=True), strict=True)), texts, extra)
     elif pick is None:
-        raise InputError(f'{file}: holds no predictions; run the benchmark again')
+        raise InputError(f'{file}: holds no predictions; give predictions.jsonl of a run that answered something')
 
 
 def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
@@ -207,8 +210,9 @@ def _columns(file: Path, lines: Sequence[int], values: dict[str, Sequence[Any]],
             columns[name] = texts[name].codes(column)
         elif name == 'box':
             columns['has_box'] = np.array([value is not None for value in column])
+            _boxes('box', [[0, 0, 0, 0] if value is None else value for value in column], refuse)
         elif name == 'gt_box':
-            columns |= _boxes(column, refuse)
+            columns |= {f'gt_{side}': sides for side, sides in zip('xywh', _boxes(name, column, refuse), strict=True)}
         elif name == 'image_size':
             columns |= _sizes(column, refuse)
         else:
@@ -241,14 +245,14 @@ def _array(name: str, column: Sequence[Any], kind: type, refuse: Callable[[np.nd
         raise
 
 
-def _boxes(column: Sequence[Any], refuse: Callable[[np.ndarray, str], None]) -> dict[str, np.ndarray]:
-    """Boxes xywh as four columns."""
+def _boxes(name: str, column: Sequence[Any], refuse: Callable[[np.ndarray, str], None]) -> np.ndarray:
+    """Boxes xywh as four rows ``(4, n)``."""
     wrong = np.array([len(box) != 4 or not set(map(type, box)) <= {int, float} for box in column])
-    refuse(wrong, "'gt_box' must be four numbers x, y, width, height")
-    boxes = _array('gt_box', column, np.float64, refuse)
-    refuse(np.any(np.isinf(boxes), axis=1), "'gt_box' holds a number that is not finite")
-    refuse(np.any(boxes[:, 2:] < 0, axis=1), "'gt_box' has a negative width or height")
-    return {f'gt_{side}': boxes[:, index] for index, side in enumerate('xywh')}
+    refuse(wrong, f'{name!r} must be four numbers x, y, width, height')
+    boxes = _array(name, column, np.float64, refuse)
+    refuse(np.any(np.isinf(boxes), axis=1), f'{name!r} holds a number that is not finite')
+    refuse(np.any(boxes[:, 2:] < 0, axis=1), f'{name!r} has a negative width or height')
+    return boxes.T
 
 
 def _sizes(column: Sequence[Any], refuse: Callable[[np.ndarray, str], None]) -> dict[str, np.ndarray]:

@@ -48,12 +48,13 @@ class RecordIntervals:
         dataset, split, _, grounder, rule = key
         rows = self._by_answer(file, metric.task == 'recall').get((dataset, split, rule, grounder))
         if rows is None:
-            raise InputError(f'{file}: has no row for {said(key)}; leave --ci out or run again')
+            raise InputError(f'{file}: has no row for {said(key)}; leave --ci out or give the files of one run')
         outcome = metric.of(rows)
         found = interval(rows['image_id'].to_numpy(), outcome.part, outcome.whole)
         if not abs(found.estimate - record['value']) <= TOLERANCE:
             raise InputError(f'{file}: gives {found.estimate:.4f} for {said(key)}, {run.file.name} says '
-                             f'{record["value"]:.4f}; they are not of one run, leave --ci out or run again')
+                             f'{record["value"]:.4f}; they are not of one run, leave --ci out or give '
+                             'its own')
         return found
 
     def _rows_by_answer(self, file: Path, recall: bool) -> dict[tuple, pd.DataFrame]:

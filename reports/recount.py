@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from harness.data.files import require_regular
 from harness.errors import InputError
 from reports.outcomes import OUTCOMES, rows_of
 from reports.prediction_rows import json_lines, read_predictions
@@ -158,6 +159,7 @@ def recount(answers: Answers, records: Iterable[Record]) -> Iterator[tuple[str, 
     """
     yield 'IoU of chosen boxes by inclusive pixels', wrong_boxes(answers.frame)
     proposals = answers.file.with_name('proposals.jsonl')
+    require_regular(proposals)
     if proposals.is_file():
         yield 'IoU of proposals by plain areas', wrong_proposals(answers.frame, proposals)
     wrong = [text for text in map(answers.wrong, records) if text]

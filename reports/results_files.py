@@ -6,20 +6,26 @@ versions, conventions, data or weights.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.data.files import require_regular
 from harness.errors import InputError
 from harness.names import nearest
 from reports.metrics import METRICS
+from reports.prediction_rows import LONGEST_NAME
+from reports.sheets import printable
 
 Record = Mapping[str, Any]
 Key = tuple[str, str, str, str, str]
 
 KEY = ('dataset', 'split', 'metric', 'grounder', 'proposals')
+#: What to do about a file that no run writes.
+AS_WRITTEN = 'give the file as it was written'
+#: No figure or number of expressions is larger.
+LARGEST = 10 ** 15
 RUN_PARTS = {'versions': dict, 'conventions': dict, 'data': dict, 'weights': dict, 'options': dict, 'notes': list}
 
 
@@ -46,9 +52,21 @@ def results_file(path: Path) -> Path:
         InputError: there is none.
     """
     file = path / 'results.json' if path.is_dir() else path
+    require_regular(file)
     if not file.is_file():
         raise InputError(f'{file}: there is no such file; give a run\'s folder or its results.json')
     return file
+
+
+def beside(run: Run, name: str) -> Path | None:
+    """Another file of a run's folder, ``None`` where there is none.
+
+    Raises:
+        InputError: it is no regular file.
+    """
+    file = run.file.with_name(name)
+    require_regular(file)
+    return file if file.is_file() else None
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -71,12 +89,12 @@ def read_results(path: Path) -> dict[str, Any]:
         raise InputError(f'{file}: not a results file, it lacks "records" or "run"; '
                          'give the results.json that a run wrote')
     if not results['records']:
-        raise InputError(f'{file}: holds no records, nothing was measured; run the benchmark again')
+        raise InputError(f'{file}: holds no records, nothing was measured; give results that hold figures')
     for number, record in enumerate(results['records'], 1):
         _check_record(file, number, record)
     for part, kind in RUN_PARTS.items():
         if not isinstance(results['run'].get(part, kind()), kind):
-            raise InputError(f'{file}: not a results file, run.{part} is no {kind.__name__}; run again')
+            raise InputError(f'{file}: not a results file, run.{part} is no {kind.__name__}; {AS_WRITTEN}')
     return results
 
 
@@ -122,21 +140,21 @@ def _one_line(error: Exception) -> str:
 
 def _check_record(file: Path, number: int, record: Any) -> None:
     if not isinstance(record, dict) or any(not isinstance(record.get(name), str) for name in KEY):
-        raise InputError(f'{file}: not a results file, record {number} lacks one of {", ".join(KEY)}; run again')
-    value, n = record.get('value'), record.get('n')
-    if not all(record[name].isprintable() for name in KEY):
-        raise InputError(f'{file}: not a results file, record {number} has a name that cannot be printed; run again')
-    if not isinstance(value, int | float) or isinstance(value, bool) or not _finite(value):
-        raise InputError(f'{file}: {said(key_of(record))} is {value!s:.20}, not a finite number; run again')
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-        raise InputError(f'{file}: {said(key_of(record))} counts {n!s:.20} expressions, not 1 or more; run again')
+        raise InputError(f'{file}: not a results file, record {number} lacks one of {", ".join(KEY)}; {AS_WRITTEN}')
+    for name in KEY:
+        if not record[name].isprintable() or len(record[name]) > LONGEST_NAME:
+            raise InputError(f'{file}: not a results file, record {number} has a name that cannot be printed; '
+                             f'{AS_WRITTEN}')
+    value: Any = record.get('value')
+    n: Any = record.get('n')
+    if not _number(value) or not abs(value) <= LARGEST:
+        raise InputError(f'{file}: {said(key_of(record))} is {_short(value)}, not a finite number; {AS_WRITTEN}')
+    if not isinstance(n, int) or not _number(n) or not 1 <= n <= LARGEST:
+        raise InputError(f'{file}: {said(key_of(record))} counts {_short(n)} expressions, not 1 or more; {AS_WRITTEN}')
 
 
-def _finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_metrics(run: Run) -> None:
@@ -185,7 +203,7 @@ def _check_same(a: Run, b: Run, what: str, mine: Mapping[str, Any], other: Mappi
 
 
 def _short(value: Any) -> str:
-    text = ' '.join(str(value).split())
+    text = printable(str(value))
     return text if len(text) <= 60 else f'{text[:57]}…'
 
 

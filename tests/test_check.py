@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.metrics import iou as harness_iou
@@ -174,6 +174,7 @@ def test_proposals_are_measured_again_too(tmp_path: Path, capsys: CAPSYS) -> Non
 BOXES = st.lists(st.tuples(*[st.integers(0, 400).map(lambda eighths: eighths / 8)] * 8), min_size=1)
 
 
+@settings(deadline=None)
 @given(BOXES)
 def test_plain_iou_is_the_run_s(boxes: list[tuple[float, ...]]) -> None:
     gold, proposals = np.split(np.array(boxes), 2, axis=1)
@@ -181,6 +182,7 @@ def test_plain_iou_is_the_run_s(boxes: list[tuple[float, ...]]) -> None:
     assert np.allclose(plain_iou(gold, proposals), pairs.diagonal(), atol=1e-9)
 
 
+@settings(deadline=None)
 @given(BOXES)
 def test_the_iou_that_is_counted_again_is_the_run_s(boxes: list[tuple[float, ...]]) -> None:
     chosen, gold = np.split(np.array(boxes), 2, axis=1)

@@ -150,6 +150,7 @@ ANY = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.
                        | st.text(), inner, max_size=4), max_leaves=10)
 
 
+@settings(deadline=None)
 @given(ANY)
 def test_whatever_the_json_it_is_read_or_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory,
                                                              content: Any) -> None:
@@ -162,7 +163,7 @@ def test_whatever_the_json_it_is_read_or_refused_in_one_line(tmp_path_factory: p
             assert '\n' not in str(error)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.fixed_dictionaries({}, optional={name: ANY | st.dictionaries(st.text(), ANY, max_size=2) for name in RUN}))
 def test_whatever_a_run_says_of_itself_the_tables_are_printed_or_it_is_refused(
         tmp_path_factory: pytest.TempPathFactory, run: dict) -> None:

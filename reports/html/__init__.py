@@ -39,7 +39,7 @@ from reports.layout import Table
 from reports.outcomes import rows_of
 from reports.paper_tables import left_out, paper_tables
 from reports.record_intervals import RecordIntervals, said_of_intervals
-from reports.results_files import Results, Run, read_runs
+from reports.results_files import Results, Run, beside, read_runs
 from reports.tables import plain_tables
 
 MASK_IOU = 0.5
@@ -124,12 +124,10 @@ def _shown(table: Table) -> Shown:
 
 
 def _beside(results: Results, name: str, makes: str, lacks: list[str]) -> list[Path]:
-    files = [run.file.with_name(name) for run in results.runs]
-    for file in files:
-        if not file.is_file():
-            lacks.append(f'There is no {name} beside {file.parent.name or "."}/{file.with_name("results.json").name}: '
-                         f'{makes} are made without it.')
-    return [file for file in files if file.is_file()]
+    files = [beside(run, name) for run in results.runs]
+    lacks += [f'There is no {name} beside {run.file.parent.name or "."}/{run.file.name}: {makes} are made without it.'
+              for run, file in zip(results.runs, files, strict=True) if file is None]
+    return [file for file in files if file is not None]
 
 
 def _gallery(results: Results, predictions: pd.DataFrame, expressions: Expressions, said: Summary,
@@ -151,7 +149,7 @@ def _gallery(results: Results, predictions: pd.DataFrame, expressions: Expressio
     proposals = read_proposals(files, expressions.places, pictures) if files else None
     for file in proposals.without_hits if proposals is not None else ():
         lacks.append(f'{file.parent.name}/{file.name} is of an earlier version and does not say what a proposal hits: '
-                     'it is left out. Run the benchmark again.')
+                     'it is left out. A new run writes it.')
     shown = payload(expressions, answers, found, proposals, pictures)
     return {**shown, 'grounder': grounder, 'like': None if mask is None else int(mask.sum())}, proposals
 

@@ -11,10 +11,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib import image as mpimg
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
+
+from harness.data.image_header import turned
 
 RED, BLUE, YELLOW = '#d62728', '#1f77b4', '#ffd21f'
 Row = dict[str, Any]
@@ -59,10 +62,16 @@ def draw(results: Path, images: Path, out: Path, *, rules: Sequence[str] = ('gre
     figure = Figure(figsize=(3.1 * len(one_an_image), 6.2), layout='constrained')
     axes = figure.subplots(len(rules), len(one_an_image), squeeze=False)
     for column, both in enumerate(one_an_image):
-        picture = mpimg.imread(next(images.glob(f'*{both[rules[0]]["image_id"]:012d}.*')))
+        picture = _picture(next(images.glob(f'*{both[rules[0]]["image_id"]:012d}.*')), both[rules[0]].get('image_size'))
         for line, rule in enumerate(rules):
             _panel(axes[line][column], picture, both[rule], boxes[both[rule]['sent_id'], rule], rule)
     figure.savefig(out, dpi=110)
+
+
+def _picture(file: Path, size: Sequence[int] | None) -> np.ndarray:
+    """``(height, width, 3)``, turned as the run turned it; ``size`` is the recorded width and height."""
+    with Image.open(file, formats=('PNG', 'JPEG')) as image:
+        return np.asarray(turned(image, None if size is None else (size[1], size[0])).convert('RGB'))
 
 
 def _panel(axes: Axes, picture: Any, row: Row, boxes: Sequence[Sequence[float]], rule: str) -> None:

@@ -5,8 +5,10 @@ import csv
 import io
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from reports.__main__ import COMMANDS as REPORTS
 from reports.__main__ import command_line
 from reports.boxes import terminal
 from reports.rendering import RENDERERS
@@ -129,3 +132,17 @@ def test_any_table_fits_any_width_and_loses_no_number(sheet: Sheet, columns: int
     assert max(map(cell_len, text.splitlines())) <= columns
     shown = [number for line in text.splitlines() if line.startswith('│') for number in re.findall(r'\d+\.\d\d', line)]
     assert sorted(shown) == sorted(str(cell) for row in sheet.rows for cell in row[1:])
+
+
+@pytest.mark.parametrize('name', [*REPORTS, ''])
+def test_help_is_plain_text(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    with pytest.raises(SystemExit) if name else nullcontext():
+        command_line([*filter(None, [name]), '--help'])
+    text = capsys.readouterr().out
+    assert 'usage: python -m reports' in text and '`' not in text
+
+
+def test_a_reader_who_has_seen_enough_is_no_fault() -> None:
+    done = subprocess.run(['bash', '-c', f'{sys.executable} -m reports published --all --format csv | head -1'],
+                          capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.stdout.startswith('table,method') and done.stderr == ''

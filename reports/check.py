@@ -12,7 +12,7 @@ import argparse
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +21,11 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from harness.errors import InputError
-from harness.names import OneLineParser, nearest
+from harness.names import OneLineParser
+from reports.baseline import Baseline, part_of, part_there, read_baseline, read_run, updated
 from reports.compare import pair_up
 from reports.intervals import mcnemar, swap_test
 from reports.listing import Block, Listing
-from reports.metrics import METRICS
 from reports.outcomes import OUTCOMES
 from reports.recount import Answers, recount
 from reports.rendering import markdown, written
@@ -35,8 +35,6 @@ from reports.results_files import (
     Run,
     beside,
     key_of,
-    read_results,
-    read_runs,
     said,
     settings_of,
 )
@@ -48,20 +46,9 @@ SIGNIFICANT = 0.01
 SHORTEST_STAGE = 1.0
 #: So many of what moved are printed; all of them are in --summary and --junit.
 FIRST = 10
-#: Options of a run that a baseline keeps; the others name places on a machine.
-KEPT_OPTIONS = ('grounder', 'dataset', 'split', 'task', 'proposals', 'limit', 'seed', 'settings')
-KEPT_PARTS = ('seed', 'commit', 'versions', 'data', 'weights', 'conventions', 'seconds', 'images', 'expressions')
 #: What is wrong with a record, weight or dataset that the baseline has and the run has not.
 ABSENT = 'is not there'
 _ROUNDING = 1e-6
-
-
-class Baseline(NamedTuple):
-    """What results are held against: a run, its records, how far each metric may fall, and why it is as it is."""
-
-    run: Run
-    tolerances: Mapping[str, float]
-    updates: Sequence[Mapping[str, Any]]
 
 
 class Case(NamedTuple):
@@ -73,71 +60,6 @@ class Case(NamedTuple):
     now: str
     wrong: str = ''
     better: str = ''
-
-
-def read_baseline(path: Path) -> Baseline:
-    """A baseline file, or the results of a run's folder.
-
-    Raises:
-        InputError: as :func:`reports.results_files.read_runs`; a tolerance of an unknown metric or no number.
-    """
-    whole = read_results(path)
-    tolerances, updates = whole.get('tolerances', {}), whole.get('updates', [])
-    if not isinstance(tolerances, dict) or not isinstance(updates, list):
-        raise InputError(f'{path}: "tolerances" must be an object of points by metric, "updates" a list')
-    known = dict.fromkeys([*METRICS, *(record['metric'] for record in whole['records'])])
-    for metric, points in tolerances.items():
-        if metric not in known:
-            raise InputError(f'{path}: tolerances: unknown metric {metric}{nearest(metric, known)}; '
-                             f'known are {", ".join(known)}')
-        if not isinstance(points, int | float) or isinstance(points, bool) or not 0 <= points < math.inf:
-            raise InputError(f'{path}: tolerances: {metric} must be points, 0 or more')
-    return Baseline(_run(path), tolerances, updates)
-
-
-def part_of(baseline: Baseline, parts: Sequence[str]) -> Baseline:
-    """What a baseline says of some ``DATASET`` or ``DATASET/SPLIT``, and of the weights that have a part in them.
-
-    Raises:
-        InputError: nothing, of one of them.
-    """
-    known = dict.fromkeys(map(_split, baseline.run.records))
-    for part in parts:
-        if not any(_in(split, part) for split in known):
-            raise InputError(f'--part {part}: the baseline has none{nearest(part, known)}; it has {", ".join(known)}')
-    records = tuple(r for r in baseline.run.records if any(_in(_split(r), part) for part in parts))
-    datasets = {r['dataset'] for r in records}
-    weights = {name: about for name, about in baseline.run.run.get('weights', {}).items()
-               if '(' not in name or any(name.endswith(f'({dataset})') for dataset in datasets)}
-    return baseline._replace(run=baseline.run._replace(records=records, run={**baseline.run.run, 'weights': weights}))
-
-
-def part_there(now: Run, baseline: Run) -> list[str]:
-    """The parts of a baseline that a run has, as ``--part`` takes them; none where it has them all or nothing."""
-    mine, whole = (dict.fromkeys(map(_split, run.records)) for run in (now, baseline))
-    there = [split for split in whole if split in mine]
-    if not there or len(there) == len(whole):
-        return []
-    parts = []
-    for split in there:
-        dataset = split.partition('/')[0]
-        complete = all(other in mine for other in whole if _in(other, dataset))
-        parts.append(dataset if complete else split)
-    return list(dict.fromkeys(parts))
-
-
-def _split(record: Record) -> str:
-    return f'{record["dataset"]}/{record["split"]}'
-
-
-def _in(split: str, part: str) -> bool:
-    return split == part or split.partition('/')[0] == part
-
-
-def _run(path: Path) -> Run:
-    results = read_runs([path])
-    (run,) = results.runs
-    return run._replace(records=results.records)
 
 
 def cases(now: Run, baseline: Baseline, max_slowdown: float | None = None, significant: bool = False) -> list[Case]:
@@ -340,16 +262,6 @@ def junit(found: Sequence[Case]) -> str:
     return ElementTree.tostring(root, encoding='unicode', xml_declaration=True) + '\n'
 
 
-def updated(now: Run, reason: str, tolerances: Mapping[str, float], updates: Iterable[Mapping[str, Any]],
-            date: str) -> dict[str, Any]:
-    """A baseline of a run: without the run's own places on the machine, with one more line of history."""
-    options = now.run.get('options', {})
-    run = {part: now.run[part] for part in KEPT_PARTS if part in now.run}
-    run['options'] = {name: options[name] for name in KEPT_OPTIONS if name in options}
-    return {'tolerances': dict(tolerances), 'updates': [*updates, {'date': date, 'reason': reason}],
-            'records': list(now.records), 'run': run}
-
-
 def main(argv: Sequence[str]) -> int:
     """``python -m reports check RESULTS --against BASELINE``."""
     parser = OneLineParser(prog='python -m reports check', allow_abbrev=False, description=(
@@ -372,7 +284,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     if args.update != bool(args.reason and args.reason.strip()):
         raise InputError('--update and --reason TEXT: give both or none; the baseline keeps why it changed')
-    now = _run(args.results)
+    now = read_run(args.results)
     if args.update:
         return _update(now, args.against, printable(args.reason))
     baseline = read_baseline(args.against)

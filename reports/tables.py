@@ -22,6 +22,7 @@ from reports.record_intervals import RecordIntervals, measured_cell, said_of_int
 from reports.rendering import add_format, markdown, written
 from reports.results_files import Record, read_results, read_runs
 from reports.sheets import Drawn, Head, Sheet, words
+from reports.table_notes import TITLES
 
 __all__ = ['SHOWN', 'document', 'main', 'plain_tables', 'printed', 'read_results', 'tables']
 
@@ -133,6 +134,10 @@ def main(argv: Sequence[str]) -> int:
     else:
         shown = paper_tables(results, intervals, named_rows(outside_methods(results), args.label, args.venue,
                                                             args.backbone))
+        for option in ('venue', 'backbone'):
+            if getattr(args, option) and all(option not in table.heads for table in shown):
+                raise InputError(f'--{option}: only Tables 3 and 4 on {", ".join(TITLES.values())} have it, and '
+                                 'nothing was measured for them; leave it out')
     if args.notes is not None:
         _write_notes(args.notes, shown)
         shown = [replace(table, notes=()) for table in shown]

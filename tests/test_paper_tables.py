@@ -376,6 +376,9 @@ def test_a_name_that_fits_no_method_or_several_is_refused(write: Write, argument
     with pytest.raises(InputError, match=says) as refused:
         main([str(folder), *arguments])
     assert '\n' not in str(refused.value)
+    own = write([record(50.0, grounder='mine', dataset='mini-refcoco')], 'own')
+    with pytest.raises(InputError, match='--venue: only Tables 3 and 4 on RefCOCO'):
+        main([str(own), '--like', 'paper', '--label', 'Mine', '--venue', 'ECCV'])
     with pytest.raises(InputError, match='every measured method has a row of its own'):
         main([str(write([record(80.0)], 'b')), '--like', 'paper', '--label', 'Mine'])
 

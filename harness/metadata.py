@@ -31,6 +31,14 @@ def _printable(name: str) -> str:
     return name
 
 
+def _unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError('is not valid Unicode') from None
+    return text
+
+
 def _each_once(names: Sequence[str]) -> Sequence[str]:
     if len(set(names)) != len(names):
         raise ValueError('must not name anything twice')
@@ -43,6 +51,10 @@ def _unknown_first(words: list[str]) -> list[str]:
     return words
 
 
+#: Not with halves of signs, which no results file can hold.
+Text = Annotated[str, AfterValidator(_unicode)]
+
+
 class Metadata(BaseModel):
     """What every kind of file may say: where it comes from, which a run copies into its results."""
 
@@ -51,10 +63,10 @@ class Metadata(BaseModel):
     title: ClassVar[str]  #: what a message calls it
     name: ClassVar[str]  #: in ``--weights NAME=FILE``
 
-    command: str | None = None
+    command: Text | None = None
     seed: int | None = None
-    data_hash: str | None = None
-    git_commit: str | None = None
+    data_hash: Text | None = None
+    git_commit: Text | None = None
 
 
 class DetectorMetadata(Metadata):
@@ -97,7 +109,7 @@ class RefNMSMetadata(Metadata):
     model: RefNMSOptions
     vocabulary: Annotated[list[str], AfterValidator(_unknown_first), AfterValidator(_each_once)]
     threshold: Share | None = None
-    sentence: str = ''
+    sentence: Text = ''
 
 
 def described(weights: Weights, schema: type[Checked], mend: str | None = None) -> Checked:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import torch
@@ -145,7 +146,7 @@ def _read_npz(path: Path, wanted: Collection[str] | None) -> WordVectors:
         with np.load(path, allow_pickle=False) as arrays:
             words, vectors = arrays['words'], arrays['vectors']
     except (KeyError, ValueError, TypeError, MemoryError, RuntimeError, NotImplementedError, zlib.error,
-            struct.error) as error:
+            struct.error, TokenError) as error:
         raise InputError(f'{path}: expected arrays "words" and "vectors" without pickled objects: '
                          f'{" ".join(str(error).split())[:200]}') from error
     if not (isinstance(words, np.ndarray) and isinstance(vectors, np.ndarray)):

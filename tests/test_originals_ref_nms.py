@@ -161,6 +161,13 @@ class TestWords:
         assert 'holds no plain numbers' in refusal(read_vocabulary, *files)
         assert not (tmp_path / 'ran').exists()
 
+    @pytest.mark.parametrize('at', [11, 12, 20, 30, 40, 60])
+    def test_a_header_that_is_overwritten(self, files, at):
+        data = bytearray(files[1].read_bytes())
+        data[at:at + 64] = bytes(64)
+        files[1].write_bytes(data)
+        assert 'is no .npy file of numbers' in refusal(read_vocabulary, *files)
+
     def test_lying_headers(self, files):
         whole = files[1].read_bytes()
         for changed in (whole.replace(b'(4, 300)', b'(9, 300)'), whole[:-1], whole + b'0', whole[:40],

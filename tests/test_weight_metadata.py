@@ -153,6 +153,14 @@ def test_numbers_of_another_kind_are_refused(name: str, dtype: torch.dtype, ship
     assert f'holds {dtype}, not torch.float32' in refusal(LOADERS[name], weights)
 
 
+@pytest.mark.parametrize('field', ['command', 'data_hash', 'git_commit'])
+def test_where_a_file_comes_from_is_text_that_results_can_hold(field: str, shipped: dict[str, Weights],
+                                                                tmp_path: Path) -> None:
+    weights = lying(shipped, 'mattnet', tmp_path)
+    weights.meta[field] = 'train \ud800'
+    assert f'{field!r} is not valid Unicode' in refusal(MAttNetGrounder, weights)
+
+
 def test_the_constant_of_a_text_blind_network_is_text(shipped: dict[str, Weights], tmp_path: Path) -> None:
     weights = lying(shipped, 'ref-nms-b', tmp_path)
     assert RefNMSBlind(weights).constant == ()

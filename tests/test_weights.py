@@ -1,6 +1,8 @@
 """Weight files: safetensors that say what they are, refused in one line when they are not."""
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,11 @@ def test_weights_of_another_shape_are_refused_by_name() -> None:
         fill(nn.Linear(2, 3), {'weight': torch.zeros(3, 5), 'extra': torch.zeros(1)}, Path('w.safetensors'))
     text = one_line(error)
     assert 'bias is missing' in text and 'extra is not part' in text and '(3, 5), not (3, 2)' in text
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, lambda path: path.symlink_to('/dev/zero'), Path.mkdir])
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / 'w.safetensors')
+    with pytest.raises(InputError, match=r'w\.safetensors: is (not a regular file|a folder)') as error:
+        load_weights(tmp_path / 'w.safetensors')
+    one_line(error)

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.lib import format as npy
@@ -30,7 +31,8 @@ def read_npy(path: str | Path, shape: Sequence[int | None]) -> NDArray:
         version = npy.read_magic(stream)
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         found, fortran, dtype = read(stream)
-    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, MemoryError, RecursionError, OverflowError):
+    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, MemoryError, RecursionError, OverflowError,
+            TokenError):
         raise InputError(f'{path}: is no .npy file of numbers, or is damaged; make it again') from None
     if dtype.kind not in 'iuf' or dtype.hasobject:
         raise InputError(f'{path}: holds no plain numbers but {dtype.name[:40]}; nothing of it was run')

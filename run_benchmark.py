@@ -26,6 +26,7 @@ warnings.filterwarnings('ignore', category=FutureWarning)
 from harness.data.files import require_regular  # noqa: E402
 from harness.errors import InputError, exit_code  # noqa: E402 (the filters above silence the libraries imported below)
 from harness.names import OneLineParser, nearest  # noqa: E402
+from harness.program import SCRIPT, program  # noqa: E402
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,8 +61,8 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     p = OneLineParser(
-        allow_abbrev=False,
-        prog='run_benchmark.py', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
+        allow_abbrev=False, prog=SCRIPT, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EPILOG.replace(SCRIPT, program()),
         description='Measure two-stage referring expression grounding: recall of critical objects, REC accuracy, '
                     'RES overall IoU and Pr@X. Without options it runs on the embedded benchmark.')
     p.add_argument('--list', action='store_true', help='print datasets, splits, grounders, rules and metrics, and stop')
@@ -166,7 +167,7 @@ def main(argv: list[str]) -> int:
         from harness.listing import listing
         print(listing())
         return 0
-    return benchmark(args, 'python run_benchmark.py ' + shlex.join(argv))
+    return benchmark(args, f'{program()} {shlex.join(argv)}'.rstrip())
 
 
 def command(name: str, argv: list[str]) -> int:
@@ -337,5 +338,10 @@ def blaming(argv: list[str]) -> int:
         raise InputError(fault) from error
 
 
+def console() -> int:
+    """``ref-nms-benchmark``, the command of an installed package."""
+    return command_line(sys.argv[1:])
+
+
 if __name__ == '__main__':
-    sys.exit(command_line(sys.argv[1:]))
+    sys.exit(console())

@@ -4,9 +4,10 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from harness.errors import InputError
+from harness.program import SCRIPT, program
 
 
 def pick(option: str, given: Sequence[str] | None, known: Iterable[str], default: Sequence[str]) -> list[str]:
@@ -48,7 +49,14 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong with the options in one line, without the usage, and with the nearest option."""
+    """Says what is wrong with the options in one line, without the usage, and with the nearest option.
+
+    Args:
+        prog: as usual; ``run_benchmark.py`` in it gives way to how that was called.
+    """
+
+    def __init__(self, *args: Any, prog: str | None = None, **options: Any) -> None:
+        super().__init__(*args, prog=prog and prog.replace(SCRIPT, program()), **options)
 
     def format_help(self) -> str:
         return plain(super().format_help())

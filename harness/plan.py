@@ -24,6 +24,7 @@ from harness.detection.source import FromMaps, FromNowhere, FromPictures, Stored
 from harness.device import pick_device
 from harness.errors import InputError
 from harness.names import pick
+from harness.program import program
 from harness.proposals.critical_objects import CriticalObjects, words_to_look_up
 from harness.proposals.given import Given, OutsideBoxes
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
@@ -206,7 +207,8 @@ def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dat
 def _how_to_train(name: str) -> str:
     """What to do about weights of a rule that are not there."""
     rule = PROPOSAL_RULES.get(name)
-    return f'{getattr(rule, "not_shipped", "train them with make weights")} or give --weights {rule.weights}=FILE'
+    train = getattr(rule, 'not_shipped', f'train them with "{program()} train all"')
+    return f'{train} or give --weights {rule.weights}=FILE'
 
 
 def _datasets(request: Request, notes: list[str]) -> dict[str, Dataset]:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from harness.data.files import parse_json, require_regular
 from harness.data.safe_pickle import shown
 from harness.errors import InputError
+from harness.program import program
 
 Network = TypeVar('Network', bound=nn.Module)
 SHIPPED = Path(__file__).parent / 'embedded' / 'weights'
@@ -66,7 +67,7 @@ def load_weights(path: Path) -> Weights:
     require_regular(path)
     if not path.is_file():
         raise InputError(f'{path}: there is no such weight file; '
-                         'train it with "make weights" or name one with --weights')
+                         f'train it with "{program()} train all" or name one with --weights')
     try:
         with safe_open(str(path), framework='pt') as file:
             raw = file.metadata() or {}
@@ -118,8 +119,8 @@ def built(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path
             own = make().state_dict()
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError, OverflowError) as error:
         what = ' '.join(str(error).split())[:200]
-        raise InputError(f'{path}: its options make no network ({type(error).__name__}: {what}); train weights with '
-                         '"make weights" or name others with --weights') from error
+        raise InputError(f'{path}: its options make no network ({type(error).__name__}: {what}); train weights '
+                         f'with "{program()} train all" or name others with --weights') from error
     check_fits(tensors, own, path)
     network = make()
     fill(network, tensors, path)
@@ -175,12 +176,18 @@ def provenance(command: str, seed: int, data_hash: str) -> dict[str, Any]:
 
 
 def git_commit() -> str:
-    """The checkout's commit, with ``+changes`` when the tree differs from it, or ``unknown``."""
-    root = Path(__file__).parents[1]
+    """The checkout's commit, with ``+changes`` when the tree differs from it.
+
+    ``unknown`` outside a checkout, also where the project is installed inside another repository.
+    """
+    root = Path(__file__).resolve().parents[1]
     try:
-        head = subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=root, capture_output=True, text=True, check=True)
+        top, head = subprocess.run(['git', 'rev-parse', '--show-toplevel', 'HEAD'], cwd=root, capture_output=True,
+                                   text=True, check=True).stdout.splitlines()
+        if Path(top).resolve() != root:
+            return 'unknown'
         dirty = subprocess.run(['git', 'status', '--porcelain', '-uno'], cwd=root, capture_output=True, text=True,
                                check=True)
     except (OSError, subprocess.CalledProcessError):
         return 'unknown'
-    return head.stdout.strip() + ('+changes' if dirty.stdout.strip() else '')
+    return head + ('+changes' if dirty.stdout.strip() else '')

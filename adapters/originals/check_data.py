@@ -25,6 +25,7 @@ from harness.data.known import datasets_in, split_maker, split_makers
 from harness.data.refer import load_refer
 from harness.errors import InputError
 from harness.names import OneLineParser
+from harness.program import program
 from harness.types import Dataset, ImageInfo
 
 #: Where REFER's layout lies under a data root, MAttNet's, ref-nms's and NMTree's repository.
@@ -54,7 +55,7 @@ class Found:
 
     def can(self, *words: str | Path) -> None:
         """Note a command line, once."""
-        line = shlex.join(['python', 'run_benchmark.py', *map(str, words)])
+        line = f'{program()} {shlex.join(map(str, words))}'
         if line not in self.commands:
             self.commands.append(line)
 

@@ -8,6 +8,7 @@ from mmengine.structures import InstanceData
 
 from harness.metadata import RefNMSMetadata, described
 from harness.options import Count, Number, Share, checked
+from harness.program import program
 from harness.proposals.ref_nms import RefNMSRule
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
@@ -32,7 +33,7 @@ class RefNMSBlind(RefNMSRule):
     """
 
     weights = 'ref-nms-blind'
-    not_shipped = 'train them with "python run_benchmark.py train ref-nms-blind"'
+    not_shipped = f'train them with "{program()} train ref-nms-blind"'
 
     @checked
     def __init__(self, weights: Weights, threshold: Number | None = None, top: Count | None = None,

@@ -11,6 +11,7 @@ from types import ModuleType
 
 from harness.errors import InputError
 from harness.names import nearest
+from harness.program import program
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,6 +41,6 @@ def usage() -> str:
     """What ``--help`` prints: each study with what the first line of its module says of it."""
     studies = {name: (module.__doc__ or '').split('\n')[0].partition(': ')[2] for name, module in found().items()}
     width = max(map(len, studies))
-    return '\n'.join(['usage: run_benchmark.py study NAME …', '',
+    return '\n'.join([f'usage: {program()} study NAME …', '',
                       *(f'  {name:<{width}}  {what}' for name, what in studies.items()), '',
-                      'run_benchmark.py study NAME --help says more.'])
+                      f'{program()} study NAME --help says more.'])

@@ -112,8 +112,8 @@ def test_each_sentence_has_its_proposals(name: str, features: str) -> None:
 def test_what_nms_leaves_out_overlaps_something_better_of_its_class() -> None:
     detector = built('faster-rcnn_r50_fpn')
     maps, (candidates,) = detector.look(pixels(), [sample()])
-    kept, = detector.rank(maps, 0, candidates, ['left cup'])
     features = detector.encode(maps, 0, candidates.bboxes)
+    kept, = detector.rank(features, candidates, ['left cup'])
     with torch.no_grad():
         fused = detector.ref_nms.relatedness(features, [detector.words('left cup')[0]])[0] * candidates.det_scores
     assert len(candidates) > len(kept)
@@ -122,6 +122,25 @@ def test_what_nms_leaves_out_overlaps_something_better_of_its_class() -> None:
         same = kept.labels == candidates.labels[loser]
         over = pairwise_iou(candidates.bboxes[loser:loser + 1], kept.bboxes)[0] > 0.3
         assert bool((same & over & (kept.scores >= fused[loser])).any())
+
+
+def test_greedy_stands_beside_as_many_of_the_same_candidates() -> None:
+    detector = built('mask-rcnn_r50_fpn')
+    detector.ref_nms.threshold = 0.005
+    _, (candidates,) = detector.look(pixels(), [sample()])
+    seen, = detector.predict(pixels(), [sample(['left cup', 'the red dog', ''])])
+    for greedy, own in zip(seen.greedy, seen.expressions, strict=True):
+        assert set(greedy.keys()) == set(own.keys()) - {'masks'}
+        assert 0 < len(greedy) <= len(own)
+        assert greedy.det_scores[0] == candidates.det_scores.max()
+        assert greedy.det_scores.tolist() == sorted(greedy.det_scores.tolist(), reverse=True)
+        assert set(greedy.det_scores.tolist()) <= set(candidates.det_scores.tolist())
+        torch.testing.assert_close(greedy.scores, greedy.relatedness * greedy.det_scores)
+        assert bool((greedy.bboxes >= 0).all() and (greedy.bboxes <= torch.tensor([40., 32, 40, 32])).all())
+    for greedy, own in zip(seen.greedy, seen.expressions, strict=True):  # a box of both is related to a sentence alike
+        for number, box in enumerate(greedy.bboxes):
+            same = ((own.bboxes - box).abs().max(dim=1).values < 1e-3) & (own.labels == greedy.labels[number])
+            torch.testing.assert_close(own.scores[same], greedy.scores[number].expand(int(same.sum())))
 
 
 def test_boxes_that_all_classes_share() -> None:

@@ -26,6 +26,7 @@ from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.metrics.recall import MeanProposals, ReferentRecall
 from harness.predictions import Truth, prediction_rows
+from harness.proposals.confidence import Confidence
 from harness.proposals.ref_nms import RefNMSB
 from harness.weights import load_weights, shipped_path
 
@@ -88,6 +89,19 @@ def test_figures_worked_out_by_hand() -> None:
     assert found['reg/overall_iou'] == pytest.approx(100 * 80 / (100 + 200 + 100))
     assert found['reg/pr@0.8'] == pytest.approx(100 / 3) and found['reg/pr@0.9'] == 0
     assert [found[f'reg/{n}'] for n in ('expressions', 'without_proposals', 'without_words', 'cut')] == [3, 1, 1, 1]
+
+
+def test_greedy_s_figures_stand_beside() -> None:
+    gold = [[0, 0, 10, 10], [20, 0, 30, 10]]
+    sample = answered(1, ['a', 'b'], [proposals([gold[0], gold[1]], [0.9, 0.1]), proposals([gold[1]], [0.8])], gold)
+    first, none = [0, 0, 10, 4], [40, 0, 50, 10]  # IoU 0.4, and 0
+    sample.greedy = [proposals([first, gold[0]], [0.7, 0.3]), proposals([none], [0.1])]
+    found = figures([sample])
+    assert (found['reg/referent_recall'], found['reg/accuracy'], found['reg/overall_iou']) == (100, 100, 100)
+    assert (found['reg/greedy_referent_recall'], found['reg/greedy_accuracy']) == (50, 0)
+    assert found['reg/mean_proposals'] == found['reg/greedy_mean_proposals'] == 1.5
+    assert found['reg/expressions'] == 2 and not any('greedy' in name and 'iou' in name for name in found)
+    assert 'reg/greedy_referent_recall' not in figures([sample], dict(type='REGMetric', tasks=('rec',)))
 
 
 def test_without_masks_there_is_no_res_and_one_task_is_one_task() -> None:
@@ -263,12 +277,16 @@ def test_mmdet_s_mdetr_dataset_gives_the_rule_s_figures(small_benchmark: Path, t
     expressions = known.split('val')[:8]
     rule = RefNMSB(load_weights(shipped_path('ref-nms-b', 'mini-refcoco')))
     detector = Detector(load_weights(shipped_path('detector')))
-    ours = [ReferentRecall(), MeanProposals()]
+    ours = {'': [ReferentRecall(), MeanProposals()], 'greedy_': [ReferentRecall(), MeanProposals()]}
     for info, own in known.by_image(expressions):
-        boxes = rule(detector.features(read_image(info.path), info), own)
+        image = detector.features(read_image(info.path), info)
+        boxes = {'': rule(image, own)}
+        boxes['greedy_'] = [best[:len(as_many)] for best, as_many in zip(Confidence().ranked(image, own), boxes[''],
+                                                                         strict=True)]
         truths = [Truth.of(e, None, None, None, None) for e in own]
-        for metric in ours:
-            metric.process(prediction_rows(truths, boxes, detector.classes, 'ref-nms-b', '-', [None] * len(own)))
+        for whose, metrics in ours.items():
+            for metric in metrics:
+                metric.process(prediction_rows(truths, boxes[whose], detector.classes, 'rule', '-', [None] * len(own)))
 
     images = [dict(id=e.sent_id, file_name=known.images[e.image_id].path.name, height=1, width=1,
                    caption=' '.join(e.tokens), dataset_name='refcoco') for e in expressions]
@@ -282,9 +300,10 @@ def test_mmdet_s_mdetr_dataset_gives_the_rule_s_figures(small_benchmark: Path, t
     found = runner(tmp_path, dataset, [dict(type='REGMetric', ann_file=str(file)),
                                        dict(type='RefExpMetric', ann_file=str(file))], 'mdetr').test()
     assert found['reg/expressions'] == len(rows)
-    for metric in ours:
-        (name, (value, _)), = metric.compute().items()
-        assert found[f'reg/{name}'] == pytest.approx(value)
+    for whose, metrics in ours.items():
+        for metric in metrics:
+            (name, (value, _)), = metric.compute().items()
+            assert found[f'reg/{whose}{name}'] == pytest.approx(value)
     assert found['reg/accuracy'] == pytest.approx(100 * found['refexp/refcoco_precision@1'])
 
 

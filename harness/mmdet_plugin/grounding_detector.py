@@ -26,6 +26,7 @@ from harness.errors import InputError
 from harness.mmdet_plugin.box_features import BOX_FEATURES, channels
 from harness.mmdet_plugin.model_block import build_ref_nms, check_classes, check_model
 from harness.mmdet_plugin.words import Words
+from harness.proposals.confidence import Confidence
 from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import find_candidates
 from harness.training.binary_loss import REGIONS_AN_EXPRESSION, choose_regions
@@ -44,6 +45,9 @@ class GroundingDetector(TwoStageDetector):
       ``relatedness``, ``labels``, ``bboxes`` (n, 4) xyxy and, with a mask head, ``masks`` (n, H, W) bool, both in
       pixels of the image as it was read; metainfo ``text``, ``words`` that were read, ``word_attention`` and
       ``left_out``, the number of words past ``longest``.
+    - ``greedy``: beside each of these what plain class-wise NMS proposes on the same candidates by confidence alone, as
+      many boxes at most, most confident first: the same fields but masks. ``scores`` are fused here too, so that an
+      answer is chosen from them alike.
     - ``pred_instances``, what mmdet's own metrics read: the same for one string, and the best box of each sentence, row
       by row, for a list. Where a sentence of a list has no proposal its row is zeros with label -1.
 
@@ -110,11 +114,15 @@ class GroundingDetector(TwoStageDetector):
         """
         asked = [sentences_of(sample) for sample in batch_data_samples]
         maps, candidates = self.look(batch_inputs, batch_data_samples)
-        ranked = [self.rank(maps, number, found, sentences)
-                  for number, (found, sentences) in enumerate(zip(candidates, asked, strict=True))]
+        features = [self.encode(maps, number, found.bboxes) for number, found in enumerate(candidates)]
+        ranked = [self.rank(*own) for own in zip(features, candidates, asked, strict=True)]
+        greedy = [self.greedy(*own) for own in zip(features, candidates, ranked, strict=True)]
         self._finish(maps, candidates, ranked, batch_data_samples, rescale)
-        for sample, expressions in zip(batch_data_samples, ranked, strict=True):
-            sample.expressions = expressions
+        for sample, expressions, plain in zip(batch_data_samples, ranked, greedy, strict=True):
+            if rescale:
+                for boxes in plain:
+                    boxes.bboxes = _in_image_pixels(boxes.bboxes, sample.metainfo)
+            sample.expressions, sample.greedy = expressions, plain
             sample.pred_instances = expressions[0] if isinstance(sample.text, str) else _best(expressions, sample)
         return list(batch_data_samples)
 
@@ -143,16 +151,25 @@ class GroundingDetector(TwoStageDetector):
             return found
         return found[found.det_scores.topk(self.max_candidates).indices.sort().values]
 
-    def rank(self, maps: Sequence[Tensor], number: int, candidates: InstanceData,
-             sentences: Sequence[str]) -> list[InstanceData]:
-        """One image's candidates for each sentence, best first; ``number`` is the image's in the batch."""
+    def rank(self, features: Tensor, candidates: InstanceData, sentences: Sequence[str]) -> list[InstanceData]:
+        """One image's candidates with their ``(n, F)`` features for each sentence, best first."""
         read = [self.words(sentence) for sentence in sentences]
         most = self.test_cfg.rcnn.get('max_per_img', -1)
-        ranked = self.ref_nms.predict(self.encode(maps, number, candidates.bboxes), candidates, [v for v, _ in read])
+        ranked = self.ref_nms.predict(features, candidates, [v for v, _ in read])
         ranked = [boxes[:most] if most > 0 else boxes for boxes in ranked]
         for boxes, (_, told) in zip(ranked, read, strict=True):
             boxes.set_metainfo(told)
         return ranked
+
+    def greedy(self, features: Tensor, candidates: InstanceData, ranked: Sequence[InstanceData]) -> list[InstanceData]:
+        """The same image's most confident candidates after NMS, beside each of ``ranked`` as many at most."""
+        if not ranked:
+            return []
+        best = Confidence(nms_iou=self.ref_nms.nms_iou).suppress(candidates)[:max(map(len, ranked))]
+        related = self.ref_nms.relatedness(features[best.index], [self.words(boxes.text)[0] for boxes in ranked])
+        return [InstanceData(bboxes=best.bboxes, labels=best.labels, det_scores=best.det_scores, relatedness=own,
+                             scores=own * best.det_scores)[:len(boxes)]
+                for own, boxes in zip(related, ranked, strict=True)]
 
     def encode(self, maps: Sequence[Tensor], number: int, boxes: Tensor) -> Tensor:
         """``(n, 4)`` boxes of one image in network-input pixels to ``(n, F)`` features of Ref-NMS."""
@@ -178,7 +195,7 @@ class GroundingDetector(TwoStageDetector):
             boxes = self.roi_head.predict_mask(maps, metas, boxes, rescale=rescale)
         elif rescale:
             for own, meta in zip(boxes, metas, strict=True):
-                own.bboxes = scale_boxes(own.bboxes, [1 / factor for factor in meta['scale_factor']])
+                own.bboxes = _in_image_pixels(own.bboxes, meta)
         for of_image, kept, own in zip(ranked, used, boxes, strict=True):
             for proposals in of_image:
                 place = torch.searchsorted(kept, proposals.pop('index'))
@@ -246,6 +263,11 @@ def sentences_of(sample: DetDataSample) -> list[str]:
     if not isinstance(sentences, list | tuple) or not all(isinstance(sentence, str) for sentence in sentences):
         raise InputError(f'{_name(sample)}: its text is {str(text)[:40]!r}; give a string or a list of strings')
     return list(sentences)
+
+
+def _in_image_pixels(boxes: Tensor, meta: Mapping[str, Any]) -> Tensor:
+    """``(n, 4)`` network-input pixels to those of the image as it was read."""
+    return scale_boxes(boxes, [1 / factor for factor in meta['scale_factor']])
 
 
 def _best(expressions: Sequence[InstanceData], sample: DetDataSample) -> InstanceData:

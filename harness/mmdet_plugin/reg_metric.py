@@ -25,6 +25,8 @@ from harness.predictions import to_xywh
 from harness.registry import METRICS
 
 GROUNDER = 'best score'
+#: Of a sentence, besides the figures.
+COUNTED = ('without_proposals', 'without_words', 'cut')
 
 
 @MMDET_METRICS.register_module()
@@ -36,7 +38,8 @@ class REGMetric(BaseMetric):
     ``pred_instances`` (mmdet's own grounding models). All of a sentence's boxes are its proposals, the best score is
     its answer: the first among equals. The truth is a row a sentence of ``gt_masks`` or ``gt_instances`` (``masks``,
     ``bboxes``), in pixels of the image as it was read, so ``LoadAnnotations`` comes after ``Resize``. Without boxes, a
-    mask's own are taken.
+    mask's own are taken. Where a sample has ``greedy``, proposals by confidence alone, their figures are ``greedy_…``
+    (recall and REC).
 
     Besides the figures (percent) it gives how many ``expressions`` there were, and how many of them were
     ``without_proposals``, ``without_words`` or ``cut`` because they are longer than is read.
@@ -69,8 +72,10 @@ class REGMetric(BaseMetric):
         if len(boxes) != len(expressions):
             raise InputError(f'REGMetric: {_name(sample)} has {len(expressions)} sentences but {len(boxes)} annotated '
                              'objects; give one for each sentence')
-        return [row(own, box, None if masks is None else masks[number])
+        rows = [row(own, box, None if masks is None else masks[number])
                 for number, (own, box) in enumerate(zip(expressions, boxes, strict=True))]
+        greedy = sample.get('greedy') or []
+        return rows + [row(own, box, None) | {'proposals': 'greedy'} for own, box in zip(greedy, boxes, strict=False)]
 
     def _true_boxes(self, sample: Mapping[str, Any], masks: np.ndarray | None) -> Floats:
         """``(E, 4)`` xywh."""
@@ -90,17 +95,25 @@ class REGMetric(BaseMetric):
 
     def compute_metrics(self, results: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, float]:
         """``{name: value}``; a metric for which there is nothing to count is left out."""
+        rows: dict[str, list[Mapping[str, Any]]] = {'model': [], 'greedy': []}
+        for of_image in results:
+            for one in of_image:
+                rows[one['proposals']].append(one)
+        counts = Counter(name for one in rows['model'] for name in COUNTED if one[name])
+        return {**self._figures(rows['model']), 'expressions': len(rows['model']),
+                **{name: counts[name] for name in COUNTED},
+                **{f'greedy_{name}': value for name, value in self._figures(rows['greedy']).items()}}
+
+    def _figures(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """What each metric of the tasks counts, where there is something to count."""
         METRICS.import_from_location()
-        rows = [row for of_image in results for row in of_image]
         figures: dict[str, float] = {}
         for metric_of in METRICS.module_dict.values():
             if metric_of.task in self.tasks:
                 metric = metric_of()
                 metric.process(rows)
                 figures.update({name: value for name, (value, _) in metric.compute().items() if value is not None})
-        counts = Counter(name for row in rows for name in ('without_proposals', 'without_words', 'cut') if row[name])
-        return {**figures, 'expressions': len(rows),
-                **{name: counts[name] for name in ('without_proposals', 'without_words', 'cut')}}
+        return figures
 
 
 def expressions_of(sample: Mapping[str, Any]) -> list[Any]:
@@ -133,7 +146,7 @@ def row(proposals: Any, gold: Floats, mask: np.ndarray | None) -> dict[str, Any]
     overlap, union = (None, None) if mask is None else _overlap(proposals, best, mask)
     words = getattr(proposals, 'words', None)
     return {
-        'grounder': GROUNDER, 'box': box, 'n_proposals': len(boxes),
+        'proposals': 'model', 'grounder': GROUNDER, 'box': box, 'n_proposals': len(boxes),
         'best_proposal_iou': float(best_iou(xywh_to_xyxy([gold]), boxes)[0]),
         'iou': 0.0 if box is None else float(rec_iou(box[None], gold[None])[0]),
         'mask_intersection': overlap, 'mask_union': union,

@@ -2,19 +2,14 @@
 from __future__ import annotations
 
 import json
-import pickle
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmdet.apis import inference_detector, init_detector
-from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -30,7 +25,6 @@ from harness.proposals.confidence import Confidence
 from harness.proposals.ref_nms import RefNMSB
 from harness.weights import load_weights, shipped_path
 
-ROOT = Path(__file__).parents[1]
 SIZE = (40, 60)
 
 
@@ -305,50 +299,3 @@ def test_mmdet_s_mdetr_dataset_gives_the_rule_s_figures(small_benchmark: Path, t
             (name, (value, _)), = metric.compute().items()
             assert found[f'reg/{whose}{name}'] == pytest.approx(value)
     assert found['reg/accuracy'] == pytest.approx(100 * found['refexp/refcoco_precision@1'])
-
-
-# ------------------------------------------------------------------------------------------ the documented config
-
-@pytest.fixture
-def documented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_benchmark: Path) -> Config:
-    """The config of the documentation in a folder with one image as ``data/coco`` and mmdet's checkpoint."""
-    texts = {found for file in ('README.md', 'docs/mmdet.md')
-             for found in re.findall(r'```python\n(# grounding\.py\n.*?)```', (ROOT / file).read_text(), flags=re.S)}
-    assert len(texts) == 1, 'README and docs show the same config'
-    (text,) = texts
-    assert len(text.splitlines()) <= 30
-    (tmp_path / 'grounding.py').write_text(text)
-    coco = tmp_path / 'data/coco'
-    (coco / 'refcoco').mkdir(parents=True)
-    (coco / 'train2014').symlink_to(small_benchmark / 'images/train2014')
-    (coco / 'refcoco/instances.json').symlink_to(small_benchmark / 'mini-refcoco/instances.json')
-    refs = pickle.loads((small_benchmark / 'mini-refcoco/refs(unc).p').read_bytes())
-    first = [dict(ref, split=split) for ref in refs[:1] for split in ('val', 'train')]
-    first[1]['ref_id'] = -1
-    (coco / 'refcoco/refs(unc).p').write_bytes(pickle.dumps(first))
-    monkeypatch.chdir(tmp_path)
-    config = Config.fromfile('grounding.py')
-    mmdet_s = {k: v for k, v in config.model.items() if k not in ('type', 'ref_nms')}
-    torch.save(MODELS.build(Config(dict(mmdet_s, type='MaskRCNN'))._cfg_dict).state_dict(), config.load_from)
-    return config
-
-
-def test_the_documented_config_as_it_stands_and_its_training_in_small(documented: Config) -> None:
-    documented.work_dir = 'results'
-    found = Runner.from_cfg(documented).val()
-    assert found['reg/expressions'] > 0 and found['reg/overall_iou'] == pytest.approx(float(found['cIoU']), rel=1e-6)
-    small = {'train_dataloader.dataset.pipeline.2.scale': (96, 64), 'val_dataloader.dataset.pipeline.1.scale': (96, 64),
-             'train_dataloader.num_workers': 0, 'train_cfg.max_epochs': 1, 'model.backbone.init_cfg': None,
-             'experiment_name': 'small'}
-    documented.merge_from_dict(small)
-    learned = Runner.from_cfg(documented)
-    before = learned.model.ref_nms.rank_fc.weight.clone()
-    learned.train()
-    assert not torch.equal(before, learned.model.ref_nms.rank_fc.weight)
-    pipeline_of_one = Compose([step for step in documented.train_dataloader.dataset.pipeline
-                               if step.type != 'LoadAnnotations'])
-    documented.merge_from_dict({'model.backbone.init_cfg': None})
-    detector = init_detector(documented, 'results/epoch_1.pth', device='cpu')
-    image = next(Path('data/coco/train2014').iterdir())
-    seen = inference_detector(detector, str(image), pipeline_of_one, text_prompt='the left cup')
-    assert seen.pred_instances.scores[0] == seen.expressions[0].scores.max()

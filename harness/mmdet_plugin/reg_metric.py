@@ -94,14 +94,17 @@ class REGMetric(BaseMetric):
         return coco_mask.toBbox([_encoded(mask) for mask in masks]).reshape(-1, 4)
 
     def compute_metrics(self, results: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, float]:
-        """``{name: value}``; a metric for which there is nothing to count is left out."""
+        """``{name: value}``; a metric for which there is nothing to count is left out.
+
+        Counts are floats too: mmengine's logger writes ``null`` into its JSON for whole numbers.
+        """
         rows: dict[str, list[Mapping[str, Any]]] = {'model': [], 'greedy': []}
         for of_image in results:
             for one in of_image:
                 rows[one['proposals']].append(one)
         counts = Counter(name for one in rows['model'] for name in COUNTED if one[name])
-        return {**self._figures(rows['model']), 'expressions': len(rows['model']),
-                **{name: counts[name] for name in COUNTED},
+        return {**self._figures(rows['model']), 'expressions': float(len(rows['model'])),
+                **{name: float(counts[name]) for name in COUNTED},
                 **{f'greedy_{name}': value for name, value in self._figures(rows['greedy']).items()}}
 
     def _figures(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -55,8 +55,8 @@ class OneLineParser(argparse.ArgumentParser):
         prog: as usual; ``run_benchmark.py`` in it gives way to how that was called.
     """
 
-    def __init__(self, *args: Any, prog: str | None = None, **options: Any) -> None:
-        super().__init__(*args, prog=prog and prog.replace(SCRIPT, program()), **options)
+    def __init__(self, *, prog: str | None = None, **options: Any) -> None:
+        super().__init__(prog=prog and prog.replace(SCRIPT, program()), **options)
 
     def format_help(self) -> str:
         return plain(super().format_help())

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -114,3 +115,9 @@ def test_what_is_printed_can_be_typed(called: str, typed: str, monkeypatch: pyte
 def test_a_checkout_s_commit_is_its_own() -> None:
     if (ROOT / '.git').exists():
         assert len(git_commit().removesuffix('+changes')) == 40
+
+
+def test_readme_names_the_pinned_versions() -> None:
+    pinned = set(re.findall(r'"([\w-]+==[\w.]+)"', (ROOT / 'pyproject.toml').read_text()))
+    printed = set(re.findall(r'[\w-]+==[\w.]+', (ROOT / 'README.md').read_text()))
+    assert printed and printed <= pinned

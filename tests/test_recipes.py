@@ -6,7 +6,7 @@ command line is read by its own parser, which accepts it.
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import json
 import pickle
 import re
@@ -95,6 +95,8 @@ def test_every_command_line_is_one_that_its_program_takes(page: str, line: str, 
         assert words[0] == 'install'
     elif words[:1] == ['-c']:
         compile(words[1], page, 'exec')
+    elif words[:1] == ['-m'] and len(words) == 2:  # named, not called
+        assert importlib.util.find_spec(f'{words[1]}.__main__')
     else:
         if words[:1] == ['-m']:
             main, words = importlib.import_module(f'{words[1]}.__main__').main, words[2:]

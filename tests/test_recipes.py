@@ -141,6 +141,7 @@ def test_the_grounder_and_its_reports(elsewhere: Path, small_benchmark: Path,
     (elsewhere / 'RESULTS').symlink_to(run)
     (elsewhere / 'results/benchmark').symlink_to(run)
     (elsewhere / 'reports').symlink_to(ROOT / 'reports')
+    assert typed(printed('README.md', 'export --as').replace('results/<time>', 'RESULTS')) == 0
     lines = [line for line in command_lines('README.md') if ' -m reports ' in line]
     assert len(lines) >= 6
     for line in lines:

@@ -108,7 +108,7 @@ BREAKAGES = (
     Breakage('boxes are written with both end pixels', 'harness/predictions.py',
              'array[:, 2:] - array[:, :2]), axis=1)', 'array[:, 2:] - array[:, :2] + 1), axis=1)',
              ('test_predictions',)),
-    Breakage('the chosen object is the last of equals', 'harness/predictions.py',
+    Breakage('among equal objects the referent is not the chosen one', 'harness/predictions.py',
              'key=lambda a: a.ann_id != expression.ann_id', 'key=lambda a: a.ann_id == expression.ann_id',
              ('test_predictions',)),
     Breakage('of two answers the first is judged', 'harness/judge.py',

@@ -41,6 +41,10 @@ def test_a_noun_names_the_categories_nearer_than_gamma():
     assert context('red cup', 0.6) == ['cup']  # bowl is at 60°
 
 
+def test_a_noun_at_gamma_names_nothing():
+    assert context('red cup', 1.) == [] and context('red cup', np.nextafter(1., 0)) == ['cup']
+
+
 def test_the_best_word_of_a_two_word_name_decides():
     assert context('puppy', 0.9) == ['hot dog', 'dog']
 

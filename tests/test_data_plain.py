@@ -51,6 +51,10 @@ class TestRows:
         assert datasets['refcoco'].splits == ('val', 'testA')
         assert [e.sent_id for e in datasets['other'].expressions] == [2]
 
+    def test_a_split_has_its_own_expressions_whatever_the_others_are_called(self, load):
+        dataset = load(*(ROW | {'split': name} for name in ('test', 'testA', 'testB', 'testA')))['refcoco']
+        assert [[e.sent_id for e in dataset.split(name)] for name in (*dataset.splits, 'val')] == [[1], [2, 4], [3], []]
+
     def test_ids_are_unique_within_a_dataset_only(self, load):
         assert len(load(ROW | {'sent_id': 1}, ROW | {'sent_id': 1, 'dataset': 'other'})) == 2
 

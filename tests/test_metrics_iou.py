@@ -11,6 +11,11 @@ sides = st.floats(0.01, 80)
 xywh = st.tuples(corners, corners, sides, sides)
 
 
+def test_a_box_of_x_y_w_h_reaches_to_x_plus_w_and_y_plus_h():
+    assert xywh_to_xyxy([[1, 2, 3, 4.5], [-5, 0, 0, 10]]).tolist() == [[1, 2, 4, 6.5], [-5, 0, -5, 10]]
+    assert xywh_to_xyxy([]).shape == (0, 4)
+
+
 class TestPlain:
     """Plain areas: a box of 10 by 10 is 100, and boxes that touch do not overlap."""
 
@@ -21,6 +26,7 @@ class TestPlain:
         ([0, 0, 10, 10], [9, 9, 11, 11], 1 / 103),
         ([0, 0, 10, 10], [10, 0, 20, 10], 0.0),
         ([0, 0, 10, 10], [20, 20, 30, 30], 0.0),
+        ([0, 0, 10, 10], [5, 20, 15, 30], 0.0),
         ([-10, -10, 0, 0], [-5, -10, 5, 0], 50 / 150),
         ([3, 3, 3, 3], [3, 3, 3, 3], 0.0),
         ([0, 0, 1, 1], [0, 0, 0.5, 1], 0.5),

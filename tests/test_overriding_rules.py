@@ -130,6 +130,16 @@ def test_equal_boxes_of_other_weights_have_relatedness_of_their_own(tmp_path):
     assert figures(RefNMSB100(one), features) != figures(RefNMSB100(other), features)
 
 
+def test_other_expressions_of_an_image_have_relatedness_of_their_own(tmp_path):
+    rule, features = RefNMSB100(weights(tmp_path)), image(SCORES)
+    red_cup, left = rule(features, EXPRESSIONS)
+    again, red = rule(features, [EXPRESSIONS[0], expression('red', sent_id=2)])
+    alone, = rule(image(SCORES), [expression('red', sent_id=2)])
+    assert torch.equal(again.scores, red_cup.scores)
+    torch.testing.assert_close(red.scores, alone.scores)
+    assert not torch.allclose(red.scores, left.scores)
+
+
 def test_rules_that_fuse_alike_share_one_ranking(tmp_path):
     trained, features = weights(tmp_path), image(SCORES)
     rules = RefNMSB(trained), RefNMSB100(trained), RefNMSB100(trained, top=1), Additive(trained)

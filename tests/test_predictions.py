@@ -71,6 +71,16 @@ def test_the_object_that_a_chosen_box_is_on() -> None:
     assert chosen(500, 500, 5, 5) == (None, None, None), 'on nothing annotated'
 
 
+def test_of_objects_that_overlap_alike_the_referent_is_chosen_then_the_first() -> None:
+    """Equal boxes stand before and after the referent's; a box over two others overlaps both alike."""
+    twins = [Annotation(i, 1, (10, 10, 20, 20), 'cup') for i in (1000, EXPRESSION.ann_id, 1001)]
+    sides = [Annotation(i, 1, (x, 50, 10, 10), 'bowl') for i, x in ((1002, 50), (1003, 60))]
+    truth = Truth.of(EXPRESSION, twins + sides, [], None, None)
+    for box, expected in (((10, 10, 20, 20), EXPRESSION.ann_id), ((50, 50, 20, 10), 1002)):
+        found = row(truth, proposals((0, 0, 9, 9)), Choice(np.array(box, float), 0.9, 'cup', None), 'cmae')
+        assert found['chosen_ann_id'] == expected
+
+
 def test_nothing_to_choose_from_is_wrong_and_an_empty_mask() -> None:
     truth = Truth.of(EXPRESSION, ANNOTATIONS, ANNOTATIONS[2:], rle(10, 10, 20, 20), None)
     found = row(truth, proposals(), None, 'cmae')

@@ -182,9 +182,9 @@ def command(name: str, argv: list[str]) -> int:
 
 def loading() -> None:
     """Import what takes seconds, and say so."""
-    for what, modules in (('torch', ['torch']), ('mmdet and spaCy', ['mmdet.registry', 'spacy'])):
-        print(f'loading {what} …', file=sys.stderr, flush=True)
-        for module in modules:
+    for what, module in (('torch', 'torch'), ('mmdet', 'mmdet.registry'), ('spaCy', 'spacy')):
+        if module not in sys.modules:
+            print(f'loading {what} …', file=sys.stderr, flush=True)
             importlib.import_module(module)
 
 

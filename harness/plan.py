@@ -30,7 +30,7 @@ from harness.proposals.given import Given, OutsideBoxes
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
 from harness.run import TASKS, Plan, Plugins, images
 from harness.settings import CRITICAL_OBJECTS, check_settings
-from harness.tasks import JUDGED, grounders_of, judged_tasks, tasks_of
+from harness.tasks import JUDGED, check_judged, grounders_of, tasks_of
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 from harness.unused import refuse_unused
 from harness.vectors import WordVectors, load_vectors
@@ -125,15 +125,16 @@ def prepare(request: Request, say: Callable[[str], object] = lambda what: None) 
         '--data-root': (request.data_root, request.expressions is None and not set(datasets) <= set(EMBEDDED)),
         '--device': (None if request.device == 'cpu' else request.device, isinstance(source, FromPictures | FromMaps))})
     referents = _masks(request, outside, datasets, expressions, notes) if 'res' in tasks else {}
-    if looks_for_context:
-        say('looking for contextual objects …')
-    context = _context(request, datasets, expressions, vectors, notes) if looks_for_context else {}
-    notes.extend(notes_on(datasets.values(), source is not None and store.uses_shipped()))
-    plan = Plan(datasets, expressions, plugins, source, tuple(tasks), context,
+    plan = Plan(datasets, expressions, plugins, source, tuple(tasks),
                 ground_recall_only=request.rules is not None or outside is not None,
                 referents=referents, masks=request.masks)
     if source is not None and request.reads_images:
         check_images(source, (groups[0].info for groups in images(plan)))
+    if looks_for_context:
+        vectors()  # what is wrong with a file of vectors is told at once
+        say('looking for contextual objects …')
+        plan.context = _context(request, datasets, expressions, vectors, notes)
+    notes.extend(notes_on(datasets.values(), source is not None and store.uses_shipped()))
     return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes)
 
 
@@ -157,7 +158,8 @@ def prepare_judgement(request: Request, sets: Sequence[Answers]) -> tuple[
         answered = {key: es for key, es in expressions.items()
                     if any(answers.of(e.dataset, e.sent_id) for answers in sets for e in es)}
         expressions = answered or expressions
-    return datasets, expressions, judged_tasks(request, tasks, sets, datasets, expressions)
+    check_judged(request, tasks, sets, datasets, expressions)
+    return datasets, expressions, tasks
 
 
 def _controls(grounders: Mapping[str, Any], seed: int) -> dict[str, Any]:

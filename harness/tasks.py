@@ -68,27 +68,24 @@ def tasks_of(request: Request, tasks: Sequence[str], datasets: Mapping[str, Data
     return [task for task in tasks if task != 'res']
 
 
-def judged_tasks(request: Request, tasks: Sequence[str], sets: Sequence[Answers], datasets: Mapping[str, Dataset],
-                 expressions: Chosen) -> list[str]:
-    """The tasks that answers from outside can be judged by.
+def check_judged(request: Request, tasks: Sequence[str], sets: Sequence[Answers], datasets: Mapping[str, Dataset],
+                 expressions: Chosen) -> None:
+    """Refuse a task that was asked for by name and by which answers from outside cannot be judged.
 
     Raises:
-        InputError: one that was asked for by name is none of them, or none is left.
+        InputError: with what is missing.
     """
     answers = [answer for one in sets for given in one.given.values() for answer in given]
     lacking = {}
     if all(answer.xywh is None for answer in answers):
-        lacking['rec'] = 'the answers have no boxes'
+        lacking['rec'] = 'the answers have no boxes; leave rec out'
     if all(answer.segmentation is None for answer in answers):
-        lacking['res'] = 'the answers have no masks'
+        lacking['res'] = 'the answers have no masks; give them as segmentation, or leave res out'
     elif not _have_masks(datasets, expressions):
-        lacking['res'] = f'{", ".join(datasets)} has no masks of the referents'
+        lacking['res'] = 'the expressions have no masks; take expressions with masks (--data-root DIR)'
     for task in tasks:
         if task in lacking and _by_name(request, task):
-            raise InputError(f'--task {task}: {lacking[task]}; leave {task} out')
-    if not set(tasks) - set(lacking):
-        raise InputError(f'--predictions: nothing can be judged: {", and ".join(lacking[task] for task in tasks)}')
-    return [task for task in tasks if task not in lacking]
+            raise InputError(f'--task {task}: {lacking[task]}')
 
 
 def _by_name(request: Request, task: str) -> bool:

@@ -201,7 +201,7 @@ def test_a_run_of_which_nothing_comes_leaves_all_as_it_was(expressions: Path, ca
     (tmp_path / 'images').mkdir()
     weights = ['--grounder', 'none', '--out', str(tmp_path / 'new/out')]
     arguments = [*plain_with_images(expressions, tmp_path / 'images'), *weights]
-    assert command_line(arguments) == 2 and 'none of the images could be read' in capsys.readouterr().err
+    assert command_line(arguments) == 2 and 'none of the 3 images can be used' in capsys.readouterr().err
     assert not (tmp_path / 'new').exists()
     assert command_line(outside(expressions, candidates, tmp_path / 'new/out')) == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / 'new/out').iterdir()}

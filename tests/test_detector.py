@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -157,7 +158,7 @@ def test_a_stored_map_serves_for_all_but_class_boxes(detector: Detector, picture
 @pytest.mark.parametrize('record', [(120, 160), (30, 40), (60, 81), (80, 60)])
 def test_a_stored_map_of_another_size_than_the_record_is_refused(detector: Detector, record: tuple[int, int]) -> None:
     """A network input of 150 by 200 pixels at a scale of 2.5 is an image of 60 by 80."""
-    source = FromMaps(detector, lambda _: StoredMap(torch.zeros(1, 4, 10, 13), 2.5, (150, 200)))
+    source = FromMaps(detector, lambda _: StoredMap(torch.zeros(1, 96, 10, 13), 2.5, (150, 200), '7.h5'))
     assert source.read(ImageInfo(7, 60, 80)).scale == 2.5 and source.read(ImageInfo(7, 0, 0)).scale == 2.5
     with pytest.raises(Unusable, match=r'features of image 7: are of 80 × 60 pixels, its record says'):
         source.read(ImageInfo(7, *record))
@@ -166,9 +167,9 @@ def test_a_stored_map_of_another_size_than_the_record_is_refused(detector: Detec
 def test_images_of_which_not_one_can_be_used_are_refused() -> None:
     def broken(image_id: int) -> StoredMap:
         if image_id == 3:
-            return StoredMap(torch.zeros(1, 4, 1, 1), 1., (5, 6))
+            return StoredMap(torch.zeros(1, 4, 1, 1), 1., (5, 6), '3.h5')
         raise InputError(f'{image_id}.h5: is damaged')
-    source = FromMaps(None, broken)  # type: ignore[arg-type]  # nothing is detected
+    source = FromMaps(SimpleNamespace(check_map=lambda *_: None), broken)  # type: ignore[arg-type]  # nothing is detected
     infos = [ImageInfo(i, 5, 6) for i in (1, 2, 3, 4)]
     check_images(source, infos)
     check_images(source, [])

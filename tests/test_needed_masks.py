@@ -69,7 +69,8 @@ def test_masks_that_nobody_asks_for_are_not_looked_at(write: Callable[..., Path]
     root = write(SQUARE, TWO_POINTS, split='train')
     masks, notes = masks_of(root)
     assert list(masks) == [1] and not notes
-    recall = prepare(Request(data_root=root, datasets=['refcoco'], splits=['train'], tasks=['recall']))
+    recall = prepare(Request(data_root=root, datasets=['refcoco'], splits=['train'], tasks=['recall'],
+                             reads_images=False))
     assert recall.plan.referents == {}
 
 

@@ -87,7 +87,7 @@ def test_list_and_help_speak_of_the_installed_command(installed: Path, tmp_path:
 
 
 def test_published_numbers_from_a_folder_elsewhere(installed: Path, tmp_path: Path) -> None:
-    done = outside(installed, tmp_path, '-m', 'reports', 'published', '--table', '1')
+    done = outside(installed, tmp_path, '-m', 'reports', 'published', '--table', '1', '--format', 'csv')
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0].startswith('table,method,')
 

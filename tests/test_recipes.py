@@ -96,7 +96,7 @@ def test_every_command_line_is_one_that_its_program_takes(page: str, line: str, 
     elif words[:1] == ['-c']:
         compile(words[1], page, 'exec')
     elif words[:1] == ['-m'] and len(words) == 2:  # named, not called
-        assert importlib.util.find_spec(f'{words[1]}.__main__')
+        assert importlib.util.find_spec(words[1])
     else:
         if words[:1] == ['-m']:
             main, words = importlib.import_module(f'{words[1]}.__main__').main, words[2:]

@@ -114,7 +114,7 @@ def _checked(boxes: Any, where: str) -> NDArray[np.float64]:
         numbers = np.array(boxes, np.float64)
     except OverflowError:
         raise InputError(f'{where}: a box holds a number beyond all bounds') from None
-    if not (np.isfinite(numbers).all() and (np.abs(numbers[:, :4]) <= fields.MAX_COORDINATE).all()):
+    if not ((np.abs(numbers) < fields.MAX_NUMBER).all() and (np.abs(numbers[:, :4]) <= fields.MAX_COORDINATE).all()):
         raise InputError(f'{where}: a box holds a number that is not finite or beyond a million pixels')
     if (numbers[:, 2:4] < 0).any():
         raise InputError(f'{where}: a box has a negative width or height')

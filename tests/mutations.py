@@ -153,14 +153,20 @@ def fault(breakage: Breakage, tree: Path) -> str:
 
 
 def failing(tree: Path, tests: tuple[str, ...]) -> str:
-    """The first failing test of some test files; empty where none fails."""
+    """The first failing test of some test files; empty where none fails.
+
+    Raises:
+        RuntimeError: they could not be run, which proves nothing.
+    """
     done = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', *(f'tests/{name}.py' for name in tests)],
         cwd=tree, capture_output=True, text=True, env={**os.environ, 'CI': 'true', 'PYTHONDONTWRITEBYTECODE': '1'})
     if done.returncode == 0:
         return ''
     found = re.search(r'^(?:FAILED|ERROR) (\S+)', done.stdout, flags=re.M)
-    return found[1].removeprefix('tests/') if found else f'pytest: exit code {done.returncode}'
+    if done.returncode != 1 or found is None:
+        raise RuntimeError(f'pytest: exit code {done.returncode}\n{done.stdout[-2000:]}')
+    return found[1].removeprefix('tests/')
 
 
 def tried(breakage: Breakage, tree: Path) -> tuple[bool, str]:

@@ -12,6 +12,8 @@ BIN = .venv/bin
 # The environment's own, once there is one: which python3 comes first on the path is asked only to make it.
 PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
+# The tests of a file stay in one process, since they share what is slow to make.
+SPREAD = --numprocesses=2 --dist=loadfile
 DATASET = mini-refcoco
 SPLIT = testB
 CHECKED = results/check
@@ -27,10 +29,10 @@ benchmark: install
 	@$(BIN)/python -m reports html results/benchmark -o results/benchmark/report.html
 
 test: install
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
 test-wide: install
-	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=wide $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) -m hypothesis --hypothesis-profile=wide $(ARGS)
 
 check: install
 	@$(BIN)/python run_benchmark.py --grounder all --dataset $(DATASET) --split $(SPLIT) --out $(CHECKED)

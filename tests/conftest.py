@@ -19,7 +19,7 @@ import torch  # noqa: E402
 
 from harness.embedded import build  # noqa: E402
 
-torch.set_num_threads(min(2, torch.get_num_threads()))
+torch.set_num_threads(1)
 
 LAWS = dict(deadline=None, database=None, print_blob=True)
 settings.register_profile('new', **LAWS)

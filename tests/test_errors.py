@@ -84,8 +84,9 @@ def test_make_asks_for_a_python_only_to_make_the_environment(tmp_path: Path) -> 
         (tmp_path / 'bin' / name).chmod(0o755)
 
     def first() -> str:
+        outer = {name: value for name, value in os.environ.items() if name not in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS')}
         path = f'{tmp_path / "bin"}:{os.environ["PATH"]}'
-        return subprocess.run(['make', '-n', 'test'], cwd=tmp_path, env={**os.environ, 'PATH': path},
+        return subprocess.run(['make', '-n', 'test'], cwd=tmp_path, env={**outer, 'PATH': path},
                               capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
     assert first() == 'python3.11 .ci/install.py'

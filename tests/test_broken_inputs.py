@@ -59,7 +59,7 @@ def test_what_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     (lambda argv: {}['a'], 'KeyError at test_broken_inputs.py'), (lambda argv: 1 // 0, 'ZeroDivisionError'),
     (lambda argv: os.system('touch fired'), 'something of the file was executed'),
     (lambda argv: Path('in', 'b').write_bytes(b'') or says('error: a')(argv), 'left behind: in/b'),
-], ids=str)
+], ids=lambda value: value if isinstance(value, str) else '')
 def test_what_is_wrong(monkeypatch: pytest.MonkeyPatch, program: object, why: str) -> None:
     verdict = behaves(monkeypatch, program)
     assert verdict.startswith('wrong: ') and why in verdict

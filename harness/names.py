@@ -58,6 +58,12 @@ class OneLineParser(argparse.ArgumentParser):
     def __init__(self, *, prog: str | None = None, **options: Any) -> None:
         super().__init__(prog=prog and prog.replace(SCRIPT, program()), **options)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        for argument in args or ():
+            if '\0' in argument:
+                raise InputError(f'{ascii(argument)[1:-1]}: holds a NUL, which no file and no name has')
+        return super().parse_known_args(args, namespace)
+
     def format_help(self) -> str:
         return plain(super().format_help())
 

@@ -1,10 +1,12 @@
 """Names that people type."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.errors import InputError
-from harness.names import pick
+from harness.names import OneLineParser, pick
 
 KNOWN = ('greedy', 'greedy-100', 'ref-nms-b')
 
@@ -24,3 +26,11 @@ def test_all_means_every_known_one() -> None:
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r'--proposals ref-nms: unknown, did you mean ref-nms-b\?'):
         pick('--proposals', ['ref-nms'], KNOWN, ())
+
+
+@pytest.mark.parametrize('argv', [['--out', '\0'], ['--out=a\0b'], ['a\0b']])
+def test_a_nul_is_refused_wherever_it_stands(argv: list[str]) -> None:
+    parser = OneLineParser()
+    parser.add_argument('--out', type=Path)
+    with pytest.raises(InputError, match=r'\\x00.*: holds a NUL'):
+        parser.parse_args(argv)

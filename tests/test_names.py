@@ -24,3 +24,15 @@ def test_all_means_every_known_one() -> None:
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r'--proposals ref-nms: unknown, did you mean ref-nms-b\?'):
         pick('--proposals', ['ref-nms'], KNOWN, ())
+
+
+def test_a_name_beside_all_is_looked_up_too() -> None:
+    assert pick('--proposals', ['all,greedy'], KNOWN, ()) == list(KNOWN)
+    with pytest.raises(InputError, match=r'--proposals gredy: unknown, did you mean greedy\?'):
+        pick('--proposals', ['all,gredy'], KNOWN, ())
+
+
+@pytest.mark.parametrize('nothing', ['', ' , '])
+def test_no_name_at_all_is_refused(nothing: str) -> None:
+    with pytest.raises(InputError, match='--proposals: names nothing; known are greedy, greedy-100, ref-nms-b'):
+        pick('--proposals', [nothing], KNOWN, ('greedy',))

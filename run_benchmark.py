@@ -52,17 +52,18 @@ examples:
   run_benchmark.py                                                    CM-A-E on the whole embedded benchmark
   run_benchmark.py --dataset mini-refcoco --split testB --limit 60    a look
   run_benchmark.py --grounder none                                    recall alone
-  run_benchmark.py --expressions FILE.jsonl.gz --candidates BOXES.json.gz   recall of boxes from outside
+  run_benchmark.py --expressions FILE.jsonl.gz --candidates BOXES.json.gz  recall of boxes from outside
   run_benchmark.py --data-root DIR --dataset refcoco                  RefCOCO itself
   run_benchmark.py convert IN.pth OUT.safetensors --as mattnet        an original checkpoint to weights for --weights
-  run_benchmark.py train all                                          train every shipped weight file again
+  run_benchmark.py train all                                          the shipped weights anew, into results/weights
+  run_benchmark.py train all --overwrite                              the same over the shipped ones, in a checkout
 """
 
 
 def parser() -> argparse.ArgumentParser:
     p = OneLineParser(
         allow_abbrev=False, prog=SCRIPT, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=EPILOG.replace(SCRIPT, program()),
+        epilog=EPILOG,
         description='Measure two-stage referring expression grounding: recall of critical objects, REC accuracy, '
                     'RES overall IoU and Pr@X. Without options it runs on the embedded benchmark.')
     p.add_argument('--list', action='store_true', help='print datasets, splits, grounders, rules and metrics, and stop')

@@ -104,6 +104,10 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     if args.out.suffix != '.safetensors':
         raise InputError(f'{args.out}: converted weights have to be called something.safetensors')
+    if args.vocabulary is not None and args.kind == 'mask-rcnn':
+        raise InputError('--vocabulary: a detector has no words; leave it out')
+    if args.vectors is not None and (args.kind != 'ref-nms' or args.vocabulary is None):
+        raise InputError('--vectors: are those of the words of --as ref-nms; give --vocabulary too, or leave it out')
     checkpoint = Checkpoint.read(args.checkpoint)
     converted = KINDS[args.kind](checkpoint, Words(args.vocabulary, args.vectors))
     if 'lacks' not in converted.meta:

@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('sentence', metavar='SENTENCE', help='for instance "the left cup"')
     parser.add_argument('--grounder', default='cmae', metavar='NAME', help='who chooses (default: cmae)')
     parser.add_argument('--proposals', default='ref-nms-b', metavar='RULE', help='from what (default: ref-nms-b)')
-    parser.add_argument('--dataset-weights', default='mini-refcoco', metavar='DATASET',
+    parser.add_argument('--dataset-weights', metavar='DATASET',
                         help='whose shipped weights are taken (default: mini-refcoco)')
     parser.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
                         help='weights of detector, ref-nms-b, cmae, … instead of the shipped ones')

@@ -8,8 +8,11 @@ import os
 import sys
 from collections.abc import Callable
 
+from harness.program import CHECKOUT
+
 PYTHON = (3, 11)
-INSTALL = 'install with "make install" and run it by .venv/bin/python'
+INSTALL = ('install with "make install" and run it by .venv/bin/python' if CHECKOUT
+           else 'install the package, with what it depends on, for that one')
 
 
 class InputError(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from harness.errors import InputError
-from harness.program import SCRIPT, program
+from harness.program import as_called
 
 
 def pick(option: str, given: Sequence[str] | None, known: Iterable[str], default: Sequence[str]) -> list[str]:
@@ -20,18 +20,18 @@ def pick(option: str, given: Sequence[str] | None, known: Iterable[str], default
         default: what the option means when it is not given.
 
     Raises:
-        InputError: a name is unknown.
+        InputError: a name is unknown, or there is none.
     """
     if given is None:
         return list(default)
     names = list(known)
     wanted = [name.strip() for value in given for name in value.split(',') if name.strip()]
-    if 'all' in wanted:
-        return names
+    if given and not wanted:
+        raise InputError(f'{option}: names nothing; known are {", ".join(names)}')
     for name in wanted:
-        if name not in names:
+        if name not in names and name != 'all':
             raise InputError(f'{option} {name}: unknown{nearest(name, names)}; known are {", ".join(names)}')
-    return list(dict.fromkeys(wanted))
+    return names if 'all' in wanted else list(dict.fromkeys(wanted))
 
 
 def plain(text: str) -> str:
@@ -52,11 +52,12 @@ class OneLineParser(argparse.ArgumentParser):
     """Says what is wrong with the options in one line, without the usage, and with the nearest option.
 
     Args:
-        prog: as usual; ``run_benchmark.py`` in it gives way to how that was called.
+        prog, description, epilog: as usual; ``run_benchmark.py`` in them gives way to how that was called.
     """
 
-    def __init__(self, *, prog: str | None = None, **options: Any) -> None:
-        super().__init__(prog=prog and prog.replace(SCRIPT, program()), **options)
+    def __init__(self, *, prog: str | None = None, description: str | None = None, epilog: str | None = None,
+                 **options: Any) -> None:
+        super().__init__(prog=as_called(prog), description=as_called(description), epilog=as_called(epilog), **options)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         for argument in args or ():

@@ -1,4 +1,4 @@
-"""Where a run writes: nothing that was there is lost, and a run of which nothing comes leaves nothing."""
+"""Where a run or a study writes: nothing that was there is lost, and one of which nothing comes leaves nothing."""
 from __future__ import annotations
 
 import datetime
@@ -8,8 +8,13 @@ from pathlib import Path
 
 from harness.errors import InputError
 
-#: What a run writes row by row.
-ROWS = ('predictions.jsonl', 'proposals.jsonl')
+#: What every run writes, row by row.
+ROWS = 'predictions.jsonl'
+
+
+def named_by_time(before: str = '') -> Path:
+    """Where results go when nobody says where."""
+    return Path('results') / f'{before}{datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")}'
 
 
 @contextmanager
@@ -22,32 +27,52 @@ def result_folder(wanted: Path | None, say: Callable[[str], object]) -> Iterator
     Raises:
         InputError: the folder holds other files, or can't be made.
     """
-    out = wanted or Path('results') / datetime.datetime.now().strftime('%Y-%m-%d-%H%M%S')
+    out = wanted or named_by_time()
     aside = None
     try:
-        new = [folder for folder in (out, *out.parents) if not folder.exists()]
-        if out.is_dir() and any(out.iterdir()):
-            if not (out / ROWS[0]).exists():
-                raise InputError(f'--out {out}: the folder holds other files; choose an empty or new one')
-            aside = next(p for i in range(1, 10**6) if not (p := out.with_name(f'{out.name}.{i}')).exists())
-            out.rename(aside)
-            new = [out]
-        out.mkdir(parents=True, exist_ok=True)
+        if (out / ROWS).exists():
+            free = next(p for i in range(1, 10**6) if not (p := out.with_name(f'{out.name}.{i}')).exists())
+            aside = out.rename(free)
     except OSError as error:
-        raise InputError(f'--out {out}: cannot be made ({error.strerror}); choose another folder') from None
+        raise _cannot_be_made(out, error) from None
     try:
-        yield out
+        with new_folder(out):
+            yield out
     except BaseException:
-        rows = [out / name for name in ROWS if (out / name).exists()]
-        if not any(path.stat().st_size for path in rows):
-            for path in rows:
-                path.unlink()
-            for folder in new:
-                folder.rmdir()
-            if aside is not None:
-                aside.rename(out)
-                aside = None
+        if aside is not None and not out.exists():
+            aside.rename(out)
+            aside = None
         raise
     finally:
         if aside is not None:
             say(f'{out} held an earlier run: it is now {aside}')
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """An empty folder; it and those made for it are gone again where the work in it fails before anything is written.
+
+    Raises:
+        InputError: it can't be made, or holds something.
+    """
+    try:
+        new = [folder for folder in (out, *out.parents) if not folder.exists()]
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise InputError(f'--out {out}: the folder holds other files; choose an empty or new one')
+    except OSError as error:
+        raise _cannot_be_made(out, error) from None
+    try:
+        yield out
+    except BaseException:
+        left = list(out.iterdir())
+        if not any(path.is_dir() or path.stat().st_size for path in left):
+            for path in left:
+                path.unlink()
+            for folder in new:
+                folder.rmdir()
+        raise
+
+
+def _cannot_be_made(out: Path, error: OSError) -> InputError:
+    return InputError(f'--out {out}: cannot be made ({error.strerror}); choose another folder')

@@ -70,7 +70,7 @@ class Answer:
 
 
 def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str = 'ref-nms-b',
-           dataset: str = 'mini-refcoco', weights: Mapping[str, Path] | None = None,
+           dataset: str | None = None, weights: Mapping[str, Path] | None = None,
            settings: Mapping[str, Mapping[str, Any]] | None = None, device: str | None = None) -> Answer:
     """Ground one sentence in one picture.
 
@@ -79,7 +79,7 @@ def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str
         sentence: about one thing in it.
         grounder: a registered one (import its adapter first).
         rule: a registered proposal rule.
-        dataset: whose shipped weights are taken.
+        dataset: whose shipped weights are taken; ``None``: mini-refcoco's.
         weights: files by name (``detector``, ``ref-nms-b``, ``cmae``, …) in the place of shipped ones.
         settings: options of rule and grounder by name.
         device: ``'cpu'`` or ``'cuda'``; ``None``: a GPU where there is one.
@@ -88,6 +88,7 @@ def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str
         InputError: the picture can't be read, a name is unknown, weights don't fit, a device is not there.
     """
     pick_device(device)
+    asked_for, dataset = dataset, dataset or 'mini-refcoco'
     pick('--dataset-weights', [dataset], names(DATASETS), ())
     pixels = read_image(Path(picture))
     words = tokenize(sentence)
@@ -97,7 +98,11 @@ def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str
                       settings={name: dict(options) for name, options in (settings or {}).items()})
     prepared = prepare(request)
     notes = _notes(words, prepared.plan, dataset)
-    if {name.partition(' ')[0] for name in prepared.weights} - set(weights or {}):
+    shipped = {name.partition(' ')[0] for name in prepared.weights} - set(weights or {})
+    if asked_for is not None and not shipped - {'detector'}:
+        raise InputError(f'--dataset-weights {asked_for}: no weights of a dataset take part but those given; leave it '
+                         'out')
+    if shipped:
         notes.append('the shipped weights know the embedded benchmark\'s drawings; of photographs they know nothing')
     return _answer(prepared.plan, asked, pixels, sentence, notes)
 

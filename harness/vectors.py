@@ -2,6 +2,7 @@
 
 ``python -m harness.vectors subset NPZ OUT --top 12000`` makes the shipped file from the 6B 100-d set.
 """
+# ruff: noqa: E402
 from __future__ import annotations
 
 import json
@@ -14,8 +15,15 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from tokenize import TokenError
+
+from harness.errors import InputError, exit_code
+
+if __name__ == '__main__':  # before what a Python without the packages cannot import
+    sys.exit(exit_code(lambda: import_module('harness.vectors').main(), 'interrupted',
+                       'check the path, its permissions and free space'))
 
 import numpy as np
 import torch
@@ -26,8 +34,8 @@ from torch import Tensor
 from harness.data.archives import packed
 from harness.data.files import require_regular
 from harness.data.safe_pickle import shown
-from harness.errors import InputError, exit_code
-from harness.names import OneLineParser
+from harness.names import OneLineParser, at_least
+from harness.options import within
 
 SHIPPED = Path(__file__).parent / 'embedded' / 'weights' / 'glove-6b-100d.safetensors'
 UNKNOWN = '<unk>'
@@ -213,11 +221,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         'subset', help='keep the most frequent words of a set whose words come most frequent first')
     subset.add_argument('source', metavar='NPZ', type=Path)
     subset.add_argument('out', metavar='OUT', type=Path)
-    subset.add_argument('--top', type=int, default=12000, help='how many words (default: %(default)s)')
+    subset.add_argument('--top', type=at_least(1), default=12000, help='how many words (default: %(default)s)')
     subset.add_argument('--name', default='glove.6B.100d', help='name of the set (default: %(default)s)')
     subset.add_argument('--also', nargs='*', default=[], metavar='WORD', help='further words, however rare')
     subset.add_argument('--gamma', type=float, help='similarity over which a noun names a category, if known')
     options = parser.parse_args(arguments)
+    within('--gamma', options.gamma, -1, 1)
     every = load_vectors(options.source)
     missing = [word for word in options.also if word not in every.index]
     if missing:
@@ -232,7 +241,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
                          f'--also {" ".join(options.also)}')
     print(f'{options.out}: {len(words)} words')
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(exit_code(main, 'interrupted', 'check the path, its permissions and free space'))

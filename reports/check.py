@@ -40,6 +40,8 @@ from reports.results_files import (
 )
 from reports.sheets import printable
 
+#: What the project's own runs are held against; an installed package has it too.
+SHIPPED = Path(__file__).with_name('baseline.json')
 DEFAULT_TOLERANCE = 0.5
 SIGNIFICANT = 0.01
 #: Stages are judged as if they had taken so many seconds at least: shorter ones are noise.
@@ -269,8 +271,8 @@ def main(argv: Sequence[str]) -> int:
         f'({DEFAULT_TOLERANCE} points unless the baseline says otherwise), a record is missing, data, weights or '
         'conventions differ. Exit code 2: they cannot be compared.'))
     parser.add_argument('results', type=Path, help='a run\'s folder or its results.json')
-    parser.add_argument('--against', type=Path, required=True, metavar='BASELINE',
-                        help='a baseline file or a run\'s folder')
+    parser.add_argument('--against', type=Path, metavar='BASELINE',
+                        help='a baseline file or a run\'s folder (default: that of the embedded benchmark)')
     parser.add_argument('--part', action='append', metavar='DATASET[/SPLIT]',
                         help='only what the baseline says of this part; repeatable')
     parser.add_argument('--significant', action='store_true', help=(
@@ -284,20 +286,31 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     if args.update != bool(args.reason and args.reason.strip()):
         raise InputError('--update and --reason TEXT: give both or none; the baseline keeps why it changed')
-    now = read_run(args.results)
     if args.update:
-        return _update(now, args.against, printable(args.reason))
-    baseline = read_baseline(args.against)
+        _refuse_beside_update(args)
+        return _update(read_run(args.results), args.against, printable(args.reason))
+    against = args.against or SHIPPED
+    now, baseline = read_run(args.results), read_baseline(against)
     if args.part is not None:
         baseline = part_of(baseline, args.part)
     found = cases(now, baseline, args.max_slowdown, args.significant)
-    said = [*_partial(now, baseline.run), *remarks(now, baseline)], f'Check against {args.against}'
+    said = [*_partial(now, baseline.run), *remarks(now, baseline)], f'Check against {against}'
     whole = markdown(report(found, *said)) + '\n'
     for option, file, content in (('--junit', args.junit, junit(found)), ('--summary', args.summary, whole)):
         if file is not None:
             _write(option, file, content)
     print(written(report(found, *said, FIRST)))
     return int(any(case.wrong for case in found))
+
+
+def _refuse_beside_update(args: argparse.Namespace) -> None:
+    """Refuse what a baseline is not made by, and to write over one that nobody named."""
+    for option in ('part', 'significant', 'max_slowdown', 'junit', 'summary'):
+        if getattr(args, option):
+            raise InputError(f'--{option.replace("_", "-")}: has no effect on --update, which checks nothing; leave '
+                             'one out')
+    if args.against is None:
+        raise InputError('--update: says not which baseline; add --against FILE')
 
 
 def _partial(now: Run, baseline: Run) -> list[str]:

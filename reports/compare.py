@@ -303,10 +303,16 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     metrics = pick_metrics('--metric', args.metric, DEFAULT_METRICS)
     a, b = (side._replace(rows=only(side.rows, args.dataset, args.split)) for side in read_sides(args.a, args.b))
+    for option, given, sides in (('--proposals', args.proposals, (a.rule, b.rule)),
+                                 ('--grounder', args.grounder, (a.grounder, b.grounder))):
+        if given is not None and any(sides):
+            raise InputError(f'{option}: A or B names one already; leave it out')
     rules, grounders = (None if given is None else pick(option, given, a.rows[column].unique(), ())
                         for option, given, column in (('--proposals', args.proposals, 'proposals'),
                                                       ('--grounder', args.grounder, 'grounder')))
     found = blocks(a, b, metrics, rules, grounders, not args.no_groups)
+    if grounders is not None and all(block.keys['grounder_a'] == NO_GROUNDER for block in found):
+        raise InputError(f'--grounder: has no effect on {", ".join(metrics)}; leave it out')
     lacking = [metric for metric in metrics if all(block.keys['metric'] != metric for block in found)]
     notes = (*NOTES, f'Not measured in both: {", ".join(lacking)}.') if lacking else NOTES
     print(written(Listing(found, notes), args.format))

@@ -212,6 +212,8 @@ def listed(rows: pd.DataFrame, found: np.ndarray, names: Sequence[str], mask_at:
     return blocks
 
 
+#: Masks below are wrong, unless --mask-iou says otherwise.
+MASK_IOU = 0.5
 NOTES = (
     'Each expression is in the first bin that holds. A box is right from IoU 0.5 on with inclusive pixels, as REC '
     'accuracy counts; a candidate or proposal reaches 0.5 over plain IoU 0.5, as recall counts. A chosen box is on the '
@@ -227,8 +229,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('results', nargs='+', type=Path, help='run folders or predictions.jsonl files')
     parser.add_argument('--from', dest='source', metavar='RULE', help='with --to: who went where instead')
     parser.add_argument('--to', dest='target', metavar='RULE')
-    parser.add_argument('--mask-iou', type=_share, default=0.5, metavar='X',
-                        help='masks below are wrong (default: 0.5)')
+    parser.add_argument('--mask-iou', type=_share, metavar='X',
+                        help=f'masks below are wrong (default: {MASK_IOU})')
     for name in ('dataset', 'split', 'grounder'):
         parser.add_argument(f'--{name}', action='append', metavar='NAME', help=f'only these {name}s')
     parser.add_argument('--list', action='append', metavar='BIN', help=(
@@ -248,16 +250,19 @@ def main(argv: Sequence[str]) -> int:
                          'run with --grounder, or look at recall in the tables')
     if args.grounder is not None:
         rows = rows[rows['grounder'].isin(pick('--grounder', args.grounder, rows['grounder'].unique(), ()))]
-    found = bins(rows, args.mask_iou)
+    if args.mask_iou is not None and rows['mask_union'].isna().all():
+        raise InputError(f'--mask-iou: {args.results[0]} has no masks of what was asked for; leave it out')
+    mask_at = MASK_IOU if args.mask_iou is None else args.mask_iou
+    found = bins(rows, mask_at)
     counts = counted(rows, found)
     drawn = args.format not in ('csv', 'json')
-    blocks = [_count_block(counts, args.mask_iou, drawn)]
+    blocks = [_count_block(counts, mask_at, drawn)]
     if args.source is not None:
-        blocks = _flows(rows, found, args.source, args.target, args.mask_iou, drawn)
+        blocks = _flows(rows, found, args.source, args.target, mask_at, drawn)
     if wanted:
-        blocks = listed(rows, found, wanted, args.mask_iou)
+        blocks = listed(rows, found, wanted, mask_at)
     if args.plot is not None:
-        draw(counts, args.plot, args.mask_iou)
+        draw(counts, args.plot, mask_at)
     empty = [f'No expression is in {name}.' for name in wanted if all(block.keys['bin'] != name for block in blocks)]
     print(written(Listing(blocks, [*NOTES, *remarks(rows), *empty]), args.format))
     return 0

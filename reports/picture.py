@@ -3,13 +3,20 @@
 Red: a proposal that hits the referent (IoU > 0.5). Blue: another one. Dashed yellow: the box that the grounder chose,
 with a tick or a cross in the title.
 """
+# ruff: noqa: E402
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from harness.errors import InputError, exit_code
+
+if __name__ == '__main__':  # before what a Python without the packages cannot import
+    sys.exit(exit_code(lambda: import_module('reports.picture').main(), 'interrupted',
+                       'check the path, its permissions and free space'))
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,28 +24,55 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from harness.data.image_header import turned
+from harness.data.files import parse_json, read_bytes
+from harness.data.image_header import read_header, turned
+from harness.names import OneLineParser, at_least
 
 RED, BLUE, YELLOW = '#d62728', '#1f77b4', '#ffd21f'
 Row = dict[str, Any]
 
 
-def rows(path: Path) -> Iterator[Row]:
-    """The rows of a ``.jsonl`` file."""
-    with path.open(encoding='utf-8') as lines:
-        for line in lines:
-            yield json.loads(line)
+def _numbers(n: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and len(value) == n and all(isinstance(x, int | float) for x in value)
+
+
+def _is(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, kinds)
+
+
+#: What is looked at of a row of either file, and what it has to be.
+PROPOSALS: Mapping[str, Callable[[Any], bool]] = {
+    'dataset': _is(str), 'proposals': _is(str), 'sent_id': _is(int),
+    'boxes': lambda value: isinstance(value, list) and all(map(_numbers(4), value))}
+PREDICTION: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(('dataset', 'split', 'grounder', 'proposals', 'sent'), _is(str)),
+    'sent_id': _is(int), 'image_id': _is(int), 'iou': _is(int, float, type(None)), 'gt_box': _numbers(4),
+    'box': lambda value: value is None or _numbers(4)(value),
+    'image_size': lambda value: value is None or _numbers(2)(value)}
+
+
+def rows(path: Path, fields: Mapping[str, Callable[[Any], bool]]) -> Iterator[Row]:
+    """The rows of a ``.jsonl`` file.
+
+    Raises:
+        InputError: the file is missing, or a line is no such row.
+    """
+    for number, line in enumerate(read_bytes(path).splitlines(), 1):
+        row = parse_json(line, f'{path}, line {number}')
+        if not isinstance(row, dict) or not all(fits(row.get(name)) for name, fits in fields.items()):
+            raise InputError(f'{path}, line {number}: not a row of a run; give the folder that a run wrote')
+        yield row
 
 
 def changed(results: Path, rules: Sequence[str], grounder: str, split: str, dataset: str) -> list[dict[str, Row]]:
     """Expressions that the first rule gets wrong and the second right, each with its rows by rule."""
     by_sentence: dict[int, dict[str, Row]] = {}
-    for row in rows(results / 'predictions.jsonl'):
+    for row in rows(results / 'predictions.jsonl', PREDICTION):
         if (row['dataset'], row['split'], row['grounder']) == (dataset, split, grounder) and row['proposals'] in rules:
             by_sentence.setdefault(row['sent_id'], {})[row['proposals']] = row
     first, second = rules
     return [both for both in by_sentence.values()
-            if len(both) == 2 and both[first]['iou'] < 0.5 <= both[second]['iou']]
+            if len(both) == 2 and (both[first]['iou'] or 0) < 0.5 <= (both[second]['iou'] or 0)]
 
 
 def draw(results: Path, images: Path, out: Path, *, rules: Sequence[str] = ('greedy', 'ref-nms-b'),
@@ -53,36 +87,56 @@ def draw(results: Path, images: Path, out: Path, *, rules: Sequence[str] = ('gre
         rules: the rule on top and the one below.
         count: columns.
         skip: leave out so many expressions first; at most one an image is drawn.
+
+    Raises:
+        InputError: no expression changed, an image or its proposals are not there, or the picture can't be written.
     """
     one_an_image = list({both[rules[0]]['image_id']: both for both in changed(results, rules, grounder, split,
                                                                              dataset)}.values())[skip:skip + count]
+    if not one_an_image:
+        raise InputError(f'{results}: nothing of {grounder} on {dataset} {split} that {rules[0]} gets wrong and '
+                         f'{rules[1]} right is left; check --dataset, --split, --grounder and --skip')
     wanted = {both[rules[0]]['sent_id'] for both in one_an_image}
-    boxes = {(row['sent_id'], row['proposals']): row['boxes'] for row in rows(results / 'proposals.jsonl')
+    boxes = {(row['sent_id'], row['proposals']): row['boxes'] for row in rows(results / 'proposals.jsonl', PROPOSALS)
              if row['dataset'] == dataset and row['sent_id'] in wanted and row['proposals'] in rules}
     figure = Figure(figsize=(3.1 * len(one_an_image), 6.2), layout='constrained')
     axes = figure.subplots(len(rules), len(one_an_image), squeeze=False)
     for column, both in enumerate(one_an_image):
-        picture = _picture(next(images.glob(f'*{both[rules[0]]["image_id"]:012d}.*')), both[rules[0]].get('image_size'))
+        picture = _picture(images, both[rules[0]]['image_id'], both[rules[0]].get('image_size'))
         for line, rule in enumerate(rules):
-            _panel(axes[line][column], picture, both[rule], boxes[both[rule]['sent_id'], rule], rule)
-    figure.savefig(out, dpi=110)
+            if (proposed := boxes.get((both[rule]['sent_id'], rule))) is None:
+                raise InputError(f'{results / "proposals.jsonl"}: lacks sentence {both[rule]["sent_id"]} of '
+                                 'predictions.jsonl; give the folder of a whole run')
+            _panel(axes[line][column], picture, both[rule], proposed, rule)
+    try:
+        figure.savefig(out, dpi=110)
+    except ValueError as error:
+        raise InputError(f'--out {out}: {str(error).split(";")[0]}; name it .png or .svg') from None
 
 
-def _picture(file: Path, size: Sequence[int] | None) -> np.ndarray:
+def _picture(folder: Path, image_id: int, size: Sequence[int] | None) -> np.ndarray:
     """``(height, width, 3)``, turned as the run turned it; ``size`` is the recorded width and height."""
-    with Image.open(file, formats=('PNG', 'JPEG')) as image:
-        return np.asarray(turned(image, None if size is None else (size[1], size[0])).convert('RGB'))
+    file = next(folder.glob(f'*{image_id:012d}.*'), None)
+    if file is None:
+        raise InputError(f'--images {folder}: has no image {image_id:012d}; give the folder of the run\'s images')
+    read_header(file)
+    try:
+        with Image.open(file, formats=('PNG', 'JPEG')) as image:
+            return np.asarray(turned(image, None if size is None else (size[1], size[0])).convert('RGB'))
+    except (OSError, ValueError, SyntaxError):
+        raise InputError(f'{file}: not a readable image; fetch it again') from None
 
 
 def _panel(axes: Axes, picture: Any, row: Row, boxes: Sequence[Sequence[float]], rule: str) -> None:
     axes.imshow(picture)
     axes.set_axis_off()
-    mark = '✓' if row['iou'] >= 0.5 else '✗'
+    mark = '✓' if (row['iou'] or 0) >= 0.5 else '✗'
     axes.set_title(f'“{row["sent"]}”\n{rule} {mark}', fontsize=9, color='#222222')
     for box in boxes:
         hit = _iou(box, row['gt_box']) > 0.5
         axes.add_patch(_rectangle(box, RED if hit else BLUE, linewidth=2.2 if hit else 1.2))
-    axes.add_patch(_rectangle(row['box'], YELLOW, linewidth=2, linestyle='--'))
+    if row.get('box') is not None:
+        axes.add_patch(_rectangle(row['box'], YELLOW, linewidth=2, linestyle='--'))
 
 
 def _rectangle(box: Sequence[float], color: str, **style: Any) -> Rectangle:
@@ -98,21 +152,19 @@ def _iou(a: Sequence[float], b: Sequence[float]) -> float:
     return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """``python -m reports.picture RESULTS --images DIR -o FILE``."""
-    parser = argparse.ArgumentParser(prog='python -m reports.picture', description='Draw proposals into their images.')
+    parser = OneLineParser(prog='python -m reports.picture', allow_abbrev=False,
+                           description='Draw proposals into their images.')
     parser.add_argument('results', type=Path, help='a run\'s folder')
     parser.add_argument('--images', type=Path, required=True, help='folder of the images')
     parser.add_argument('-o', '--out', type=Path, required=True, help='the picture, .png or .svg')
     parser.add_argument('--dataset', default='mini-refcoco')
     parser.add_argument('--split', default='testB')
     parser.add_argument('--grounder', default='cmae')
-    parser.add_argument('--count', type=int, default=4, help='expressions (default: 4)')
-    parser.add_argument('--skip', type=int, default=0, help='leave out so many first')
+    parser.add_argument('--count', type=at_least(1), default=4, help='expressions (default: 4)')
+    parser.add_argument('--skip', type=at_least(0), default=0, help='leave out so many first')
     args = parser.parse_args(argv)
     draw(args.results, args.images, args.out, dataset=args.dataset, split=args.split, grounder=args.grounder,
          count=args.count, skip=args.skip)
-
-
-if __name__ == '__main__':
-    main()
+    return 0

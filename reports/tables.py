@@ -139,6 +139,9 @@ def main(argv: Sequence[str]) -> int:
                 raise InputError(f'--{option}: only Tables 3 and 4 on {", ".join(TITLES.values())} have it, and '
                                  'nothing was measured for them; leave it out')
     if args.notes is not None:
+        if not any(table.notes for table in shown):
+            raise InputError(f'--notes {args.notes}: nothing is said under these tables; leave it out, or add '
+                             '--like paper or --ci')
         _write_notes(args.notes, shown)
         shown = [replace(table, notes=()) for table in shown]
     print(written(Tables(shown), args.format))

@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.metrics import iou as harness_iou
+from reports.__main__ import command_line
+from reports.check import SHIPPED
 from reports.recount import chosen_iou, plain_iou
 from tests.checked_runs import RUN, baseline_of, check, record, results
 from tests.prediction_files import row, write
@@ -234,6 +236,11 @@ def test_an_update_keeps_why_and_no_place_of_the_machine(tmp_path: Path, capsys:
     (['--max-slowdown', '0.5'], 'allows no time'),
     (['--max-slowdown', 'nan'], 'allows no time'),
     (['--max-slowdown', 'x'], '--max-slowdown'),
+    (['--update', '--reason', 'x', '--part', 'mini-refcoco'], '--part: has no effect on --update'),
+    (['--update', '--reason', 'x', '--significant'], '--significant: has no effect on --update'),
+    (['--update', '--reason', 'x', '--max-slowdown', '2'], '--max-slowdown: has no effect on --update'),
+    (['--update', '--reason', 'x', '--junit', 'j.xml'], '--junit: has no effect on --update'),
+    (['--update', '--reason', 'x', '--summary', 's.md'], '--summary: has no effect on --update'),
     (['--sigificant'], 'did you mean --significant?'),
     (['--junit', '/nowhere/at/all.xml'], '--junit /nowhere/at/all.xml: cannot be written'),
 ])
@@ -322,3 +329,19 @@ def test_of_many_that_moved_the_first_are_printed_and_the_rest_counted(tmp_path:
     assert '30 more; --summary FILE and --junit FILE have all of them.' in printed
     assert (tmp_path / 's.md').read_text().count('is not there') == 30
     assert ElementTree.parse(tmp_path / 'j.xml').getroot().get('failures') == '40'
+
+
+def test_the_shipped_baseline_is_what_a_run_is_held_against_unless_another_is_named(
+        tmp_path: Path, capsys: CAPSYS, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = json.loads(SHIPPED.read_text())
+    (tmp_path / 'results.json').write_text(json.dumps({'records': whole['records'], 'run': whole['run']}))
+    assert command_line(['check', 'results.json']) == 0
+    assert f'Check against {SHIPPED} passed' in capsys.readouterr().out
+
+
+def test_a_baseline_is_not_written_over_unless_it_is_named(tmp_path: Path, capsys: CAPSYS) -> None:
+    before = SHIPPED.read_bytes()
+    assert command_line(['check', str(now(tmp_path)), '--update', '--reason', 'x']) == 2
+    assert '--update: says not which baseline; add --against FILE' in capsys.readouterr().err
+    assert SHIPPED.read_bytes() == before

@@ -182,6 +182,10 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path: Path) -> None:
     assert '--split train: unknown' in refused(a, a, '--split', 'train')
     assert '--grounder nmtree: unknown' in refused(a, a, '--grounder', 'nmtree')
     assert 'begin with a path' in refused(':greedy', a)
+    assert '--proposals: A or B names one already' in refused(f'{a}:greedy', ':greedy', '--proposals', 'greedy')
+    assert '--grounder: A or B names one already' in refused(f'{a}:greedy:cmae', a, '--grounder', 'cmae')
+    recall = ('--metric', 'referent_recall')
+    assert '--grounder: has no effect on referent_recall' in refused(a, a, *recall, '--grounder', 'cmae')
 
 
 def test_the_help_says_how_to_name_a_rule(capsys: pytest.CaptureFixture[str]) -> None:

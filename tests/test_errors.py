@@ -16,7 +16,7 @@ from harness.errors import InputError, exit_code, one_line
 ROOT = Path(__file__).parents[1]
 #: What is read before anything can be said.
 FIRST = ('run_benchmark.py', 'reports/__main__.py', 'harness/embedded/__main__.py', 'harness/errors.py',
-         'harness/names.py', '.ci/install.py')
+         'harness/names.py', 'harness/program.py', '.ci/install.py')
 
 
 def told(capsys: pytest.CaptureFixture, error: BaseException) -> tuple[int, str]:
@@ -53,7 +53,9 @@ def test_older_pythons_can_read_as_far_as_that(file: str) -> None:
 
 
 @pytest.mark.parametrize('command', [['run_benchmark.py'], ['run_benchmark.py', 'show', 'a.png', 'cup'],
-                                     ['-m', 'harness.embedded', 'stats'], ['-m', 'reports', 'tables', '.']])
+                                     ['-m', 'harness.embedded', 'stats'], ['-m', 'reports', 'tables', '.'],
+                                     ['-m', 'harness.vectors', 'subset', 'a', 'b'], ['-m', 'reports.picture', '.']],
+                         ids=' '.join)
 def test_a_python_without_the_packages_says_so(command: list[str]) -> None:
     found = subprocess.run([sys.executable, '-S', *command], cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 2

@@ -165,6 +165,8 @@ def test_what_makes_no_sense_is_refused_in_one_line(tmp_path: Path) -> None:
     assert 'cannot be written' in refused(file, '--plot', tmp_path / 'nowhere' / 'bars.png')
     assert 'give a number from 0 to 1' in refused(file, '--mask-iou', '50')
     assert '--mask-iou' in refused(file, '--mask-iou', 'half')
+    boxes = write(tmp_path / 'boxes.jsonl', [row(mask_intersection=None, mask_union=None)])
+    assert 'has no masks of what was asked for' in refused(boxes, '--mask-iou', '0.7')
     only_proposals = write(tmp_path / 'p.jsonl', [row(grounder='-', iou=None, box=None)])
     assert 'no grounder answered' in refused(only_proposals)
     apart = write(tmp_path / 'apart.jsonl', [row(), row(proposals='other', grounder='mattnet')])

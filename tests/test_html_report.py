@@ -451,3 +451,17 @@ def test_a_filter_that_means_nothing_is_refused(tmp_path: Path, only: str, says:
     assert '\n' not in str(refused.value)
     with pytest.raises(InputError, match='one rule only'):
         report([write_run(tmp_path, rules=('greedy',))], only='changed')
+
+
+@pytest.mark.parametrize('options, says', [
+    (['--images', 'mini-refcoc=HERE'], 'the results have no such dataset, did you mean mini-refcoco?'),
+    (['--images', 'mini-refcoco=HERE', '--images', 'mini-refcoco=HERE'], 'mini-refcoco has a folder already'),
+    (['--images', 'HERE', '--images', 'HERE'], 'every dataset has a folder already'),
+    (['--pictures', '0', '--images', 'HERE'], '--images: has no effect without pictures'),
+    (['--pictures', '0', '--only', 'bin=right'], '--only: has no effect without pictures')])
+def test_what_has_no_effect_on_the_page_is_refused(options: list[str], says: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / 'run')
+    words = [word.replace('HERE', str(tmp_path)) for word in options]
+    with pytest.raises(InputError, match=re.escape(says)):
+        main([str(run), '-o', str(tmp_path / 'page.html'), *words])
+    assert not (tmp_path / 'page.html').exists()

@@ -34,3 +34,15 @@ def test_a_nul_is_refused_wherever_it_stands(argv: list[str]) -> None:
     parser.add_argument('--out', type=Path)
     with pytest.raises(InputError, match=r'\\x00.*: holds a NUL'):
         parser.parse_args(argv)
+
+
+def test_a_name_beside_all_is_looked_up_too() -> None:
+    assert pick('--proposals', ['all,greedy'], KNOWN, ()) == list(KNOWN)
+    with pytest.raises(InputError, match=r'--proposals gredy: unknown, did you mean greedy\?'):
+        pick('--proposals', ['all,gredy'], KNOWN, ())
+
+
+@pytest.mark.parametrize('nothing', ['', ' , '])
+def test_no_name_at_all_is_refused(nothing: str) -> None:
+    with pytest.raises(InputError, match='--proposals: names nothing; known are greedy, greedy-100, ref-nms-b'):
+        pick('--proposals', [nothing], KNOWN, ('greedy',))

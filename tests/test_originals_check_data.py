@@ -1,6 +1,7 @@
 """What of a data root is there: made here as a small copy of REFER's layout and of the originals' repositories."""
 import json
 import pickle
+import sys
 from pathlib import Path
 
 import h5py
@@ -9,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from adapters.originals.check_data import look, main
+from adapters.originals.check_data import Found, _first, look, main
 from harness.data.counts import PUBLISHED, Counts
 from harness.errors import InputError
+from harness.program import program
 from harness.weights import save_weights
 
 REFS = [{'ref_id': 3, 'ann_id': 70, 'image_id': 7, 'split': 'val', 'category_id': 18, 'sent_ids': [31],
@@ -232,3 +234,12 @@ class TestCommand:
         for path in (tmp_path / 'none', touch(tmp_path / 'file')):
             with pytest.raises(InputError, match='there is no such folder'):
                 main(['--data-root', str(path)])
+
+
+@pytest.mark.parametrize('called', ['/usr/bin/ref-nms-benchmark', '../bench/run_benchmark.py'])
+def test_a_run_is_more_useful_than_a_conversion_however_it_is_called(called, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', [called])
+    found = Found()
+    found.can('convert', 'a.pth', 'a.safetensors')
+    found.can('--data-root', 'here')
+    assert _first(found.commands) == f'{program()} --data-root here'

@@ -81,9 +81,22 @@ def test_list_and_help_speak_of_the_installed_command(installed: Path, tmp_path:
     listed = outside(installed, tmp_path, command, '--list')
     assert listed.returncode == 0, listed.stderr
     assert all(name in listed.stdout for name in ('mini-refcocog', 'nmtree', 'ref-nms-b', 'overall_iou'))
-    for words in (['--help'], ['study']):
-        said = outside(installed, tmp_path, command, *words).stdout
+    for words in ('--help', 'study', 'study seeds --help', 'train --help', 'train ref-nms --help', 'convert --help'):
+        said = outside(installed, tmp_path, command, *words.split()).stdout
         assert said.startswith('usage: ref-nms-benchmark') and 'run_benchmark.py' not in said
+
+
+def test_what_an_installed_package_holds_is_found_and_stays(installed: Path, tmp_path: Path) -> None:
+    command = str(installed / 'bin/ref-nms-benchmark')
+    refused = outside(installed, tmp_path, command, 'train', 'all', '--overwrite')
+    assert refused.returncode == 2 and 'part of an installed package' in refused.stderr.splitlines()[-1]
+    whole = json.loads((installed / 'reports/baseline.json').read_text())
+    (tmp_path / 'results.json').write_text(json.dumps({'records': whole['records'], 'run': whole['run']}))
+    done = outside(installed, tmp_path, '-m', 'reports', 'check', 'results.json')
+    assert done.returncode == 0, done.stderr
+    bare = subprocess.run([sys.executable, '-S', '-m', 'reports', 'check', '.'], cwd=installed, capture_output=True,
+                          text=True)
+    assert bare.returncode == 2 and 'install the package' in bare.stderr and 'make' not in bare.stderr
 
 
 def test_published_numbers_from_a_folder_elsewhere(installed: Path, tmp_path: Path) -> None:
@@ -109,7 +122,10 @@ def test_mmdet_finds_the_plugin_without_a_path_of_its_own(installed: Path, tmp_p
 def test_what_is_printed_can_be_typed(called: str, typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, 'argv', [called])
     assert program() == typed
-    assert OneLineParser(prog='run_benchmark.py show').prog == f'{typed} show'
+    parser = OneLineParser(prog='run_benchmark.py show', description='``run_benchmark.py show``: draws',
+                           epilog='see python run_benchmark.py --list')
+    assert parser.prog == f'{typed} show'
+    assert f'{typed} show: draws' in parser.format_help() and f'see {typed} --list' in parser.format_help()
 
 
 def test_a_checkout_s_commit_is_its_own() -> None:

@@ -400,4 +400,7 @@ def test_notes_go_into_a_file_of_their_own(outside: Path, tmp_path: Path, capsys
     notes = (tmp_path / 'notes.txt').read_text()
     assert 'Commit: c0ffeec0ffee' in notes and 'Table 2: REC' in notes and 'Commit' not in text
     with pytest.raises(InputError, match='--notes .*cannot be written'):
-        main([str(outside), '--notes', str(tmp_path / 'nowhere' / 'notes.txt')])
+        main([str(outside), '--like', 'paper', '--notes', str(tmp_path / 'nowhere' / 'notes.txt')])
+    with pytest.raises(InputError, match='--notes .*nothing is said under these tables'):
+        main([str(outside), '--notes', str(tmp_path / 'none.txt')])
+    assert not (tmp_path / 'none.txt').exists()

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from harness.errors import exit_code
 from reports.picture import changed, draw, main
 
 
@@ -41,5 +42,44 @@ def test_the_picture_has_both_rules_and_their_boxes(results: Path) -> None:
 
 
 def test_it_is_a_command(results: Path) -> None:
-    main([str(results), '--images', str(results), '-o', str(results / 'command.png')])
+    assert main([str(results), '--images', str(results), '-o', str(results / 'command.png')]) == 0
     assert (results / 'command.png').stat().st_size > 0
+
+
+def refused(results: Path, capsys: pytest.CaptureFixture, *more: str) -> str:
+    """The only line of a command that comes to nothing."""
+    arguments = [str(results), '--images', str(results), '-o', str(results / 'out.png'), *more]
+    assert exit_code(lambda: main(arguments), '', '') == 2 and not (results / 'out.png').exists()
+    line, = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (['--split', 'val'], 'nothing of cmae on mini-refcoco val that greedy gets wrong and ref-nms-b right is left'),
+    (['--skip', '1'], 'check --dataset, --split, --grounder and --skip'), (['--count', '0'], 'at least 1'),
+    (['--skip', '-1'], 'at least 0'), (['--splt', 'val'], 'did you mean --split?'),
+    (['--images', 'nowhere'], '--images nowhere: has no image 000000000007'), (['-o', 'out.txt'], 'name it .png or'),
+    (['-o', 'no/such/out.png'], 'No such file')])
+def test_bad_options_are_one_line(results: Path, options: list[str], said: str,
+                                  capsys: pytest.CaptureFixture) -> None:
+    assert said in refused(results, capsys, *options)
+
+
+@pytest.mark.parametrize('file', ['predictions', 'proposals'])
+@pytest.mark.parametrize('text', ['{', '[]', '{"dataset": 3}', '{"dataset": "mini-refcoco"}'])
+def test_a_damaged_file_is_named_with_its_line(results: Path, file: str, text: str,
+                                               capsys: pytest.CaptureFixture) -> None:
+    with (results / f'{file}.jsonl').open('a') as lines:
+        lines.write(text + '\n')
+    assert f'{file}.jsonl, line 7: ' in refused(results, capsys)
+
+
+def test_what_is_not_there_is_named(results: Path, capsys: pytest.CaptureFixture) -> None:
+    next(results.glob('*.png')).write_bytes(b'no picture')
+    assert '000000000007.png: ' in refused(results, capsys)
+    (results / 'proposals.jsonl').write_text('')
+    next(results.glob('*.png')).unlink()
+    cv2.imwrite(str(results / 'COCO_train2014_000000000007.png'), np.zeros((60, 80, 3), np.uint8))
+    assert 'proposals.jsonl: lacks sentence 1' in refused(results, capsys)
+    (results / 'predictions.jsonl').unlink()
+    assert 'predictions.jsonl: there is no such file' in refused(results, capsys)

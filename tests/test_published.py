@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import harness.program
 from harness.errors import InputError
 from reports.__main__ import command_line
 from reports.published import COLUMNS, HERE, ORIGINALS, PAPER, main, notes, published
@@ -234,3 +235,12 @@ def test_an_unknown_report_is_one_line_and_exit_code_2(capsys: pytest.CaptureFix
     assert command_line(['publish']) == 2
     assert capsys.readouterr().err == 'error: publish: no such report, did you mean published?; known are ' \
                                       'published, tables, compare, failures, check, html\n'
+
+
+def test_an_installed_package_is_not_told_of_git(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness.program, 'CHECKOUT', False)
+    (copy / 'table1.csv').unlink()
+    with pytest.raises(InputError) as error:
+        published(['1'], copy)
+    one_line(error, 'table1.csv', 'bring them back by installing the package again')
+    assert 'git' not in str(error.value).replace(str(copy), '')

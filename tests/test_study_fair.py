@@ -258,3 +258,9 @@ def test_an_unknown_study_is_refused_with_the_nearest() -> None:
 def test_help_names_every_study(capsys: pytest.CaptureFixture) -> None:
     assert main(['--help']) == 0
     assert 'all proposal rules at the same mean number of proposals' in capsys.readouterr().out
+
+
+def test_a_number_that_nothing_is_set_for_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='--proposals-per-expression 5: has no effect, greedy compete as they are'):
+        main(['fair', '--proposals', 'greedy', '--proposals-per-expression', '5', '--out', str(tmp_path / 'out')])
+    assert not (tmp_path / 'out').exists()

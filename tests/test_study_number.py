@@ -103,7 +103,7 @@ def test_only_what_was_asked_for_is_counted(tmp_path: Path) -> None:
     (['--limit', '3'], '--limit: has no effect'), (['--limit', '0'], '--limit: has no effect'),
     (['--set', 'greedy.threshold=0.1'], '--set: has no effect'), (['--weights', 'a=b'], '--weights: has no effect'),
     (['--device', 'cpu'], '--device: has no effect'), (['--data-root', '.'], '--data-root: has no effect'),
-    (['--vectors', 'x'], '--vectors: has no effect')])
+    (['--vectors', 'x'], '--vectors: has no effect'), (['--split-by', 'unc'], '--split-by: has no effect')])
 def test_what_has_no_effect_on_a_run_s_proposals_is_refused(more: list[str], said: str, tmp_path: Path) -> None:
     run = write_run(tmp_path / 'run', PROPOSALS, PREDICTIONS)
     with pytest.raises(InputError, match=said):

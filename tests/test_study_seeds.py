@@ -61,6 +61,7 @@ def test_the_tables_by_hand() -> None:
     (['--proposals-per-expression', 'nan'], 'from 1 to 100'), (['--set', 'loss=ranking'], 'choose them by --variant'),
     (['--set', 'head=trained'], 'choose them by --variant'), (['--set', 'factor=0.5'], 'has no effect'),
     (['--set', 'margin=0.2', '--variant', 'ref-nms-b'], 'has no effect'), (['--set', 'delta_step=0'], '0.0001'),
+    (['--set', 'margin=0.2', '--set', 'margin=0.3'], '--set margin: given twice'),
     (['--set', 'margn=0.2'], 'did you mean margin'),
     (['--set', 'margin=much'], 'must be a number'), (['--set', 'margin=-1'], 'greater than or equal to 0'),
 ])

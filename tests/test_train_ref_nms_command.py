@@ -35,8 +35,12 @@ def root(small_benchmark: Path, tmp_path: Path) -> Path:
 
 
 def command(root: Path, *more: str) -> list[str]:
+    """A small training; what ``more`` sets takes the place of what is set here."""
+    named = {text.partition('=')[0] for text in more}
+    here = [part for part in zip(TINY[::2], TINY[1::2], strict=True) if part[1].partition('=')[0] not in named]
+    detector = [] if 'detector' in named else DETECTOR
     return ['train', 'ref-nms', '--config', 'refcoco', '--data-root', str(root), '--work', str(root.parent / 'work'),
-            *DETECTOR, *TINY, *more]
+            *detector, *(word for part in here for word in part), *more]
 
 
 @pytest.mark.parametrize('more', [(), ('--set', 'head=frozen'), (*RANKING, '--maps', 'kept')])
@@ -167,6 +171,8 @@ def test_a_name_that_is_no_option_is_no_change() -> None:
     (('--checkpoint-every', '0'), 'from 1 to'),
     (('--weights', 'cmae=x'), 'a detector alone'),
     (('--weights', 'detector=nowhere.safetensors'), 'no such weight file'),
+    (('--weights', 'detector=a', '--weights', 'detector=b'), '--weights detector: given twice; give one file'),
+    (('--set', 'hidden=4', '--set', 'hidden=8'), '--set hidden: given twice'),
     (('--config', 'refcoc'), 'did you mean refcoco'),
     (('--vectors', 'nowhere.txt'), 'nowhere.txt'),
 ])

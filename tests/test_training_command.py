@@ -156,3 +156,39 @@ def test_without_a_detector_nothing_else_can_be_trained(tmp_path: Path, small_be
 
 def test_the_shipped_detector_names_the_command_that_trains_it() -> None:
     assert load_weights(SHIPPED / 'detector.safetensors').meta['command'] == 'python run_benchmark.py train detector'
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['--overwrite'], '--overwrite: the shipped weights are part of an installed package; leave it out, and give '
+                      'results/weights to a run by --weights NAME=FILE'),
+    (['--out', str(SHIPPED)], 'holds the shipped weights; choose another folder')])
+def test_an_installed_package_is_not_written_into(arguments: list[str], said: str, tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, 'CHECKOUT', False)
+    monkeypatch.setattr(Training, '_part', lambda *_: pytest.fail('it began'))
+    assert command_line(['train', 'all', *arguments]) == 2
+    assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_an_installed_package_is_not_said_to_be_replaceable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                            capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, 'CHECKOUT', False)
+    monkeypatch.setattr(Training, '_part', lambda *_: None)
+    monkeypatch.setattr(command, 'part_folder', lambda part: tmp_path)
+    assert command_line(['train', 'all', '--dataset', 'mini-refcoco']) == 0
+    said = ' '.join(capsys.readouterr().err.split())
+    assert 'are as they were' in said and '--overwrite' not in said
+
+
+def test_a_part_beside_all_is_trained_too_or_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                                     capsys: pytest.CaptureFixture) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(Training, '_part', lambda self, name, *_: done.append(name))
+    monkeypatch.setattr(command, 'part_folder', lambda part: tmp_path)
+    assert command_line(['train', 'all', 'ref-nms-r', '--dataset', 'mini-refcoco']) == 0
+    assert done[0] == 'detector' and done[-1] == 'ref-nms-r-mini-refcoco' and len(done) == 6
+    assert command_line(['train', 'all', 'detectr']) == 2
+    assert 'did you mean detector?' in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 import adapters.cmae  # noqa: F401 (registers its grounder)
 from adapters.show import main as show
 from harness.errors import InputError
+from harness.training import ref_nms_command
 from harness.unused import EFFECTS, refuse_unused
 from run_benchmark import command_line
 
@@ -90,4 +91,52 @@ def test_show_refuses_it_too(options: tuple[str, ...], said: str, small_benchmar
     picture = sorted((small_benchmark / 'images/train2014').iterdir())[0]
     with pytest.raises(InputError, match=said):
         show([str(picture), 'cup', *options])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('command', [
+    (), ('show', 'a.png', 'cup'), ('study', 'number'), ('study', 'fair', '--proposals', 'ref-nms-b'),
+    ('train', 'ref-nms')], ids=lambda command: ' '.join(command[:2]) or 'run')
+def test_weights_of_one_name_are_given_once_whatever_the_command(command: tuple[str, ...], small_benchmark: Path,
+                                                                 tmp_path: Path, capsys: pytest.CaptureFixture,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ref_nms_command, '_datasets', lambda *_: (None, None))
+    two = ('--weights', 'detector=/no/such/a', '--weights', 'detector=/no/such/b')
+    out = tmp_path / ('out.png' if 'show' in command else 'out')
+    assert command_line([*command, *two, '--out', str(out)]) == 2
+    assert '--weights detector: given twice; give one file' in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (('--as', 'mask-rcnn', '--vocabulary', 'words.json'), '--vocabulary: a detector has no words'),
+    (('--as', 'cmae', '--vocabulary', 'words.json', '--vectors', 'v.npy'), '--vectors: are those of the words of'),
+    (('--as', 'ref-nms', '--vectors', 'v.npy'), 'give --vocabulary too'),
+])
+def test_convert_refuses_words_that_have_no_place(options: tuple[str, ...], said: str,
+                                                  capsys: pytest.CaptureFixture) -> None:
+    assert command_line(['convert', 'none.pth', 'out.safetensors', *options]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (('ctxdb', '--proposals', 'greedy'), '--proposals: has no effect on --as ctxdb'),
+    (('ctxdb', '--tid', '1'), '--tid: has no effect on --as ctxdb'),
+    (('matt-dets', '--grounder', 'cmae'), '--grounder: has no effect on --as matt-dets'),
+    (('results', '--json'), '--json: has no effect on --as results'),
+    (('proposals', '--data-root', '.'), '--data-root: has no effect on --as proposals'),
+])
+def test_export_refuses_what_does_not_shape_its_files(options: tuple[str, ...], said: str,
+                                                      capsys: pytest.CaptureFixture) -> None:
+    assert command_line(['export', 'none', '--as', *options]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_show_refuses_whose_weights_where_none_are_taken(small_benchmark: Path, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = next((small_benchmark / 'images/train2014').iterdir())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match='--dataset-weights mini-refcocog: no weights of a dataset take part'):
+        show([str(picture), 'cup', '--grounder', 'chance', '--proposals', 'greedy', '--dataset-weights',
+              'mini-refcocog'])
     assert not list(tmp_path.iterdir())

@@ -86,7 +86,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _first(commands: Sequence[str]) -> str | None:
     """The most useful of the commands: a run, before weights are converted for further ones."""
-    runs = [line for line in commands if ' run_benchmark.py convert ' not in line]
+    runs = [line for line in commands if not line.startswith(f'{program()} convert ')]
     return next(iter([*runs, *commands]), None)
 
 

@@ -31,6 +31,9 @@ from harness.registry import DATASETS, names
 from harness.types import Dataset
 
 LAYOUTS = ('matt-dets', 'proposals', 'ctxdb', 'results')
+#: The layouts that an option shapes; the other options shape each.
+SHAPED = {'proposals': ('matt-dets', 'proposals', 'results'), 'grounder': ('results',), 'json': ('proposals',),
+          'tid': ('matt-dets', 'proposals', 'results'), 'data_root': ('ctxdb',)}
 #: Ref-NMS's own name of its binary-loss model; other rules keep theirs.
 MODEL = {'ref-nms-b': 'att_vanilla'}
 #: From which IoU on the originals count an answer as right (``lib/models/eval_dets_utils.py`` of lichengunc/MAttNet).
@@ -109,6 +112,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--out', type=Path, metavar='DIR', help='where files go (default: RESULTS/originals)')
     args = parser.parse_args(argv)
     kind, run = args.layout, Run(args.run)
+    for option, layouts in SHAPED.items():
+        if getattr(args, option) not in (None, False) and kind not in layouts:
+            raise InputError(f'--{option.replace("_", "-")}: has no effect on --as {kind}; leave it out')
     out = args.out or args.run / 'originals'
     tid = args.tid or re.sub(r'[^A-Za-z0-9.-]+', '-', args.run.resolve().name).strip('-')[:40] or 'run'
     if not _TID.fullmatch(tid):

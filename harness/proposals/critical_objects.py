@@ -17,6 +17,7 @@ import torch
 
 from harness.errors import InputError
 from harness.options import Cosine
+from harness.program import program
 from harness.types import XYWH, Annotation, Dataset, Expression
 from harness.vectors import WordVectors
 
@@ -43,7 +44,7 @@ class CriticalObjects:
         gamma = vectors.gamma if gamma is None else gamma
         if gamma is None:
             raise InputError(f'word vectors {vectors.name}: which similarity γ names a category is not known for them; '
-                             'find it by "run_benchmark.py study gamma --vectors FILE", then give it to a run by --set '
+                             f'find it by "{program()} study gamma --vectors FILE", then give it to a run by --set '
                              'critical-objects.gamma=VALUE (to the rule category-name by --set category-name.gamma='
                              'VALUE), to a training with the vectors: "python -m harness.vectors subset FILE '
                              'OUT.safetensors --gamma VALUE"')

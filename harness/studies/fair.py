@@ -21,12 +21,14 @@ from torch import Tensor
 from harness.errors import InputError
 from harness.options import within
 from harness.plan import Prepared, prepare
+from harness.program import program
 from harness.progress import track
+from harness.result_folder import named_by_time, new_folder
 from harness.results import run_record, write_results, write_text
 from harness.run import Plan, Plugins, run
 from harness.settings import parse_setting
 from harness.studies.contestants import REFERENCE, Contestant, built, chosen, refuse_overridden, registered
-from harness.studies.options import new_folder, request_of, study_parser, with_rules
+from harness.studies.options import request_of, study_parser, with_rules
 from harness.studies.survey import DEEPEST, Ranking, Survey, survey
 
 CHOSEN_ON = 'val'
@@ -68,18 +70,21 @@ def main(argv: Sequence[str]) -> int:
     contestants = chosen(args.proposals)
     if target is None:
         contestants[REFERENCE] = replace(Contestant(REFERENCE), option=None)
+    elif all(contestant.option is None for contestant in contestants.values()):
+        raise InputError(f'--proposals-per-expression {target:g}: has no effect, {", ".join(contestants)} compete as '
+                         'they are; leave it out')
     refuse_overridden([parse_setting(text)[:2] for text in args.settings], contestants)
     prepared = prepare(request_of(
         args, splits=args.split and [*args.split, CHOSEN_ON], rules=registered(args.proposals, contestants),
         grounders=args.grounder, tasks=args.task or (['recall', 'rec'] if args.grounder else ['recall'])))
-    out = new_folder(args.out, 'fair')
-    rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
-    found = survey(on_val(prepared.plan), rules, lambda work: track(work, 'choose on val', console))
-    choices = {name: choose(name, mine, contestants, found, target) for name, mine in rules.items()}
-    plan = competing(prepared.plan, rules, args.split)
-    outcome = run(plan, out, lambda work: track(work, 'all splits', console))
+    with new_folder(args.out or named_by_time('study-fair-')) as out:
+        rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
+        found = survey(on_val(prepared.plan), rules, lambda work: track(work, 'choose on val', console))
+        choices = {name: choose(name, mine, contestants, found, target) for name, mine in rules.items()}
+        plan = competing(prepared.plan, rules, args.split)
+        outcome = run(plan, out, lambda work: track(work, 'all splits', console))
     notes = [*prepared.notes, *said(choices)]
-    record = run_record(outcome, command=f'python run_benchmark.py study fair {shlex.join(argv)}'.rstrip(),
+    record = run_record(outcome, command=f'{program()} study fair {shlex.join(argv)}'.rstrip(),
                         options={k: v if isinstance(v, str | int | float | None) else str(v)
                                  for k, v in vars(args).items()},
                         seed=0, data=prepared.data, weights=prepared.weights, notes=notes,

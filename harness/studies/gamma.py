@@ -20,8 +20,9 @@ from harness.names import pick
 from harness.plan import EMBEDDED
 from harness.proposals.critical_objects import GammaQuality, choose_gamma, words_to_look_up
 from harness.registry import DATASETS, names
+from harness.result_folder import named_by_time, new_folder
 from harness.results import write_text
-from harness.studies.options import DEFAULT, check_shared, new_folder, study_parser
+from harness.studies.options import DEFAULT, check_shared, study_parser
 from harness.types import Dataset
 from harness.vectors import WordVectors, load_vectors
 
@@ -54,12 +55,13 @@ def main(argv: Sequence[str]) -> int:
     splits = list(dict.fromkeys(split.strip() for given in args.split or ['val'] for split in given.split(',')))
     parts = [part(name, split, args.data_root, args.limit) for name in wanted for split in splits]
     vectors = _vectors(args.vectors, parts)
-    found = [Found(data.name, split, len(data.expressions), spoken_of(data),
-                   sorted(choose_gamma(data, vectors, split, GAMMAS), key=lambda q: q.gamma)) for data, split in parts]
-    out = new_folder(args.out, 'gamma')
-    text = report(found, vectors)
-    write_text(out / 'gamma.csv', as_csv(found))
-    write_text(out / 'gamma.md', text)
+    with new_folder(args.out or named_by_time('study-gamma-')) as out:
+        found = [Found(data.name, split, len(data.expressions), spoken_of(data),
+                       sorted(choose_gamma(data, vectors, split, GAMMAS), key=lambda q: q.gamma))
+                 for data, split in parts]
+        text = report(found, vectors)
+        write_text(out / 'gamma.csv', as_csv(found))
+        write_text(out / 'gamma.md', text)
     print(f'{text}\n{out / "gamma.csv"}')
     return 0
 

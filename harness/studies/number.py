@@ -21,11 +21,12 @@ from harness.names import nearest
 from harness.options import within
 from harness.plan import prepare
 from harness.progress import track
+from harness.result_folder import named_by_time, new_folder
 from harness.results import write_text
 from harness.settings import parse_setting
 from harness.studies.contestants import built, chosen, refuse_overridden, registered
 from harness.studies.curves import DEEPEST, PARTS, Found, Point, by_part, curve
-from harness.studies.options import new_folder, request_of, study_parser, with_rules
+from harness.studies.options import request_of, study_parser, with_rules
 from harness.studies.survey import survey
 
 SHOWN = (1, 2, 3, 5, 8, 10, 20, 50, 100)
@@ -45,11 +46,11 @@ def main(argv: Sequence[str]) -> int:
                         help='N of the tables by length and size (default: 8)')
     args = parser.parse_args(argv)
     within('--at', args.at, 1, DEEPEST)
-    rankings = from_runs(args) if args.results else from_rules(args)
-    out = new_folder(args.out, 'number')
-    text = report(rankings, args.at)
-    write_text(out / 'number.csv', as_csv(rankings))
-    write_text(out / 'number.md', text)
+    with new_folder(args.out or named_by_time('study-number-')) as out:
+        rankings = from_runs(args) if args.results else from_rules(args)
+        text = report(rankings, args.at)
+        write_text(out / 'number.csv', as_csv(rankings))
+        write_text(out / 'number.md', text)
     print(f'{text}\n{out / "number.csv"}')
     return 0
 
@@ -78,7 +79,8 @@ def from_runs(args: argparse.Namespace) -> Rankings:
         InputError: with the file and the line that is wrong, or nothing of what was asked for is there.
     """
     of_rules = {'--limit': args.limit, '--data-root': args.data_root, '--vectors': args.vectors,
-                '--weights': args.weights, '--set': args.settings, '--device': args.device}
+                '--weights': args.weights, '--set': args.settings, '--device': args.device,
+                '--split-by': args.split_by}
     for option, given in of_rules.items():
         if given not in (None, []):
             raise InputError(f'{option}: has no effect on proposals that a run has written; leave it or RESULTS out')

@@ -1,8 +1,7 @@
-"""The options that studies share, and where they write."""
+"""The options that studies share."""
 from __future__ import annotations
 
 import argparse
-import datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +59,3 @@ def request_of(args: argparse.Namespace, **more: Any) -> Request:
         vectors=args.vectors, weights=parse_weights(args.weights), settings=parse_settings(args.settings),
         device=args.device, split_by=args.split_by)
     return Request(**(wanted | more))
-
-
-def new_folder(wanted: Path | None, name: str) -> Path:
-    """An empty folder for what a study writes.
-
-    Raises:
-        InputError: it can't be made, or holds something.
-    """
-    time = datetime.datetime.now().strftime('%Y-%m-%d-%H%M%S')
-    out = wanted or Path('results') / f'study-{name}-{time}'
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise InputError(f'--out {out}: the folder holds other files; choose an empty or new one')
-    except OSError as error:
-        raise InputError(f'--out {out}: cannot be made ({error.strerror}); choose another folder') from None
-    return out

@@ -29,6 +29,7 @@ from harness.plan import EMBEDDED as DATASETS
 from harness.plan import Prepared, Request, prepare
 from harness.progress import track
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
+from harness.result_folder import new_folder
 from harness.results import run_record, write_results, write_text
 from harness.run import Plan, run
 from harness.studies.contestants import CONTESTANTS, built
@@ -274,8 +275,9 @@ class Study:
     def _run(self, folder: Path, record: Record, plan: Plan, prepared: Prepared, weights: Mapping[str, Any]) -> None:
         start = time.monotonic()
         shutil.rmtree(folder, ignore_errors=True)
+        with new_folder(folder):
+            outcome = run(plan, folder, lambda work: track(work, folder.name, console))
         keep(folder, record)
-        outcome = run(plan, folder, lambda work: track(work, folder.name, console))
         rules = ', '.join(plan.plugins[self.dataset].rules)
         number = [] if self.number is None else [f'--proposals-per-expression {self.number:g}']
         limit = [] if self.limit is None else [f'--limit {self.limit}']

@@ -22,6 +22,7 @@ from harness.errors import InputError
 from harness.fingerprint import Record, code_of
 from harness.names import OneLineParser, pick
 from harness.options import MOST_SEED, within
+from harness.program import CHECKOUT
 from harness.registry import GROUNDERS
 from harness.training import ref_nms_command
 from harness.training.detector import detector_record, train_detector
@@ -63,7 +64,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
                         help=f'checkpoints and logs (default: {WORK})')
     args = parser.parse_args(argv)
-    wanted = parts if 'all' in args.part else pick('train', args.part, [*parts, *FROZEN], parts)
+    named = ','.join(args.part).split(',')
+    wanted = [part for part in pick('train', args.part, [*parts, *FROZEN], parts) if part in parts or part in named]
     datasets = pick('--dataset', args.dataset, SPLIT_BY, tuple(SPLIT_BY))
     if args.dataset is not None and wanted == ['detector']:
         raise InputError('--dataset: one detector serves all datasets; leave it out')
@@ -79,8 +81,9 @@ def main(argv: Sequence[str]) -> int:
                 training.frozen_file(part, dataset)
             elif part in trainable:
                 training.grounder_file(part, dataset)
+    replacing = ', --overwrite puts new ones in their place' if CHECKOUT else ''
     console.print(f'weights are in {training.out}' + (
-        '' if args.overwrite else f'; those in {SHIPPED} are as they were, --overwrite puts new ones in their place'))
+        '' if args.overwrite else f'; those in {SHIPPED} are as they were{replacing}'))
     return 0
 
 
@@ -90,11 +93,15 @@ def _folder(wanted: Path | None, overwrite: bool) -> Path:
     Raises:
         InputError: over the shipped ones, though nobody said that they may go; or it is no folder.
     """
+    if overwrite and not CHECKOUT:
+        raise InputError(f'--overwrite: the shipped weights are part of an installed package; leave it out, and give '
+                         f'{wanted or OUT} to a run by --weights NAME=FILE')
     if overwrite and wanted is not None:
         raise InputError(f'--out {wanted}: --overwrite says already where weights go; leave one out')
     out = SHIPPED if overwrite else wanted or OUT
     if out.resolve() == SHIPPED.resolve() and not overwrite:
-        raise InputError(f'--out {out}: holds the shipped weights; to replace them write --overwrite in its place')
+        raise InputError(f'--out {out}: holds the shipped weights; ' + (
+            'to replace them write --overwrite in its place' if CHECKOUT else 'choose another folder'))
     if out.exists() and not out.is_dir():
         raise InputError(f'--out {out}: is no folder')
     return out

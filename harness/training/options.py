@@ -171,9 +171,13 @@ def with_settings(options: TrainingOptions, settings: Iterable[str]) -> Training
     """Options with ``OPTION=VALUE`` settings.
 
     Raises:
-        InputError: an unknown name, or a value that it can't have.
+        InputError: an unknown name, one given twice, or a value that it can't have.
     """
-    values = dict(_parsed(options, settings))
+    values: dict[str, Any] = {}
+    for name, value in _parsed(options, settings):
+        if name in values:
+            raise InputError(f'--set {name}: given twice; give it once')
+        values[name] = value
     for part in (options, options.network, options.sampling, options.steps):
         check_options(type(part), _own(part, values), '--set', before=' ')
     return options.changed(**values)

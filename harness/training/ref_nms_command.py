@@ -24,7 +24,7 @@ from harness.options import MOST_SEED, within
 from harness.plan import EMBEDDED, STAND_IN
 from harness.proposals.critical_objects import words_to_look_up
 from harness.registry import DATASETS
-from harness.settings import parse_weight
+from harness.settings import parse_weights
 from harness.training.image_regions import ImageRegions, Regions
 from harness.training.options import RECIPES, TrainingOptions, refuse_without_effect, with_settings
 from harness.training.pooled_regions import pooled_split
@@ -136,7 +136,7 @@ def prepared(args: Any) -> Prepared:
         raise InputError('--workers: can load maps that are kept (--maps kept) by draws that depend on their place '
                          '(--set draws=index); leave it out')
     train, val = _datasets(name, args.data_root)
-    weights = dict(map(parse_weight, args.weights))
+    weights = parse_weights(args.weights)
     if unknown := sorted(set(weights) - {'detector'}):
         raise InputError(f'--weights {unknown[0]}=…: this training takes a detector alone'
                          f'{nearest(unknown[0], ["detector"])}')

@@ -16,8 +16,8 @@ import pandas as pd
 
 from harness.embedded.build import SPLIT_BY
 from harness.errors import InputError
-from harness.names import OneLineParser
-from reports.failures import BINS, bins, counted, remarks, titles
+from harness.names import OneLineParser, nearest
+from reports.failures import BINS, MASK_IOU, bins, counted, remarks, titles
 from reports.html.filters import FORMS, wanted
 from reports.html.gallery import (
     SAMPLE,
@@ -42,8 +42,6 @@ from reports.record_intervals import RecordIntervals, said_of_intervals
 from reports.results_files import Results, Run, beside, read_runs
 from reports.tables import plain_tables
 
-MASK_IOU = 0.5
-
 
 class Report(NamedTuple):
     """The page, and what it lacks, a line each."""
@@ -67,6 +65,11 @@ def report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
         InputError: a file is damaged, the runs can't be merged, or ``only`` means nothing.
     """
     results = read_runs(paths)
+    measured = dict.fromkeys(record['dataset'] for record in results.records)
+    for name in images or {}:
+        if name and name not in measured:
+            raise InputError(f'--images {name}=…: the results have no such dataset{nearest(name, measured)}; they have '
+                             f'{", ".join(measured)}')
     lacks: list[str] = []
     predictions_files = _beside(results, 'predictions.jsonl', 'failures, gallery and intervals', lacks)
     predictions = read_answers(predictions_files) if predictions_files else None
@@ -226,7 +229,10 @@ def main(argv: Sequence[str]) -> int:
     args: argparse.Namespace = parser.parse_args(argv)
     if args.out.suffix.lower() not in ('.html', '.htm'):
         raise InputError(f'-o {args.out}: the page is HTML; name it .html')
-    made = report(args.results, dict(map(_folder, args.images)), args.title, args.pictures, args.only)
+    if args.pictures == 0 and (args.only or args.images):
+        raise InputError(f'--{"only" if args.only else "images"}: has no effect without pictures; leave it or '
+                         '--pictures 0 out')
+    made = report(args.results, _images(args.images), args.title, args.pictures, args.only)
     size = _write(args.out, made.html)
     for line in made.lacks:
         print(f'note: {line}')
@@ -238,6 +244,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or len(text) > 6:
         raise argparse.ArgumentTypeError(f'{text!r} is no number of pictures; give 0 or more')
     return int(text)
+
+
+def _images(options: Sequence[str]) -> dict[str, Path]:
+    """All of ``--images``, by dataset; ``''`` is every other one."""
+    folders: dict[str, Path] = {}
+    for dataset, folder in map(_folder, options):
+        if dataset in folders:
+            raise InputError(f'--images {folder}: {dataset or "every dataset"} has a folder already; give one')
+        folders[dataset] = folder
+    return folders
 
 
 def _folder(option: str) -> tuple[str, Path]:

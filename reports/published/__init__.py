@@ -15,6 +15,7 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.names import OneLineParser, nearest
+from harness.program import how_to_restore
 from reports.layout import Tables
 from reports.metrics import METRICS
 
@@ -57,7 +58,7 @@ def _read(table: str, folder: Path) -> pd.DataFrame:
     for metric in frame['metric'].unique():
         if metric not in METRICS:
             raise InputError(f'{file}: unknown metric {metric}{nearest(metric, METRICS)}; '
-                             f'bring the file back with git checkout -- {file}')
+                             f'bring the file back by {how_to_restore(file)}')
     return frame.assign(value=frame['value'].astype(float), dagger=frame['dagger'] == 'true')
 
 
@@ -68,10 +69,10 @@ def _unedited(file: Path) -> Path:
         found = hashlib.sha256(file.read_bytes()).hexdigest()
     except (OSError, ValueError) as error:
         raise InputError(f'{file}: a published table or its SHA256SUMS cannot be read ({error}); '
-                         f'bring them back with git checkout -- {file.parent}') from None
+                         f'bring them back by {how_to_restore(file.parent)}') from None
     if sums.get(file.name) != found:
         raise InputError(f'{file}: edited, its bytes are not those that were transcribed (SHA256SUMS); '
-                         f'bring it back with git checkout -- {file}')
+                         f'bring it back by {how_to_restore(file)}')
     return file
 
 

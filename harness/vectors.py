@@ -25,8 +25,7 @@ from torch import Tensor
 
 from harness.data.archives import packed
 from harness.data.files import require_regular
-from harness.data.safe_pickle import shown
-from harness.errors import InputError, exit_code
+from harness.errors import InputError, exit_code, shown
 from harness.names import OneLineParser
 
 SHIPPED = Path(__file__).parent / 'embedded' / 'weights' / 'glove-6b-100d.safetensors'

@@ -17,6 +17,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from harness.datasets import EMBEDDED as DATASETS
 from harness.detection.detector import Detector
 from harness.device import pick_device
 from harness.embedded.known import load_embedded
@@ -24,7 +25,6 @@ from harness.errors import InputError, shown
 from harness.fingerprint import Record, code_of, differences, keep, listed, read, sha256_of
 from harness.names import OneLineParser, pick
 from harness.options import MOST_SEED, within
-from harness.plan import EMBEDDED as DATASETS
 from harness.plan import Prepared, Request, prepare
 from harness.progress import track
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names

@@ -39,10 +39,9 @@ from grounders.mattnet import MAttNet
 from grounders.nmtree import NMTree
 from harness.data import fields, torch_file
 from harness.data.files import parse_json, read_bytes
-from harness.data.safe_pickle import shown
 from harness.detection.coco_categories import COCO_CLASSES
 from harness.detection.original_names import PAIRS, rename
-from harness.errors import InputError
+from harness.errors import InputError, shown
 from harness.metadata import DetectorMetadata, Metadata, RefNMSMetadata, described
 from harness.names import OneLineParser
 from harness.proposals.ref_nms import RefNMS

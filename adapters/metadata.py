@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from adapters.trees import TreeVocabulary
 from adapters.vocabulary import Vocabulary
-from harness.metadata import Layers, Metadata
+from harness.metadata import Layers, Metadata, Text
 from harness.options import Count, CountOrNone, Number, Share
 
 Flag = Literal[0, 1, True, False]
@@ -114,7 +114,8 @@ Ids = dict[str, CountOrNone]
 
 
 class NMTreeMetadata(Metadata):
-    """The three tables are a :class:`~adapters.trees.TreeVocabulary`."""
+    """The three tables are a :class:`~adapters.trees.TreeVocabulary`; ``mattnet_sha256`` is of the MAttNet that it
+    learned on, where the file tells."""
 
     of = 'nmtree'
     title = 'weights of NMTree'
@@ -124,6 +125,7 @@ class NMTreeMetadata(Metadata):
     word_to_ix: Ids
     tag_to_ix: Ids
     dep_to_ix: Ids
+    mattnet_sha256: Text | None = None
 
     @model_validator(mode='after')
     def _belong_together(self) -> Self:

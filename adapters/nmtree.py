@@ -62,6 +62,10 @@ class NMTreeGrounder:
         if width != opt['vis_dim']:
             raise InputError(f'{weights.path}: NMTree takes features of {opt["vis_dim"]} numbers, but {whose} gives '
                              f'{width}; name the one that it was trained with by --weights mattnet=FILE')
+        if features is None and meta.mattnet_sha256 not in (None, mattnet.sha256):
+            raise InputError(f'{weights.path}: NMTree learned on the MAttNet of SHA-256 {meta.mattnet_sha256[:12]}…, '
+                             f'but {mattnet.path} is {mattnet.sha256[:12]}…; name the one that it was trained with by '
+                             '--weights mattnet=FILE')
 
     @classmethod
     def recipe(cls, material: Material, seed: int) -> Recipe:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from harness.program import CHECKOUT
 
 PYTHON = (3, 11)
+#: What is kept of a word without a blank, a path or what somebody typed, and of a whole line: their beginning and end.
+_WORD, _LINE = (160, 90), (420, 200)
 INSTALL = ('install with "make install" and run it by .venv/bin/python' if CHECKOUT
            else 'install the package, with what it depends on, for that one')
 
@@ -49,8 +51,20 @@ def exit_code(work: Callable[[], int], interrupted: str, fix: str) -> int:
 
 
 def one_line(text: str) -> str:
-    """Text in which what cannot be printed, line ends among it, is spelt out."""
-    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode('ascii') for c in text)
+    """Text of one short line: what cannot be printed, line ends among it, is spelt out, and what is long is cut in its
+    middle, so that of an endless value a path before it and the advice behind it are still read."""
+    printed = ''.join(c if c.isprintable() else c.encode('unicode_escape').decode('ascii') for c in text)
+    return _cut(' '.join(_cut(word, *_WORD) for word in printed.split(' ')), *_LINE)
+
+
+def shown(text: str) -> str:
+    """The beginning of a file's own words, printable."""
+    return text[:120] if text.isprintable() else ascii(text[:120])
+
+
+def _cut(text: str, beginning: int, end: int) -> str:
+    """``text`` without its middle where that is much."""
+    return text if len(text) <= beginning + end else f'{text[:beginning]}…{text[-end:]}'
 
 
 def _failed(message: str) -> int:

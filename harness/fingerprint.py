@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.files import parse_json, read_bytes
-from harness.data.safe_pickle import shown
-from harness.errors import InputError
+from harness.errors import InputError, shown
 
 Record = Mapping[str, Any]
 

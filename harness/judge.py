@@ -18,6 +18,7 @@ from harness.errors import InputError
 from harness.predictions import Choice, RowWriter, Truth, prediction_rows
 from harness.registry import METRICS
 from harness.run import Outcome
+from harness.tasks import cannot_judge
 from harness.types import Dataset, Expression, ImageInfo
 
 #: What only proposals can tell.
@@ -69,10 +70,10 @@ def check_answers(sets: Sequence[Answers], datasets: Mapping[str, Dataset], expr
     for answers in sets:
         judgement.notes += faults(answers, expressions, allow_missing)
         who = f'--predictions: {answers.grounder} on {answers.proposals}'
-        has = {'rec': _has_boxes(answers), 'res': _has_masks(answers) and any(judgement.referents.values())}
-        measured = [task for task in tasks if has[task]]
+        why = cannot_judge([answers], any(judgement.referents.values()))
+        measured = [task for task in tasks if task not in why]
         if not measured:
-            raise InputError(f'{who}: {_why_nothing(answers, tasks)}')
+            raise InputError(f'{who}: {"; ".join(why[task] for task in tasks)}')
         if _has_masks(answers) and 'res' in tasks and 'res' not in measured:
             judgement.notes.append(f'{who}: the masks are not judged, the expressions have none')
         if note := _check_boxes(answers, datasets, expressions, who):
@@ -102,24 +103,8 @@ def judge(judgement: Judgement, datasets: Mapping[str, Dataset], expressions: Ch
     return outcome
 
 
-def _has_boxes(answers: Answers) -> bool:
-    return any(one.xywh is not None for given in answers.given.values() for one in given)
-
-
 def _has_masks(answers: Answers) -> bool:
     return any(one.segmentation is not None for given in answers.given.values() for one in given)
-
-
-def _why_nothing(answers: Answers, tasks: Sequence[str]) -> str:
-    """Why none of ``tasks`` can be measured, and what to do."""
-    if 'rec' in tasks and _has_masks(answers):
-        return ('the answers are masks alone, and the expressions have no masks to hold them against; give boxes as '
-                'well, or take expressions with masks (--data-root DIR)')
-    if 'rec' in tasks:
-        return 'the answers hold neither a box nor a mask'
-    if _has_masks(answers):
-        return '--task res: the expressions have no masks; take expressions with masks (--data-root DIR)'
-    return '--task res: the answers have no masks; give them as segmentation, or leave --task out'
 
 
 def _one_dataset_each(sets: Iterable[Answers], expressions: Chosen) -> None:

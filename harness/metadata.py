@@ -14,8 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, wit
 from typing_extensions import TypedDict
 
 from harness.data.fields import kind
-from harness.data.safe_pickle import shown
-from harness.errors import InputError
+from harness.errors import InputError, shown
 from harness.options import Count, Share, Step, wanted
 from harness.vectors import UNKNOWN
 from harness.weights import Weights

@@ -14,8 +14,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 from annotated_types import Ge, Gt, Le
 from pydantic import AllowInfNan, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
-from harness.data.safe_pickle import shown
-from harness.errors import InputError
+from harness.errors import InputError, shown
 
 #: A number of ordinary size: not infinite, and small enough that arithmetic on it stays finite.
 Number = Annotated[float, AllowInfNan(False), Ge(-1e9), Le(1e9)]

@@ -18,7 +18,7 @@ from harness.data.candidates import load_candidates
 from harness.data.image_header import MAX_PIXELS
 from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
 from harness.data.plain import load_expressions
-from harness.datasets import EMBEDDED, STAND_IN, find_datasets, home, notes_on  # noqa: F401 (the first two for others)
+from harness.datasets import EMBEDDED, find_datasets, home, notes_on
 from harness.detection.detector import Detector, described_detector
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, StoredMap, check_images
 from harness.device import pick_device

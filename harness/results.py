@@ -41,7 +41,7 @@ def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], se
         'seconds': {k: round(v.seconds, 3) for k, v in outcome.stages.items()},
         'throughput': {k: throughput(v) for k, v in outcome.stages.items() if v.images}, 'wall_seconds': round(wall, 3),
         'images': outcome.images, 'expressions': outcome.expressions,
-        'counts': {k: v for k, v in outcome.counts.items() if v}, 'notes': [*notes, *outcome.notes],
+        'counts': {k: v for k, v in outcome.counts.items() if v}, 'notes': [*outcome.notes, *notes],
     }
 
 

@@ -89,16 +89,31 @@ class Stage:
 
 
 @dataclass
-class Outcome:
-    """What a run measured: metric state by (dataset, split, rule, grounder), time by stage, counted oddities.
+class LeftOut:
+    """Images of a kind that can't be used, with their expressions: how many, of which datasets, and what is wrong with
+    the first few."""
 
-    ``left_out`` has what is wrong with the first few images of each kind that is left out.
-    """
+    images: int = 0
+    expressions: int = 0
+    datasets: dict[str, None] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+
+    def note(self, kind: str, of_images: int) -> str:
+        """A line on them, which begins with their datasets as other notes do."""
+        more = f'; and {self.images - len(self.messages)} more' if self.images > len(self.messages) else ''
+        return (f'{", ".join(self.datasets)}: {self.images} of {of_images} images and their {self.expressions} '
+                f'expressions are left out and count in no figure, {kind}: {"; ".join(self.messages)}{more}')
+
+
+@dataclass
+class Outcome:
+    """What a run measured: metric state by (dataset, split, rule, grounder), time by stage, counted oddities, and what
+    is left out by its kind."""
 
     metrics: dict[tuple[str, str, str, str], list[Any]] = field(default_factory=dict)
     stages: dict[str, Stage] = field(default_factory=lambda: defaultdict(Stage))
     counts: Counter[str] = field(default_factory=Counter)
-    left_out: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    left_out: dict[str, LeftOut] = field(default_factory=lambda: defaultdict(LeftOut))
     images: int = 0
     expressions: int = 0
 
@@ -114,20 +129,23 @@ class Outcome:
             stage.images += 1
             stage.expressions += expressions
 
-    def leave_out(self, error: InputError, expressions: int) -> None:
+    def leave_out(self, error: InputError, groups: Sequence[Group]) -> None:
         """Count an image that can't be used, with all of its expressions."""
-        kind = getattr(error, 'kind', NOT_READABLE)
+        kind, expressions = getattr(error, 'kind', NOT_READABLE), sum(len(group.expressions) for group in groups)
         self.counts[kind] += 1
         self.counts['expressions left out with them'] += expressions
-        if len(self.left_out[kind]) < _NAMED:
-            self.left_out[kind].append(str(error))
+        them = self.left_out[kind]
+        them.images += 1
+        them.expressions += expressions
+        them.datasets.update(dict.fromkeys(group.dataset for group in groups))
+        if len(them.messages) < _NAMED:
+            them.messages.append(str(error))
 
     @property
     def notes(self) -> list[str]:
         """A line for each kind of image that was left out, which names the first few."""
-        return [f'left out, {self.counts[kind]} {kind}: {"; ".join(messages)}'
-                + (f'; and {more} more' if (more := self.counts[kind] - len(messages)) else '')
-                for kind, messages in self.left_out.items()]
+        images = self.images + sum(them.images for them in self.left_out.values())
+        return [them.note(kind, images) for kind, them in self.left_out.items()]
 
     def count(self, rows: Sequence[dict[str, Any]], tasks: Sequence[str]) -> None:
         """Let the metrics of ``tasks`` see one rule's and grounder's rows of one dataset and split."""
@@ -205,7 +223,7 @@ def _describe(plan: Plan, groups: Sequence[Group], outcome: Outcome) -> ImageFea
         with outcome.stage('read images'):
             read: Any = plan.source.read(info)
     except InputError as error:
-        outcome.leave_out(error, sum(len(group.expressions) for group in groups))
+        outcome.leave_out(error, groups)
         return None
     with outcome.stage('detect'):
         return plan.source.features(read, info)

@@ -1,7 +1,7 @@
 """What is measured, and by whom: from what was asked for to what can be met."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.data.answers import Answers
@@ -75,17 +75,23 @@ def check_judged(request: Request, tasks: Sequence[str], sets: Sequence[Answers]
     Raises:
         InputError: with what is missing.
     """
-    answers = [answer for one in sets for given in one.given.values() for answer in given]
-    lacking = {}
-    if all(answer.xywh is None for answer in answers):
-        lacking['rec'] = 'the answers have no boxes; leave rec out'
-    if all(answer.segmentation is None for answer in answers):
-        lacking['res'] = 'the answers have no masks; give them as segmentation, or leave res out'
-    elif not _have_masks(datasets, expressions):
-        lacking['res'] = 'the expressions have no masks; take expressions with masks (--data-root DIR)'
+    why = cannot_judge(sets, _have_masks(datasets, expressions))
     for task in tasks:
-        if task in lacking and _by_name(request, task):
-            raise InputError(f'--task {task}: {lacking[task]}')
+        if task in why and _by_name(request, task):
+            raise InputError(f'--task {task}: {why[task]}, or leave {task} out')
+
+
+def cannot_judge(sets: Iterable[Answers], truth_has_masks: bool) -> dict[str, str]:
+    """By which of :data:`JUDGED` answers from outside cannot be judged: for each the reason and what to do."""
+    answers = [answer for one in sets for given in one.given.values() for answer in given]
+    why = {}
+    if all(answer.xywh is None for answer in answers):
+        why['rec'] = 'the answers have no boxes; give boxes as well'
+    if all(answer.segmentation is None for answer in answers):
+        why['res'] = 'the answers have no masks; give them as segmentation'
+    elif not truth_has_masks:
+        why['res'] = 'the expressions have no masks; take expressions with masks (--data-root DIR)'
+    return why
 
 
 def _by_name(request: Request, task: str) -> bool:

@@ -33,7 +33,6 @@ from torch import Tensor
 
 from harness.data.archives import packed
 from harness.data.files import require_regular
-from harness.data.safe_pickle import shown
 from harness.names import OneLineParser, at_least
 from harness.options import within
 
@@ -116,7 +115,8 @@ def load_vectors(path: str | Path = SHIPPED, wanted: Collection[str] | None = No
         raise InputError(f'{path}: {archive}')
     read = {'.safetensors': _read_shipped, '.npz': _read_npz}.get(path.suffix, _read_text)
     try:
-        found = read(path, wanted)
+        with np.errstate(over='ignore'):  # it is infinite then, and refused
+            found = read(path, wanted)
     except (OSError, zipfile.BadZipFile, SafetensorError, EOFError) as error:
         raise InputError(f'{path}: cannot read word vectors: {error}') from error
     if not bool(torch.isfinite(found.vectors).all()):

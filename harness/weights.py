@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from harness.data.archives import packed
 from harness.data.files import parse_json, require_regular
-from harness.data.safe_pickle import shown
-from harness.errors import InputError
+from harness.errors import InputError, shown
 from harness.program import program
 
 Network = TypeVar('Network', bound=nn.Module)
@@ -73,7 +73,8 @@ def load_weights(path: Path) -> Weights:
             raw = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f'{path}: not a readable safetensors file ({error}); fetch or train it again') from None
+        said = packed(path) or f'not a readable safetensors file ({error}); fetch or train it again'
+        raise InputError(f'{path}: {said}') from None
     if 'meta' not in raw:
         raise InputError(f'{path}: its metadata does not say what it is; use a file that "train" or "convert" wrote')
     meta = parse_json(raw['meta'].encode(), f'{path}: its metadata')

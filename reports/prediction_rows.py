@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from harness.data.archives import packed
 from harness.data.files import require_regular
 from harness.errors import InputError
 
@@ -167,6 +168,8 @@ def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
                 try:
                     yield number, decode(line.decode())
                 except (ValueError, RecursionError) as error:
+                    if (archive := packed(file)) is not None:
+                        raise InputError(f'{file}: {archive}') from None
                     if not line.endswith(b'\n'):
                         raise InputError(f'{file}: line {number}: the last line is cut short; the run was '
                                          'interrupted, run it again or remove that line') from None

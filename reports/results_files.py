@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.data.files import require_regular
+from harness.data.files import read_bytes, require_regular
 from harness.errors import InputError
 from harness.names import nearest
 from reports.metrics import METRICS
@@ -80,7 +80,7 @@ def read_results(path: Path) -> dict[str, Any]:
     """
     file = results_file(path)
     try:
-        results = json.loads(file.read_bytes())
+        results = json.loads(read_bytes(file))
     except (ValueError, RecursionError, OSError) as error:
         raise InputError(f'{file}: not a results file, it is no JSON ({_one_line(error)}); '
                          'give the results.json that a run wrote') from None

@@ -153,7 +153,7 @@ SPOILED = {
     "images[1]: 'height' and 'width' must be over 0": lambda f: f.instances['images'][1].update(height=0),
     "images[0]: 'height' must be an integer": lambda f: f.instances['images'][0].update(height=24.5),
     "is no image's size": lambda f: f.instances['images'][1].update(height=10**6, width=10**6),
-    "'file_name' must be the bare name": lambda f: f.instances['images'][1].update(file_name='../../secret'),
+    "'file_name' must be a bare name": lambda f: f.instances['images'][1].update(file_name='../../secret'),
     'annotation id 101 comes twice': lambda f: f.instances['annotations'][0].update(id=101),
     "annotations[1]: 'bbox' has a negative width or height":
         lambda f: f.instances['annotations'][1].update(bbox=[0, 0, -1, 5]),

@@ -39,6 +39,19 @@ def test_what_cannot_be_printed_is_spelt_out(capsys: pytest.CaptureFixture) -> N
     assert told(capsys, InputError('--grounder a\nb: unknown')) == (2, 'error: --grounder a\\nb: unknown\n')
 
 
+def test_what_is_long_is_cut_in_its_middle(capsys: pytest.CaptureFixture) -> None:
+    code, typed = told(capsys, InputError(f'--grounder {"x" * 5_000}: unknown; known are cmae, mattnet'))
+    assert code == 2 and len(typed) < 350
+    assert typed.startswith('error: --grounder xxx') and typed.endswith('xxx: unknown; known are cmae, mattnet\n')
+    assert len(told(capsys, InputError('a: ' + 'word ' * 5_000 + '; do this'))[1]) < 650
+    assert len(told(capsys, InputError('\x1b' * 5_000))[1]) < 650
+
+
+def test_a_path_is_told_whole(capsys: pytest.CaptureFixture) -> None:
+    path = '/home/someone/' + 'a folder of data/' * 8 + 'n' * 200 + '.json'
+    assert told(capsys, InputError(f'{path}: is empty; give another'))[1] == f'error: {path}: is empty; give another\n'
+
+
 @pytest.mark.parametrize('version', [(3, 8, 18), (3, 10, 13), (3, 12, 1)])
 def test_another_python_is_told_what_to_do(version: tuple[int, ...], capsys: pytest.CaptureFixture,
                                            monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,9 @@ class TestSizes:
         assert ran['counts'][LEFT_OUT_WITH_THEM] == root.expressions(10_002)
         told, = (note for note in ran['notes'] if OTHER_SIZE in note)
         assert str(root.image(10_002)) in told and 'its record says' in told and f'note: {told}' in run.printed
+        assert told.startswith(f'mine: 1 of 3 images and their {root.expressions(10_002)} expressions are left out and '
+                               f'count in no figure, {OTHER_SIZE}: ')
+        assert ran['notes'][0] == told and f'> {told}' in (run.out / 'tables.md').read_text()
 
     def test_where_no_image_has_its_size_nothing_is_run(self, root: Root, run: Runs) -> None:
         for image_id in (10_001, 10_002, 10_003):
@@ -139,7 +142,7 @@ class TestMissingImages:
             shutil.copy(small_benchmark / 'images' / 'train2014' / root.image(image_id).name, root.photos)
         told, = (note for note in run('--data-root', root.path, '--split', 'testA,testB')['run']['notes']
                  if NOT_READABLE in note)
-        assert told.startswith(f'left out, 3 {NOT_READABLE}: ') and told.count('there is no such image') == 3
+        assert told.startswith('mine: 3 of 8 images ') and told.count('there is no such image') == 3
         root.image(10_001).unlink()
         told, = (note for note in run('--data-root', root.path, '--split', 'testA,testB')['run']['notes']
                  if NOT_READABLE in note)
@@ -148,8 +151,9 @@ class TestMissingImages:
     def test_with_all_the_expressions_of_all_datasets_that_share_them(self, root: Root, run: Runs) -> None:
         shutil.copytree(root.path / 'mine', root.path / 'yours')
         root.image(10_001).unlink()
-        counts = run('--data-root', root.path)['run']['counts']
-        assert counts[NOT_READABLE] == 1
+        ran = run('--data-root', root.path)['run']
+        counts = ran['counts']
+        assert counts[NOT_READABLE] == 1 and any(note.startswith('mine, yours: 1 of ') for note in ran['notes'])
         assert counts[LEFT_OUT_WITH_THEM] == 2 * root.expressions(10_001)
 
     def test_where_there_are_none_nothing_is_run(self, root: Root, run: Runs) -> None:

@@ -165,10 +165,10 @@ def plain(path: Path, *datasets: str) -> tuple[str, ...]:
 
 def test_masks_alone_on_expressions_without_masks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     mask = {'sent_id': 1, 'segmentation': [[10, 10, 30, 10, 30, 30]]}
-    for options in ((), ('--task', 'res')):
+    for options, said in (((), 'the answers have no boxes; give boxes as well; '), (('--task', 'res'), '--task res: ')):
         assert judge(tmp_path, [mask], *plain(tmp_path, 'a'), *options)[0] == 2
         line = capsys.readouterr().err.splitlines()[-1]
-        assert 'the expressions have no masks' in line and '--data-root DIR' in line
+        assert f'{said}the expressions have no masks' in line and '--data-root DIR' in line
     assert not (tmp_path / 'out').exists()
     code, values = judge(tmp_path, [{**mask, 'bbox': [10, 10, 20, 20]}], *plain(tmp_path, 'a'))
     assert code == 0 and values['accuracy'] == 100
@@ -178,7 +178,8 @@ def test_masks_alone_on_expressions_without_masks(tmp_path: Path, capsys: pytest
 def test_task_res_of_boxes_is_refused(truth: list[dict], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     boxes = [{'sent_id': one['sent_id'], 'bbox': one['bbox']} for one in truth]
     assert judge(tmp_path, boxes, *MINI, '--task', 'res')[0] == 2
-    assert '--task res: the answers have no masks' in capsys.readouterr().err.splitlines()[-1]
+    advice = '--task res: the answers have no masks; give them as segmentation, or leave res out'
+    assert advice in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_one_answer_is_not_judged_for_two_datasets(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

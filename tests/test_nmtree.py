@@ -42,7 +42,7 @@ def tree_weights(**changes) -> Weights:
     torch.manual_seed(0)
     network = NMTree(WIDTHS)
     return Weights(Path('nmtree.safetensors'), network.state_dict(),
-                   metadata(WIDTHS, VOCABULARY, 'sha') | changes, '')
+                   metadata(WIDTHS, VOCABULARY, weights('mattnet').sha256) | changes, '')
 
 
 def a_grounder() -> NMTreeGrounder:
@@ -101,6 +101,21 @@ def test_features_of_another_mattnet_are_refused() -> None:
     said = refused(Weights(Path('nmtree.safetensors'), other.state_dict(),
                            metadata({**WIDTHS, 'vis_dim': 7}, VOCABULARY, ''), ''))
     assert '7 numbers' in said and str(VIS_DIM) in said and '--weights mattnet=FILE' in said
+
+
+def test_a_mattnet_of_the_same_shape_that_it_was_not_trained_with_is_refused() -> None:
+    said = refused(tree_weights(mattnet_sha256='a' * 64), replace(weights('mattnet'), sha256='b' * 64))
+    assert 'SHA-256 aaaaaaaaaaaa…' in said and 'mattnet.safetensors is bbbbbbbbbbbb…' in said
+    assert '--weights mattnet=FILE' in said
+    NMTreeGrounder(tree_weights(mattnet_sha256='b' * 64), replace(weights('mattnet'), sha256='b' * 64))
+    untold = tree_weights()
+    del untold.meta['mattnet_sha256']  # as convert writes
+    NMTreeGrounder(untold, replace(weights('mattnet'), sha256='b' * 64))
+
+
+def test_where_features_stand_for_mattnet_its_file_has_no_part(tmp_path: Path) -> None:
+    torch.save({1: torch.zeros(4, VIS_DIM)}, tmp_path / 'f.pth')
+    NMTreeGrounder(tree_weights(mattnet_sha256='a' * 64), weights('mattnet'), features=str(tmp_path / 'f.pth'))
 
 
 # Image 7: cups 70 and 71 and dog 72. Image 5: dog 50 alone. The last expression's referent is not annotated.
@@ -199,5 +214,6 @@ def test_the_recipe_learns_on_what_the_trained_mattnet_sees(features: dict) -> N
     assert asked == ['mattnet'] and recipe.meta['mattnet_sha256'] == 'of this file'
     assert set(stage.evaluate()) == {'accuracy on annotated boxes'}
     assert stage.model(**stage.collate([stage.train_set[0], stage.train_set[1]]))['loss'].requires_grad
-    again = NMTreeGrounder(Weights(Path('nmtree.safetensors'), recipe.tensors(), recipe.meta, ''), weights('mattnet'))
+    again = NMTreeGrounder(Weights(Path('nmtree.safetensors'), recipe.tensors(), recipe.meta, ''),
+                           trained('mattnet'))
     assert again.vocabulary.word_to_ix.keys() == {'PAD', 'dog', 'left', 'cup', 'UNK'}

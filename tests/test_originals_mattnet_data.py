@@ -125,7 +125,7 @@ class TestRefusals:
         ({'anns__1__image_id': 9}, 'anns[1]: its image 9 is not in the file'),
         ({'anns__1__ann_id': 70}, 'ann_id 70 comes twice'),
         ({'images__1__image_id': 7}, 'image_id 7 comes twice'),
-        ({'images__1__file_name': '../secret.jpg'}, "images[1]: 'file_name' must be the bare name"),
+        ({'images__1__file_name': '../secret.jpg'}, "images[1]: 'file_name' must be a bare name"),
         ({'sentences__0__tokens': 'red dog'}, "sentences[0]: 'tokens' must be a list"),
         ({'cat_to_ix__dog': 1}, 'category id 1 comes twice'),
         ({'att_to_cnt': {}}, "att_to_cnt: has no 'red'"),

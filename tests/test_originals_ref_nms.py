@@ -243,8 +243,16 @@ class TestProposals:
         ({'val': {31: [{'score': 1.0, 'box': [1, 2, 3, float('inf')], 'cls_idx': 1}]}}, 'not finite'),
         ({'val': {31: [{'score': 1.0, 'box': [1, 2, 3, 4], 'cls_idx': 81}]}}, 'must be a class from 1 to 80'),
         ({'val': {31: [{'score': 1.0, 'box': [1, 2, 3, 4], 'cls_idx': 1.5}]}}, 'must be a class from 1 to 80'),
+        ({'val': {31: [{'score': 1.0, 'box': [1, 2, 3, 4], 'cls_idx': 1e300}]}}, 'must be a class from 1 to 80'),
+        ({'val': {31: [{'score': 1.0, 'box': [1, 2, 3, 4], 'cls_idx': True}]}}, "'score' and 'cls_idx' one"),
+        ({'val': {31: [{'score': '1', 'box': [1, 2, 3, 4], 'cls_idx': 1}]}}, "'score' and 'cls_idx' one"),
+        ({'val': {31: [{'score': 1.0, 'box': '1234', 'cls_idx': 1}]}}, "'box' must be four numbers"),
         ({'val': {'a': []}}, "'a' must be the sent_id"),
+        ({'val': {None: []}}, 'must be the sent_id'), ({'val': {True: []}}, 'must be the sent_id'),
+        ({'val': {'031': []}}, "'031' must be the sent_id"), ({'val': {10 ** 400: []}}, 'a key of type int'),
+        ({'val': {31: [], '31': []}}, 'expression 31 comes twice'),
     ])
+    @pytest.mark.filterwarnings('error')
     def test_refusals(self, tmp_path, value, complaint):
         path = tmp_path / 'a.pkl'
         path.write_bytes(pickle.dumps(value))
@@ -284,10 +292,19 @@ class TestRegions:
         (np.zeros((3, 320)), np.zeros((3, 81)), 'must be (R, 324) and (R, 81)'),
         (np.zeros((2, 324)), np.zeros((3, 81)), 'must be (R, 324) and (R, 81)'),
         (np.full((3, 324), np.nan), np.zeros((3, 81)), 'not finite'),
+        (np.full((3, 324), 1e300), np.zeros((3, 81)), 'not finite'),
+        (np.zeros((3, 324)), np.full((3, 81), 1e300), 'not finite'),
         ([1], np.zeros((3, 81)), 'must hold an array of numbers'),
         (np.array([[{}]], object), np.zeros((3, 81)), 'asks for numpy numbers of type O'),
     ])
+    @pytest.mark.filterwarnings('error')
     def test_refusals(self, files, boxes, scores, complaint):
         files[0].write_bytes(pickle.dumps({581857: boxes}))
         files[1].write_bytes(pickle.dumps({581857: scores}))
         assert complaint in refusal(read_regions, *files[:2])
+
+    @pytest.mark.parametrize('key', ['a', None, b'7', True, '9' * 5000, '07'])
+    def test_images_that_have_no_number(self, files, key):
+        for path, array in zip(files[:2], files[2:], strict=True):
+            path.write_bytes(pickle.dumps({key: array}))
+        assert 'must be the id of an image' in refusal(read_regions, *files[:2])

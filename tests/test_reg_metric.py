@@ -20,6 +20,7 @@ from harness.detection.detector import Detector, detector_config, read_image
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.metrics.recall import MeanProposals, ReferentRecall
+from harness.mmdet_plugin.reg_metric import read_mdetr_boxes
 from harness.predictions import Truth, prediction_rows
 from harness.proposals.confidence import Confidence
 from harness.proposals.ref_nms import RefNMSB
@@ -220,12 +221,31 @@ def test_bad_samples_are_refused_in_one_line(spoil, message: str) -> None:
 
 
 @pytest.mark.parametrize('content', ['', '[]', '{"images": []}', '{"images": [{"id": 1}], "annotations": [{}]}',
-                                     '{"images": [], "annotations": [{"image_id": 1, "bbox": [0, 0, 1, 1]}]}'])
+                                     '{"images": [], "annotations": [{"image_id": 1, "bbox": [0, 0, 1, 1]}]}',
+                                     '{"images": [{"id": 1}], "annotations": [{"image_id": 1, "bbox": [0, 0, -1, 1]}]}',
+                                     '{"images": [7], "annotations": []}',
+                                     '{"images": [{"id": 1, "width": "9", "height": 9}], "annotations": []}'])
 def test_bad_ann_files_are_refused_in_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / 'val.json').write_text(content)
-    with pytest.raises(InputError, match='val.json: not annotations as MDETR has them') as error:
+    with pytest.raises(InputError, match='val.json: (not annotations as MDETR has them|is not valid JSON)') as error:
         figures([], dict(type='REGMetric', ann_file=str(tmp_path / 'val.json')))
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(('form', 'said'), [
+    (lambda x, y, w, h: [x, y, x + w, y + h], 'corners x1, y1, x2, y2 in pixels'),
+    (lambda x, y, w, h: [x / 60, y / 40, w / 60, h / 40], 'fractions of the image')])
+def test_an_ann_file_whose_boxes_are_of_another_form(tmp_path: Path, form, said: str) -> None:
+    images = [dict(id=n, height=SIZE[0], width=SIZE[1]) for n in range(12)]
+    rows = [dict(image_id=n, bbox=form(30 + n, 15, 18, 20)) for n in range(12)]
+    (tmp_path / 'val.json').write_text(json.dumps(dict(images=images, annotations=rows)))
+    with pytest.raises(InputError, match='ann_file .*boxes must be x, y, width, height in pixels') as error:
+        read_mdetr_boxes(tmp_path / 'val.json')
+    assert said in str(error.value)
+    for image in images:  # nobody knows how large they are
+        del image['height']
+    (tmp_path / 'val.json').write_text(json.dumps(dict(images=images, annotations=rows)))
+    assert read_mdetr_boxes(tmp_path / 'val.json')[0].tolist() == [form(30, 15, 18, 20)]
 
 
 def test_an_ann_file_of_another_dataset_and_an_unknown_task(tmp_path: Path) -> None:
@@ -282,8 +302,9 @@ def test_mmdet_s_mdetr_dataset_gives_the_rule_s_figures(small_benchmark: Path, t
             for metric in metrics:
                 metric.process(prediction_rows(truths, boxes[whose], detector.classes, 'rule', '-', [None] * len(own)))
 
-    images = [dict(id=e.sent_id, file_name=known.images[e.image_id].path.name, height=1, width=1,
-                   caption=' '.join(e.tokens), dataset_name='refcoco') for e in expressions]
+    images = [dict(id=e.sent_id, file_name=known.images[e.image_id].path.name, height=known.images[e.image_id].height,
+                   width=known.images[e.image_id].width, caption=' '.join(e.tokens), dataset_name='refcoco')
+              for e in expressions]
     rows = [dict(id=e.sent_id, image_id=e.sent_id, category_id=0, bbox=list(e.gt_xywh), area=1, iscrowd=0)
             for e in expressions]
     file = tmp_path / 'val.json'

@@ -52,8 +52,10 @@ def test_the_paper_s_set_has_the_paper_s_gamma(tmp_path, name, gamma):
     ('a 1  2\n', 'line 1'),
     (b'a 1 2\n\xff 3 4\n', 'line 2: .*utf-8'),
     ('a 1 nan\n', 'not finite'),
+    ('a 1 1e39\n', 'not finite'),
     ('', 'no word vectors'),
 ])
+@pytest.mark.filterwarnings('error')
 def test_malformed_text_is_refused_with_its_line(tmp_path, content, message):
     path = written(tmp_path, content)
     with pytest.raises(InputError, match=message) as error:

@@ -125,7 +125,8 @@ def _path(folder: str | Path, image_id: int) -> Path:
 
 def _finite(array: NDArray, where: str) -> Tensor:
     """A float32 copy in memory."""
-    values = np.array(array, np.float32)
+    with np.errstate(over='ignore'):  # it is infinite then, and refused
+        values = np.array(array, np.float32)
     if not np.isfinite(values).all():
         raise InputError(f'{where}: holds numbers that are not finite; extract it again')
     return torch.from_numpy(values)

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.archives import packed
 from harness.data.files import require_regular
 from harness.errors import InputError
 
@@ -52,7 +53,8 @@ def numbers(path: str | Path, name: str, shape: Sequence[int | None]) -> NDArray
     except _Refused as reason:
         raise InputError(f'{path}: {name!r} {reason}') from None
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError):
-        raise InputError(f'{path}: is no HDF5 file, or is damaged or cut short; fetch it again') from None
+        said = packed(path) or 'is no HDF5 file, or is damaged or cut short; fetch it again'
+        raise InputError(f'{path}: {said}') from None
 
 
 def has(path: str | Path, name: str) -> bool:

@@ -22,7 +22,7 @@ from adapters.vocabulary import PAD, UNK, Vocabulary
 from harness.data import fields
 from harness.data.box_forms import check_truth
 from harness.data.files import parse_json, read_bytes
-from harness.data.image_files import ImageFolders, file_name, folders_of_images
+from harness.data.image_files import ImageFolders, folders_of_images
 from harness.errors import InputError
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 
@@ -146,7 +146,7 @@ def _images(record: Any, folder: Path | None, where: str) -> dict[int, ImageInfo
     for i, row in enumerate(fields.items(record, 'images', where)):
         at = f'{where}: images[{i}]'
         height, width = fields.image_size(row, at)
-        name = file_name(row, at)
+        name = fields.file_name(row, 'file_name', at)
         image_id = fields.integer(row, 'image_id', at)
         if image_id in infos:
             raise InputError(f'{where}: image_id {image_id} comes twice; every one must be unique')

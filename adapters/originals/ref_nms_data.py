@@ -144,10 +144,11 @@ def corners(xywh: XYWH) -> XYXY:
     return x, y, x + width, y + height
 
 
-def whole(text: str, where: str) -> int:
-    """A whole number that JSON has as a key."""
-    if not text.isascii() or not text.removeprefix('-').isdigit() or len(text) > 18:
-        raise InputError(f'{where}: {text[:40]!r} must be the sent_id of an expression')
+def whole(text: str, where: str, what: str = 'the sent_id of an expression') -> int:
+    """A whole number that JSON has as a key, written in one way only."""
+    digits = text.removeprefix('-')
+    if not text.isascii() or not digits.isdigit() or len(text) > 18 or str(int(text)) != text:
+        raise InputError(f'{where}: {text[:40]!r} must be {what}')
     return int(text)
 
 
@@ -200,7 +201,8 @@ def read_vocabulary(words: str | Path, vectors: str | Path) -> Vocabulary:
     if len(known) != len(table):
         raise InputError(f'{vectors}: has {len(table)} vectors for the {len(known)} words of {words}; '
                          'the two files belong to one run of tools/build_vocab.py')
-    rows: NDArray[np.float32] = table.astype(np.float32)
+    with np.errstate(over='ignore'):  # it is infinite then, and refused
+        rows: NDArray[np.float32] = table.astype(np.float32)
     if not np.isfinite(rows).all():
         raise InputError(f'{vectors}: holds numbers that are not finite; make it again')
     return Vocabulary(known, torch.from_numpy(rows))

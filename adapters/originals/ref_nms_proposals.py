@@ -11,6 +11,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from harness.detection.coco_categories import COCO_CLASSES
 from harness.errors import InputError
 
 CLASSES = len(COCO_CLASSES)
+_NUMBERS = (float, np.integer, np.floating)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +64,9 @@ def read_proposals(path: str | Path) -> dict[str, dict[int, Proposals]]:
     record = parse_json(read_bytes(path), str(path)) if as_json else safe_pickle.load(path)
     if not isinstance(record, dict) or not all(isinstance(s, str) and isinstance(r, dict) for s, r in record.items()):
         raise InputError(f'{path}: must hold for each split the proposals by sent_id')
-    return {split: {_sentence(sent_id, f'{path}: {split}'): _proposals(rows, f'{path}: {split} sent_id {sent_id}')
-                    for sent_id, rows in by_sentence.items()} for split, by_sentence in record.items()}
+    return {split: {sent_id: _proposals(rows, f'{path}: {split} sent_id {sent_id}') for sent_id, rows in
+                    _by_id(by_sentence, 'the sent_id of an expression', f'{path}: {split}').items()}
+            for split, by_sentence in record.items()}
 
 
 def write_proposals(path: str | Path, splits: ProposalDB) -> None:
@@ -85,10 +88,12 @@ def _records(proposals: Proposals) -> list[dict[str, Any]]:
     return [{'score': score, 'box': box, 'cls_idx': index} for score, box, index in zip(*columns, strict=True)]
 
 
-def _sentence(sent_id: Any, where: str) -> int:
-    if type(sent_id) is int:
-        return sent_id
-    return whole(str(sent_id), where)
+def _by_id(record: Mapping[Any, Any], what: str, where: str) -> dict[int, Any]:
+    """A record by its keys as whole numbers, which JSON has as text and a pickle has as they are."""
+    ids = [key if type(key) is int else whole(key if isinstance(key, str) else '', where, what)
+           for key in record]
+    fields.unique(ids, what, where)
+    return dict(zip(ids, record.values(), strict=True))
 
 
 def _proposals(rows: Any, where: str) -> Proposals:
@@ -96,15 +101,18 @@ def _proposals(rows: Any, where: str) -> Proposals:
                                              for row in rows):
         raise InputError(f"{where}: must be a list of proposals with 'score', 'box' and 'cls_idx'")
     try:
-        numbers = np.array([(*row['box'], row['score'], row['cls_idx']) for row in rows], np.float64).reshape(-1, 6)
+        values = [(*row['box'], row['score'], row['cls_idx']) for row in rows]
+        if not all(issubclass(kind, _NUMBERS) for kind in set(map(type, chain.from_iterable(values))) - {int}):
+            raise TypeError
+        numbers = np.array(values, np.float64).reshape(-1, 6)
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: 'box' must be four numbers, 'score' and 'cls_idx' one") from None
     if not np.isfinite(numbers).all() or (np.abs(numbers[:, :4]) > fields.MAX_COORDINATE).any():
         raise InputError(f'{where}: a box holds a number that is not finite or beyond a million pixels')
-    classes = numbers[:, 5].astype(np.int64)
-    if (classes != numbers[:, 5]).any() or (classes < 1).any() or (classes > CLASSES).any():
+    classes = numbers[:, 5]
+    if not np.isin(classes, np.arange(1, CLASSES + 1)).all():
         raise InputError(f"{where}: 'cls_idx' must be a class from 1 to {CLASSES}")
-    return Proposals(numbers[:, :4].copy(), numbers[:, 4].copy(), classes)
+    return Proposals(numbers[:, :4].copy(), numbers[:, 4].copy(), classes.astype(np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +130,18 @@ def read_regions(boxes: str | Path, scores: str | Path) -> dict[int, Regions]:
     Raises:
         InputError: a file is not as described, or they are not of the same images and regions.
     """
-    by_image, confidences = safe_pickle.load(boxes), safe_pickle.load(scores)
-    for path, record in ((boxes, by_image), (scores, confidences)):
-        if not isinstance(record, dict) or not all(isinstance(array, np.ndarray) for array in record.values()):
-            raise InputError(f'{path}: must hold an array of numbers by image id')
+    by_image, confidences = _arrays(boxes), _arrays(scores)
     if by_image.keys() != confidences.keys():
         raise InputError(f'{scores}: is not of the same images as {boxes}; the two files belong together')
-    return {int(image_id): _regions(array, confidences[image_id], f'{boxes}: image {image_id}')
+    return {image_id: _regions(array, confidences[image_id], f'{boxes}: image {image_id}')
             for image_id, array in by_image.items()}
+
+
+def _arrays(path: str | Path) -> dict[int, NDArray]:
+    record = safe_pickle.load(path)
+    if not isinstance(record, dict) or not all(isinstance(array, np.ndarray) for array in record.values()):
+        raise InputError(f'{path}: must hold an array of numbers by image id')
+    return _by_id(record, 'the id of an image', str(path))
 
 
 def _regions(boxes: NDArray, scores: NDArray, where: str) -> Regions:
@@ -137,7 +149,8 @@ def _regions(boxes: NDArray, scores: NDArray, where: str) -> Regions:
     if scores.shape != (n, CLASSES + 1) or boxes.shape != (n, 4 * (CLASSES + 1)):
         raise InputError(f'{where}: boxes and confidences must be (R, {4 * (CLASSES + 1)}) and (R, {CLASSES + 1}), '
                          f'they are {boxes.shape} and {scores.shape}')
+    with np.errstate(over='ignore'):  # it is infinite then, and refused
+        boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
     if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
         raise InputError(f'{where}: holds numbers that are not finite')
-    by_class = boxes.reshape(n, CLASSES + 1, 4)
-    return Regions(by_class[:, 1:].astype(np.float32), scores[:, 1:].astype(np.float32))
+    return Regions(boxes.reshape(n, CLASSES + 1, 4)[:, 1:], scores[:, 1:])

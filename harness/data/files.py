@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.data.archives import archive_kind, packed
 from harness.errors import InputError
 
 GZIP_MAGIC = b'\x1f\x8b'
@@ -39,15 +40,16 @@ def read_bytes(path: str | Path) -> bytes:
     What a gzip may unpack to is bounded by its own size: text packs to a tenth, a bomb to a thousandth.
 
     Raises:
-        InputError: the file is missing, no regular file, unreadable, truncated, or unpacks to far more than data would.
+        InputError: the file is missing, no regular file, unreadable, truncated, another archive than gzip, or unpacks
+            to one or to far more than data would.
     """
     path = Path(path)
     require_regular(path)
     try:
         with path.open('rb') as file:
-            packed = file.read(2) == GZIP_MAGIC
+            gzipped = file.read(2) == GZIP_MAGIC
             file.seek(0)
-            return _unpack(path, file) if packed else file.read()
+            data = _unpack(path, file) if gzipped else file.read()
     except FileNotFoundError:
         raise InputError(f'{path}: there is no such file; check the path') from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -56,6 +58,11 @@ def read_bytes(path: str | Path) -> bytes:
         raise InputError(f'{path}: cannot be read ({error.strerror or error}); check the path and its rights') from None
     except MemoryError:
         raise InputError(f'{path}: is too large for the memory of this machine') from None
+    if gzipped and (kind := archive_kind(data)) is not None:
+        raise InputError(f'{path}: unpacks to what is packed by {kind}; unpack it first and give the file in it')
+    if not gzipped and (archive := packed(path)) is not None:
+        raise InputError(f'{path}: {archive}')
+    return data
 
 
 def _unpack(path: Path, file: Any) -> bytes:

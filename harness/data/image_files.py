@@ -9,10 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from harness.data import fields
-from harness.errors import InputError
 from harness.types import ImageInfo
 
 STEMS = ('COCO_train2014_{:012d}', 'COCO_val2014_{:012d}', '{:012d}', '{}')
@@ -77,15 +74,3 @@ def not_found(info: ImageInfo) -> str:
     names = ', '.join(stem.format(info.image_id) for stem in STEMS)
     return (f'{info.path}: there is no such image; looked for it, and for {names} as .jpg, .jpeg or .png, in '
             f'{", ".join(map(str, info.folders))}')
-
-
-def file_name(record: Any, where: str) -> str:
-    """The ``file_name`` of a record: the bare name of a file, so that nothing outside the image folder is ever read.
-
-    Raises:
-        InputError: it is missing, or leads elsewhere.
-    """
-    name = fields.name(record, 'file_name', where)
-    if name in ('.', '..') or not name.isprintable() or set(name) & set('/\\'):
-        raise InputError(f"{where}: 'file_name' must be the bare name of a file in the image folder")
-    return name

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from harness.data.counts import SPLIT_BY, counts_note
 from harness.data.refer import load_refer
-from harness.data.safe_pickle import shown
-from harness.errors import InputError
+from harness.errors import InputError, shown
 from harness.names import nearest
 from harness.registry import DATASETS
 from harness.types import Dataset

@@ -17,7 +17,7 @@ from harness.data import fields
 from harness.data.box_forms import check_truth
 from harness.data.excerpt import excerpt_rows, is_excerpt
 from harness.data.files import parse_json, read_bytes
-from harness.data.image_files import ImageFolders, file_name, folders_of_images
+from harness.data.image_files import ImageFolders, folders_of_images
 from harness.data.image_header import Unusable, read_header
 from harness.errors import InputError
 from harness.types import Dataset, Expression, ImageInfo
@@ -52,7 +52,7 @@ def load_expressions(path: str | Path, images: Path | None = None) -> dict[str, 
         expression = _expression(row, number, where)
         expressions.setdefault(expression.dataset, []).append(expression)
         size = (0, 0) if excerpt and 'height' not in row else fields.image_size(row, where)
-        name = None if row.get('file_name') is None else file_name(row, where)
+        name = None if row.get('file_name') is None else fields.file_name(row, 'file_name', where)
         info = files.info(expression.image_id, *size, name) if files else ImageInfo(expression.image_id, *size)
         known = infos.setdefault(expression.dataset, {}).setdefault(expression.image_id, info)
         if known != info:

@@ -20,7 +20,7 @@ from typing import Any
 from harness.data import fields, safe_pickle
 from harness.data.box_forms import check_truth
 from harness.data.files import parse_json, read_bytes
-from harness.data.image_files import ImageFolders, file_name, folders_of_images, folders_of_root
+from harness.data.image_files import ImageFolders, folders_of_images, folders_of_root
 from harness.errors import InputError
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 
@@ -104,7 +104,7 @@ def _images(instances: Any, mentioned: set[int], files: ImageFolders, where: str
 
 def _image(row: Any, image_id: int, files: ImageFolders, where: str) -> ImageInfo:
     height, width = fields.image_size(row, where)
-    return files.info(image_id, height, width, file_name(row, where))
+    return files.info(image_id, height, width, fields.file_name(row, 'file_name', where))
 
 
 def _annotations(

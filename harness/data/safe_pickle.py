@@ -20,7 +20,7 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 
 from harness.data.files import read_bytes
-from harness.errors import InputError
+from harness.errors import InputError, shown
 
 MAX_DEPTH = 200
 _MAX_MARKS = 4 * MAX_DEPTH
@@ -329,11 +329,6 @@ class Machine:
 def refuse(asked: str) -> NoReturn:
     """Refuse by name, on one line whatever the name holds."""
     raise Refused(f'asks for {shown(asked)}, which is no plain data; nothing of it was run, get it from its publisher')
-
-
-def shown(text: str) -> str:
-    """The beginning of a file's own words, printable."""
-    return text[:120] if text.isprintable() else ascii(text[:120])
 
 
 # The builders: what stands for the few functions that honest data names.

@@ -26,8 +26,8 @@ from torch import Tensor
 from harness.data import safe_pickle
 from harness.data.archives import packed, unzip
 from harness.data.files import require_regular
-from harness.data.safe_pickle import Global, Machine, Refused, as_exactly, check_keys, refuse, shown
-from harness.errors import InputError
+from harness.data.safe_pickle import Global, Machine, Refused, as_exactly, check_keys, refuse
+from harness.errors import InputError, shown
 
 MAGIC_NUMBER = 0x1950a86a20f9469cfc6c
 PROTOCOL_VERSION = 1001

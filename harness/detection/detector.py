@@ -23,10 +23,9 @@ from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
 from harness.data.masks import as_text
-from harness.data.safe_pickle import shown
 from harness.detection.crop import crop_and_resize
 from harness.detection.pictures import read_image as read_image
-from harness.errors import InputError
+from harness.errors import InputError, shown
 from harness.metadata import DetectorMetadata, described
 from harness.types import Annotation, ImageFeatures, ImageInfo
 from harness.weights import Weights, fill

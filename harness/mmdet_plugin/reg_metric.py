@@ -6,7 +6,6 @@ differ is in ``docs/mmdet.md``.
 """
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,9 @@ from mmengine.evaluator import BaseMetric
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from harness.data.files import require_regular
+from harness.data import fields
+from harness.data.box_forms import check_form
+from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
 from harness.metrics.iou import Floats, best_iou, mask_overlap, rec_iou, xywh_to_xyxy
 from harness.predictions import to_xywh
@@ -183,20 +184,34 @@ def read_mdetr_boxes(path: Path) -> dict[int, Floats]:
     """``(n, 4)`` xywh of each image of MDETR's annotations, where an image stands for one sentence.
 
     Raises:
-        InputError: the file is not there, or is none.
+        InputError: the file is not there, or is none; or its boxes as a whole are of another form than ``xywh`` pixels.
     """
-    require_regular(path)
+    where = f'REGMetric: ann_file {path}'
+    content = parse_json(read_bytes(path), where)
     try:
-        with path.open(encoding='utf-8') as file:
-            content = json.load(file)
-        boxes: dict[int, list[Any]] = {image['id']: [] for image in content['images']}
-        for annotation in content['annotations']:
-            boxes[annotation['image_id']].append(annotation['bbox'])
-        return {image_id: np.array(own, np.float64).reshape(-1, 4) for image_id, own in boxes.items()}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        said = ' '.join(str(error).split())[:100]
-        raise InputError(f'REGMetric: ann_file {path}: not annotations as MDETR has them ({said}); give '
-                         'finetune_refcoco_val.json or the like') from None
+        sizes = {fields.integer(image, 'id', 'an image'): _recorded_size(image)
+                 for image in fields.items(content, 'images', 'it')}
+        rows = fields.items(content, 'annotations', 'it')
+        owners = [fields.integer(row, 'image_id', 'an annotation') for row in rows]
+        numbers = [fields.box(row, 'bbox', 'an annotation', may_be_empty=True) for row in rows]
+        if strange := set(owners) - sizes.keys():
+            raise InputError(f'an annotation is of image {min(strange)}, which is not there')
+    except InputError as error:
+        raise InputError(f'{where}: not annotations as MDETR has them ({error}); give finetune_refcoco_val.json or the '
+                         'like') from None
+    check_form(numbers, [sizes[image_id] for image_id in owners], where)
+    boxes: dict[int, list[Any]] = {image_id: [] for image_id in sizes}
+    for image_id, box in zip(owners, numbers, strict=True):
+        boxes[image_id].append(box)
+    return {image_id: np.array(own, np.float64).reshape(-1, 4) for image_id, own in boxes.items()}
+
+
+def _recorded_size(image: Mapping[str, Any]) -> tuple[int, int]:
+    """Width and height, 0 by 0 where an image does not tell."""
+    if image.get('width') is None or image.get('height') is None:
+        return 0, 0
+    height, width = fields.image_size(image, 'an image')
+    return width, height
 
 
 def _array(values: Any) -> np.ndarray:

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
+from harness.datasets import EMBEDDED
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.names import pick
-from harness.plan import EMBEDDED
 from harness.proposals.critical_objects import GammaQuality, choose_gamma, words_to_look_up
 from harness.registry import DATASETS, names
 from harness.result_folder import named_by_time, new_folder

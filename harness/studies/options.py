@@ -5,10 +5,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from harness.datasets import EMBEDDED, STAND_IN
 from harness.errors import InputError
 from harness.names import OneLineParser
 from harness.options import within
-from harness.plan import EMBEDDED, STAND_IN, Request
+from harness.plan import Request
 from harness.settings import parse_settings, parse_weights
 
 DEFAULT = 'mini-refcoco'

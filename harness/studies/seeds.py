@@ -17,15 +17,14 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harness.data.safe_pickle import shown
+from harness.datasets import EMBEDDED as DATASETS
 from harness.detection.detector import Detector
 from harness.device import pick_device
 from harness.embedded.known import load_embedded
-from harness.errors import InputError
+from harness.errors import InputError, shown
 from harness.fingerprint import Record, code_of, differences, keep, listed, read, sha256_of
 from harness.names import OneLineParser, pick
 from harness.options import MOST_SEED, within
-from harness.plan import EMBEDDED as DATASETS
 from harness.plan import Prepared, Request, prepare
 from harness.progress import track
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names

@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AllowInfNan
 
-from harness.data.safe_pickle import shown
-from harness.errors import InputError
+from harness.errors import InputError, shown
 from harness.names import nearest
 from harness.options import Count, CountOrNone, Share, Step, check_options
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 
+from harness.datasets import EMBEDDED, STAND_IN
 from harness.detection.detector import Detector
 from harness.device import pick_device
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.names import OneLineParser, nearest, pick
 from harness.options import MOST_SEED, within
-from harness.plan import EMBEDDED, STAND_IN
 from harness.proposals.critical_objects import words_to_look_up
 from harness.registry import DATASETS
 from harness.settings import parse_weights

@@ -27,7 +27,7 @@ ENTRY_POINTS: dict[str, Callable[[], Iterator[Trial]]] = {
     'words to convert': model_files.checkpoint_words, 'trees and features': model_files.trees,
     'images': pictures.images, 'results.json': result_files.results, 'reports of rows': result_files.rows,
     'proposals.jsonl': result_files.proposals, 'baselines': result_files.baselines, 'settings': options.settings,
-    'command line': options.command_line}
+    'command line': options.command_line, 'trainings': options.trainings, 'studies': options.studies}
 
 
 def chosen(name: str, most: int | None) -> list[Trial]:

@@ -9,6 +9,7 @@ import run_benchmark
 from harness.plan import names
 from harness.proposals.critical_objects import CriticalObjects
 from harness.registry import GROUNDERS, PROPOSAL_RULES
+from harness.training.options import RELEASED
 from harness.weights import shipped_path
 from tests.broken_inputs import sound
 from tests.broken_inputs.damage import TYPED, dumped
@@ -73,3 +74,56 @@ def command_line() -> Iterator[Trial]:
     for command in ('tables', 'compare', 'failures', 'check', 'html', 'published', 'tabels', ''):
         for value in ('', 'c.json', '--help=x', '-1', '\x1b[2J', 'a\nb', '\udc80', 'none'):
             yield Trial(f'reports {command} {value!r}', (command, value), files, 'reports')
+
+
+def trainings() -> Iterator[Trial]:
+    """``train``: every option of Ref-NMS's, which a dry run takes, and of the others up to what always refuses them."""
+    files = _to_train_on()
+    base = ('train', 'ref-nms', '--config', 'refcoco', '--data-root', '.', '--recipe', 'embedded', '--dry-run',
+            '--weights', f'detector={shipped_path("detector")}', '--set', 'batch_size=1')
+    yield Trial('sound', base, files, sound=True)
+    for loss, options in RELEASED.items():
+        for name in options.flat:
+            for value in TYPED:
+                argv = (*base, '--loss', loss, '--set', f'{name}={value}')
+                yield Trial(f'{loss}: {name}={value[:20]!r}', argv, files)
+    for option in ('--config', '--data-root', '--loss', '--recipe', '--set', '--weights', '--vectors', '--maps',
+                   '--seed', '--checkpoint-every', '--workers', '--device', '--out', '--work', '--dry-run'):
+        yield from _each(base, option, files)
+    never = ('train', 'detector', 'cmae', '--out', 'out', '--overwrite')  # both say where weights go
+    for option in ('--dataset', '--seed', '--out', '--work', '--overwrite', '--unknown'):
+        yield from _each(never, option, files)
+    for value in TYPED:
+        yield Trial(f'part {value[:20]!r}', ('train', value, *never[2:]), files)
+
+
+def studies() -> Iterator[Trial]:
+    """``study``: each with every option, on the smallest data there are; what takes long, up to its last refusal."""
+    files = sound.refer()
+    small = ('--data-root', '.', '--dataset', 'refcoco', '--split', 'val', '--limit', '2')
+    rule = (*small, '--proposals', 'greedy')
+    for name, base, own in (('number', rule, ('--at', '--device', '--split-by')),
+                            ('fair', rule, ('--grounder', '--task', '--proposals-per-expression')),
+                            ('gamma', small, ())):  # which takes generated scenes alone
+        argv = ('study', name, *base)
+        if own:
+            yield Trial(f'{name}, sound', (*argv, '--out', 'out'), files, sound=True)
+        for option in (*own, '--limit', '--split', '--dataset', '--data-root', '--vectors', '--set', '--weights',
+                       '--proposals', '--unknown'):
+            yield from _each((*argv, '--out', 'out'), option, files)
+    never = ('study', 'seeds', '--set', 'loss=ranking')  # what its variants are told apart by
+    for option in ('--dataset', '--seeds', '--variant', '--grounder', '--set', '--proposals-per-expression', '--limit'):
+        yield from _each(never, option, files)
+    for value in TYPED:
+        yield Trial(f'{value[:20]!r}', ('study', value), files)
+
+
+def _each(argv: tuple[str, ...], option: str, files: dict[str, Any]) -> Iterator[Trial]:
+    for value in TYPED:
+        yield Trial(f'{argv[1]} {option} {value[:20]!r}', (*argv, f'{option}={value}'), files)
+
+
+def _to_train_on() -> dict[str, Any]:
+    """A data root with a split to train on and one to validate on."""
+    refs = [{**ref, 'split': split} for ref, split in zip(sound.REFS, ('train', 'val'), strict=True)]
+    return {**sound.refer(), 'refcoco/refs(unc).json': dumped(refs)}

@@ -25,7 +25,7 @@ from tests.broken_inputs.damage import FIRED, Content
 SECONDS = 20
 #: How much more memory a trial may take at its peak than what was held before.
 MEGABYTES = 1_000
-_LONGEST_LINE = 1_500
+_LONGEST_LINE = 650
 
 def read(argv: list[str]) -> int:
     """Call the reader of that name with a file."""
@@ -116,7 +116,6 @@ def _judged(trial: Trial, code: int | str, said: str, grown: float, left: list[s
     errors = [line for line in lines if line.startswith('error: ')]
     noise = [line for line in lines if _NOISE.search(line) and line not in errors]
     refused = code == 2
-    longest = _LONGEST_LINE + 12 * max(map(len, trial.argv), default=0)  # what was typed may be repeated, spelt out
     wrong = [
         (isinstance(code, str), str(code)),
         (any(Path(name).name == FIRED for name in left), 'something of the file was executed'),
@@ -124,7 +123,7 @@ def _judged(trial: Trial, code: int | str, said: str, grown: float, left: list[s
         (not isinstance(code, str) and code not in (0, 1, 2), f'exit code {code}'),
         (refused and len(errors) != 1, f'{len(errors)} lines begin with "error: "'),
         (refused and bool(errors) and lines[-1] != errors[0], 'more is said behind the error'),
-        (bool(errors) and (not errors[0].isprintable() or len(errors[0]) > longest),
+        (bool(errors) and (not errors[0].isprintable() or len(errors[0]) > _LONGEST_LINE),
          f'its line is of {len(errors[0]) if errors else 0} signs or not printable'),
         (not refused and bool(errors), f'exit code {code} with an error'),
         (bool(noise), f'a library speaks: {noise[0][:150] if noise else ""}'),

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from tokenize import TokenError
 
-from harness.errors import InputError, exit_code
+from harness.errors import InputError, exit_code, shown
 
 if __name__ == '__main__':  # before what a Python without the packages cannot import
     sys.exit(exit_code(lambda: import_module('harness.vectors').main(), 'interrupted',

@@ -6,7 +6,6 @@ import argparse
 import importlib
 import importlib.util
 import os
-import pkgutil
 import shlex
 import sys
 import time
@@ -23,26 +22,26 @@ os.environ.setdefault('GOMP_SPINCOUNT', '20000')
 warnings.filterwarnings('ignore', category=UserWarning)
 warnings.filterwarnings('ignore', category=FutureWarning)
 
-from harness.data.files import require_regular  # noqa: E402
 from harness.errors import InputError, exit_code  # noqa: E402 (the filters above silence the libraries imported below)
+from harness.files.reading import require_regular  # noqa: E402
 from harness.names import OneLineParser, nearest  # noqa: E402
 from harness.program import SCRIPT, program  # noqa: E402
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.plan import Request
-    from harness.run import Outcome
+    from harness.evaluation.plan import Request
+    from harness.evaluation.run import Outcome
     from harness.types import Dataset
 
 #: Subcommands, each a module with ``main(argv)``, and what it does.
 COMMANDS = {
-    'show': ('adapters.show', 'one picture and one sentence: the grounded box and mask, drawn'),
-    'train': ('harness.training.command', 'train weights: the shipped ones again, or Ref-NMS with any option'),
+    'show': ('harness.commands.show', 'one picture and one sentence: the grounded box and mask, drawn'),
+    'train': ('harness.commands.train', 'train weights: the shipped ones again, or Ref-NMS with any option'),
     'study': ('harness.studies', 'what could explain the gain away: fair, number, gamma, seeds'),
-    'convert': ('adapters.convert', 'an original\'s checkpoint to weights for --weights'),
-    'export': ('adapters.originals.export', 'a run\'s proposals and choices in the originals\' layouts'),
-    'check-data': ('adapters.originals.check_data', 'what of --data-root is there, and what can be run with it'),
+    'convert': ('harness.commands.convert', 'an original\'s checkpoint to weights for --weights'),
+    'export': ('harness.commands.export', 'a run\'s proposals and choices in the originals\' layouts'),
+    'check-data': ('harness.commands.check_data', 'what of --data-root is there, and what can be run with it'),
 }
 
 EPILOG = f"""commands (run_benchmark.py COMMAND --help says more of each):
@@ -120,9 +119,8 @@ IMPORTED = 'imported_'
 
 def import_plugins(files: Sequence[Path] = ()) -> None:
     """Let the adapters, and a user's own files, register their grounders, rules and metrics."""
-    import adapters
-    for module in pkgutil.iter_modules(adapters.__path__):
-        importlib.import_module(f'adapters.{module.name}')
+    from harness.registry import GROUNDERS
+    GROUNDERS.import_from_location()
     for file in files:
         import_file(file)
 
@@ -165,7 +163,7 @@ def main(argv: list[str]) -> int:
     loading()
     import_plugins(args.imports)
     if args.list:
-        from harness.listing import listing
+        from harness.commands.listing import listing
         print(listing())
         return 0
     return benchmark(args, f'{program()} {shlex.join(argv)}'.rstrip())
@@ -237,11 +235,11 @@ class Measured:
 
 def measure(args: argparse.Namespace, console: Console) -> Measured:
     """Run what the options ask for."""
-    from harness.announcement import announcement
-    from harness.plan import prepare
+    from harness.evaluation.announcement import announcement
+    from harness.evaluation.plan import prepare
+    from harness.evaluation.result_folder import result_folder
+    from harness.evaluation.run import run
     from harness.progress import track
-    from harness.result_folder import result_folder
-    from harness.run import run
 
     start = time.perf_counter()
     prepared = prepare(request_of(args), console.print)
@@ -261,11 +259,11 @@ def folders(datasets: Mapping[str, Dataset]) -> dict[str, str]:
 
 def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     """Judge the answers of ``--predictions``."""
-    from adapters.outside import read_predictions
-    from harness.datasets import joined
-    from harness.judge import check_answers, judge
-    from harness.plan import prepare_judgement
-    from harness.result_folder import result_folder
+    from adapters.originals.outside import read_predictions
+    from harness.evaluation.datasets import joined
+    from harness.evaluation.judge import check_answers, judge
+    from harness.evaluation.plan import prepare_judgement
+    from harness.evaluation.result_folder import result_folder
 
     sets = read_predictions(args.predictions)
     datasets, expressions, tasks = prepare_judgement(request_of(args), sets)
@@ -278,9 +276,9 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
 
 def request_of(args: argparse.Namespace) -> Request:
     """The options as a request; files in the originals' layouts are read here, by their adapters."""
-    from adapters.outside import read_expressions
-    from harness.plan import Request
-    from harness.settings import parse_settings, parse_weights
+    from adapters.originals.outside import read_expressions
+    from harness.evaluation.plan import Request
+    from harness.evaluation.settings import parse_settings, parse_weights
 
     request = Request(
         grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
@@ -302,8 +300,8 @@ def request_of(args: argparse.Namespace) -> Request:
 
 def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: float) -> None:
     """Write ``results.json`` and ``tables.md``, and print."""
-    from harness.results import run_record, write_results, write_text
-    from reports.tables import document, printed, read_results
+    from harness.evaluation.results import run_record, write_results, write_text
+    from reports.tables.command import document, printed, read_results
 
     out, outcome = measured.out, measured.outcome
     record = run_record(outcome, command=command, options=options, seed=options['seed'], data=measured.data,

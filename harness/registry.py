@@ -34,7 +34,7 @@ from mmengine.registry import Registry
 
 DATASETS = Registry('dataset', locations=['harness.data.known', 'harness.embedded.known'])
 PROPOSAL_RULES = Registry('proposal rule', locations=['harness.proposals'])
-GROUNDERS = Registry('grounder', locations=['harness.controls'])
+GROUNDERS = Registry('grounder', locations=['harness.evaluation.controls', 'adapters.registered'])
 METRICS = Registry('metric', locations=['harness.metrics'])
 
 

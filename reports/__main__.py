@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from harness.errors import InputError, exit_code
 from harness.names import nearest
 
-#: Each a module of this package with ``main(argv) -> int``, imported only when it is asked for.
+#: Each a module with ``main(argv) -> int``, imported only when it is asked for, and what it does.
 COMMANDS = {
-    'published': 'the paper\'s numbers and the originals\'',
-    'tables': 'tables of measured results, --like paper beside the published numbers',
-    'compare': 'is one run or rule better than another? paired, with intervals',
-    'failures': 'where each wrong expression was lost',
-    'check': 'have results moved from a baseline? for CI',
-    'html': 'one page to look at, with everything in it',
+    'published': ('reports.tables.published', 'the paper\'s numbers and the originals\''),
+    'tables': ('reports.tables.command', 'tables of measured results, --like paper beside the published numbers'),
+    'compare': ('reports.compare', 'is one run or rule better than another? paired, with intervals'),
+    'failures': ('reports.failures', 'where each wrong expression was lost'),
+    'check': ('reports.check', 'have results moved from a baseline? for CI'),
+    'html': ('reports.html', 'one page to look at, with everything in it'),
 }
 
 
@@ -23,7 +23,7 @@ def usage() -> str:
     """What ``--help`` prints."""
     width = max(map(len, COMMANDS))
     return '\n'.join(['usage: python -m reports COMMAND …', '',
-                      *(f'  {name:<{width}}  {what}' for name, what in COMMANDS.items()), '',
+                      *(f'  {name:<{width}}  {what}' for name, (_, what) in COMMANDS.items()), '',
                       'python -m reports COMMAND --help says more.'])
 
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
         return 0 if argv else 2
     if argv[0] not in COMMANDS:
         raise InputError(f'{argv[0]}: no such report{nearest(argv[0], COMMANDS)}; known are {", ".join(COMMANDS)}')
-    return importlib.import_module(f'reports.{argv[0]}').main(argv[1:])
+    return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
 
 
 def command_line(argv: Sequence[str]) -> int:

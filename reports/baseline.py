@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from harness.errors import InputError
 from harness.names import nearest
-from reports.metrics import METRICS
-from reports.results_files import Record, Run, read_results, read_runs
+from reports.rows.metrics import METRICS
+from reports.rows.results_files import Record, Run, read_results, read_runs
 
 #: Options of a run that a baseline keeps; the others name places on a machine.
 KEPT_OPTIONS = ('grounder', 'dataset', 'split', 'task', 'proposals', 'limit', 'seed', 'settings')
@@ -28,7 +28,7 @@ def read_baseline(path: Path) -> Baseline:
     """A baseline file, or the results of a run's folder.
 
     Raises:
-        InputError: as :func:`reports.results_files.read_runs`; a tolerance of an unknown metric or no number.
+        InputError: as :func:`reports.rows.results_files.read_runs`; a tolerance of an unknown metric or no number.
     """
     whole = read_results(path)
     tolerances, updates = whole.get('tolerances', {}), whole.get('updates', [])

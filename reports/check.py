@@ -24,12 +24,11 @@ from harness.errors import InputError
 from harness.names import OneLineParser
 from reports.baseline import Baseline, part_of, part_there, read_baseline, read_run, updated
 from reports.compare import pair_up
-from reports.intervals import mcnemar, swap_test
-from reports.listing import Block, Listing
-from reports.outcomes import OUTCOMES
+from reports.drawing.listing import Block, Listing
+from reports.drawing.rendering import markdown, written
+from reports.drawing.sheets import printable
 from reports.recount import Answers, recount
-from reports.rendering import markdown, written
-from reports.results_files import (
+from reports.rows.results_files import (
     AS_WRITTEN,
     Record,
     Run,
@@ -38,7 +37,8 @@ from reports.results_files import (
     said,
     settings_of,
 )
-from reports.sheets import printable
+from reports.statistics.intervals import mcnemar, swap_test
+from reports.statistics.outcomes import OUTCOMES
 
 #: What the project's own runs are held against; an installed package has it too.
 SHIPPED = Path(__file__).with_name('baseline.json')

@@ -16,11 +16,11 @@ import pandas as pd
 from harness.embedded.stats import LOCATION_WORDS
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
-from reports.intervals import FEWEST_IMAGES, LEVEL, RESAMPLES, WIDEST, mcnemar, paired_interval, swap_test
-from reports.listing import Block, Listing
-from reports.outcomes import OUTCOMES, Outcome, pick_metrics, rows_of
-from reports.prediction_rows import EXPRESSION, NO_GROUNDER, read_predictions
-from reports.rendering import add_format, written
+from reports.drawing.listing import Block, Listing
+from reports.drawing.rendering import add_format, written
+from reports.rows.prediction_rows import EXPRESSION, NO_GROUNDER, read_predictions
+from reports.statistics.intervals import FEWEST_IMAGES, LEVEL, RESAMPLES, WIDEST, mcnemar, paired_interval, swap_test
+from reports.statistics.outcomes import OUTCOMES, Outcome, pick_metrics, rows_of
 
 DEFAULT_METRICS = ('referent_recall', 'accuracy', 'overall_iou')
 GROUPINGS = ('split', 'words', 'size', 'same category', 'location word')

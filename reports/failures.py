@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
 from reports.compare import only, pair_up
-from reports.listing import Block, Listing
-from reports.outcomes import HIT_IOU, mask_iou, rows_of
-from reports.prediction_rows import read_predictions
-from reports.rendering import add_format, written
+from reports.drawing.listing import Block, Listing
+from reports.drawing.rendering import add_format, written
+from reports.rows.prediction_rows import read_predictions
+from reports.statistics.outcomes import HIT_IOU, mask_iou, rows_of
 
 
 class Bin(NamedTuple):
@@ -59,7 +59,7 @@ def bins(rows: pd.DataFrame, mask_at: float = 0.5) -> np.ndarray:
     Answers that are masks alone are right or "right box, mask below".
 
     Args:
-        rows: of grounders, :func:`reports.prediction_rows.read_predictions`.
+        rows: of grounders, :func:`reports.rows.prediction_rows.read_predictions`.
         mask_at: masks under this IoU are wrong.
 
     Returns:

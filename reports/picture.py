@@ -24,8 +24,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from harness.data.files import parse_json, read_bytes
-from harness.data.image_header import read_header, turned
+from harness.files.image_header import read_header, turned
+from harness.files.reading import parse_json, read_bytes
 from harness.names import OneLineParser, at_least
 
 RED, BLUE, YELLOW = '#d62728', '#1f77b4', '#ffd21f'

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harness.data.files import require_regular
 from harness.errors import InputError
-from reports.outcomes import OUTCOMES, rows_of
-from reports.prediction_rows import json_lines, read_predictions
-from reports.results_files import Record, key_of, said
+from harness.files.reading import require_regular
+from reports.rows.prediction_rows import json_lines, read_predictions
+from reports.rows.results_files import Record, key_of, said
+from reports.statistics.outcomes import OUTCOMES, rows_of
 
 #: Sums may be added up in another order, nothing else.
 ROUNDING = 1e-6
@@ -33,7 +33,7 @@ class Answers:
         extra: further fields to keep.
 
     Raises:
-        InputError: as :func:`reports.prediction_rows.read_predictions`.
+        InputError: as :func:`reports.rows.prediction_rows.read_predictions`.
     """
 
     def __init__(self, file: Path, extra: tuple[str, ...] = ()) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 import torch
 from mmengine.structures import InstanceData
 
-from adapters.cmae import CMAEGrounder
-from adapters.mattnet import MAttNetGrounder
-from adapters.vocabulary import Vocabulary
+from adapters.modular.cmae import CMAEGrounder
+from adapters.modular.mattnet import MAttNetGrounder
+from adapters.modular.vocabulary import Vocabulary
+from harness.files.weights import Weights
 from harness.types import Expression, ImageFeatures, ImageInfo
-from harness.weights import Weights
 
 VOCABULARY = Vocabulary(('<PAD>', '<UNK>', 'left', 'red', 'cup', 'dog'), max_length=3)
 OPT = dict(vocab_size=6, word_embedding_size=7, word_vec_size=8, jemb_dim=8, rnn_hidden_size=5, bidirectional=1,

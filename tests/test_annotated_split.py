@@ -5,17 +5,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.annotated_split import AnnotatedSplit, RightAndWrong, choices
-from adapters.attributes import Attributes, said_of_referents
-from adapters.box_features import box_features
-from adapters.cmae_training import OWN_OPTIONS, CMAEForTraining, new_network
-from adapters.mattnet_training import MAttNetForTraining
-from adapters.modular_training import choice_accuracy, metadata, network_options
-from adapters.vocabulary import Vocabulary
+from adapters.modular.annotated_split import AnnotatedSplit, RightAndWrong, choices
+from adapters.modular.attributes import Attributes, said_of_referents
+from adapters.modular.box_features import box_features
+from adapters.modular.cmae_training import OWN_OPTIONS, CMAEForTraining, new_network
+from adapters.modular.mattnet_training import MAttNetForTraining
+from adapters.modular.modular_training import choice_accuracy, metadata, network_options
+from adapters.modular.vocabulary import Vocabulary
 from grounders.mattnet import MAttNet
 from harness.errors import InputError
 from harness.types import Annotation, Dataset, Expression, ImageInfo
-from harness.vectors import WordVectors
+from harness.words.vectors import WordVectors
 
 # Image 7: cat 70, cat 71, dog 72. Image 5: dog 50 alone. Image 9: cups 90 and 91, of which only 90 is referred to.
 ANNOTATIONS = {

@@ -16,16 +16,16 @@ from adapters.originals.detections import read_detections
 from adapters.originals.hdf5 import numbers
 from adapters.originals.numpy_file import read_npy
 from adapters.originals.ref_nms_data import read_words
-from harness.data import safe_pickle
 from harness.data.answers import read_answers
 from harness.data.candidates import load_candidates
-from harness.data.files import read_bytes
 from harness.data.plain import load_expressions
 from harness.errors import InputError
+from harness.files import safe_pickle
+from harness.files.reading import read_bytes
+from harness.files.weights import load_weights
 from harness.mmdet_plugin.reg_metric import read_mdetr_boxes
-from harness.weights import load_weights
-from reports.prediction_rows import json_lines
-from reports.results_files import read_results
+from reports.rows.prediction_rows import json_lines
+from reports.rows.results_files import read_results
 
 READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     'expressions': ('e.jsonl', load_expressions), 'candidates': ('c.json', load_candidates),

@@ -18,7 +18,7 @@ from harness.data.candidates import load_candidates
 from harness.data.plain import load_expressions
 from harness.data.refer import load_refer
 from harness.errors import InputError
-from harness.judge import check_answers
+from harness.evaluation.judge import check_answers
 from harness.types import ImageInfo
 
 REAL = Path(os.environ.get('REAL_DATA', Path(__file__).parents[1] / '../shared/real'))

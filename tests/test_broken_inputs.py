@@ -117,6 +117,6 @@ def test_a_file_is_damaged_in_many_ways(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_no_command_calls_is_tried_too() -> None:
-    trial = Trial('it', ('harness.data.files.read_bytes', 'a'), {'a': b''}, 'read')
+    trial = Trial('it', ('harness.files.reading.read_bytes', 'a'), {'a': b''}, 'read')
     assert tried(trial).kind == 'accepted'
     assert tried(Trial('it', trial.argv, {}, 'read')).why.startswith('error: a: there is no such file')

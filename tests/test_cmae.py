@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from adapters.object_features import ObjectFeatures
+from adapters.modular.object_features import ObjectFeatures
 from grounders.cmae import CMAE
 from tests.small_grounders import BOXES, OPTS, an_image
 

@@ -11,8 +11,8 @@ import pytest
 
 import harness.device
 from harness.errors import InputError
+from harness.evaluation.settings import parse_setting, parse_weight
 from harness.registry import GROUNDERS
-from harness.settings import parse_setting, parse_weight
 from run_benchmark import COMMANDS, command_line
 
 ROW = {'dataset': 'refcoco', 'split': 'val', 'image_id': 7, 'height': 100, 'width': 200, 'bbox': [10, 10, 40, 40],
@@ -137,11 +137,11 @@ def test_a_folder_with_other_files_is_not_touched(expressions: Path, candidates:
 
 def test_ctrl_c_keeps_the_rows_and_exits_with_130(expressions: Path, candidates: Path, tmp_path: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    import harness.run
+    import harness.evaluation.run
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
-    monkeypatch.setattr(harness.run, 'proposals_rows', stop)
+    monkeypatch.setattr(harness.evaluation.run, 'proposals_rows', stop)
     assert command_line(outside(expressions, candidates, tmp_path / 'out')) == 130
     assert len(read_rows(tmp_path / 'out/predictions.jsonl')) == 2, 'the first image\'s rows'
 

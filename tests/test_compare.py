@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import InputError
 from reports.compare import compare, groups, main, pair_up
-from reports.prediction_rows import read_predictions
+from reports.rows.prediction_rows import read_predictions
 from tests.prediction_files import lost, row, write
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.structures import InstanceData
 
-from harness.controls import Chance, WordsShuffled
+from harness.evaluation.controls import Chance, WordsShuffled
 from harness.types import Expression
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from adapters.convert import main as convert
+from harness.commands.convert import main as convert
 from harness.detection.original_names import DROPPED, ORIGINAL_SHAPES, rename
 from harness.errors import InputError
+from harness.files.weights import load_weights
 from harness.proposals.ref_nms import RefNMS, RefNMSB, load_ref_nms
 from harness.proposals.ref_nms_r import RefNMSR
-from harness.weights import load_weights
 from run_benchmark import command_line
 from tests import small_grounders
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from harness.errors import InputError
-from harness.proposals.critical_objects import CriticalObjects, GammaQuality, choose_gamma, nouns, words_to_look_up
 from harness.types import Annotation, Dataset, Expression
-from harness.vectors import SHIPPED, WordVectors, load_vectors
+from harness.words.critical_objects import CriticalObjects, GammaQuality, choose_gamma, nouns, words_to_look_up
+from harness.words.vectors import SHIPPED, WordVectors, load_vectors
 
 DEGREES = {'cup': 0, 'mug': 30, 'bowl': 60, 'hot': 100, 'dog': 120, 'puppy': 130, 'cat': 170, 'man': 250, 'person': 240}
 VECTORS = WordVectors('by hand', tuple(DEGREES), torch.tensor(

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.originals.detections import read_detections
-from adapters.outside import read_expressions
-from harness.data import fields
+from adapters.originals.outside import read_expressions
 from harness.data.plain import load_expressions
 from harness.data.refer import load_refer
 from harness.errors import InputError
+from harness.files import fields
 
 CONTROL = ['a\nb', 'a\x00', '\x1b[31ma', 'a\rb', 'a\tb', 'a\x85', 'a\u2028b', '\u202ea', ' ', '', 'a' * 256]
 

@@ -8,11 +8,11 @@ import pytest
 
 from harness.data.counts import PUBLISHED, Counts, check_counts, count
 from harness.data.known import datasets_in, load_known
-from harness.datasets import EMBEDDED, find_datasets, notes_on
 from harness.errors import InputError
+from harness.evaluation.datasets import EMBEDDED, find_datasets, notes_on
 from harness.registry import DATASETS
 from harness.types import Dataset, Expression
-from reports.table_notes import _warnings
+from reports.tables.table_notes import _warnings
 
 
 def expressions(split, referents, per_referent, images):

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from harness.data.image_header import Unusable
 from harness.detection.crop import CropRoIExtractor, crop_and_resize
 from harness.detection.detector import Detector, detector_config, read_image
 from harness.detection.source import FromMaps, StoredMap, check_images
 from harness.errors import InputError
+from harness.files.image_header import Unusable
+from harness.files.weights import load_weights, shipped_path
 from harness.training.features import described_images
 from harness.types import Dataset, Expression, ImageInfo
-from harness.weights import load_weights, shipped_path
 
 
 def ramp(height: int, width: int) -> torch.Tensor:

@@ -67,7 +67,8 @@ def test_older_pythons_can_read_as_far_as_that(file: str) -> None:
 
 @pytest.mark.parametrize('command', [['run_benchmark.py'], ['run_benchmark.py', 'show', 'a.png', 'cup'],
                                      ['-m', 'harness.embedded', 'stats'], ['-m', 'reports', 'tables', '.'],
-                                     ['-m', 'harness.vectors', 'subset', 'a', 'b'], ['-m', 'reports.picture', '.']],
+                                     ['-m', 'harness.words.vectors', 'subset', 'a', 'b'],
+                                     ['-m', 'reports.picture', '.']],
                          ids=' '.join)
 def test_a_python_without_the_packages_says_so(command: list[str]) -> None:
     found = subprocess.run([sys.executable, '-S', *command], cwd=ROOT, capture_output=True, text=True)

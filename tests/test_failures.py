@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.errors import InputError
 from reports.failures import BINS, NAMES, bins, main
-from reports.prediction_rows import CHOSEN, read_predictions
+from reports.rows.prediction_rows import CHOSEN, read_predictions
 from tests.prediction_files import lost, row, write
 
 WRONG = {'iou': 0.2, 'mask_intersection': 0}

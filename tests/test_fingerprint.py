@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import fingerprint
 from harness.errors import InputError
-from harness.fingerprint import FILE, check, code_of, differences, flat, keep, listed, read, short
+from harness.files import fingerprint
+from harness.files.fingerprint import FILE, check, code_of, differences, flat, keep, listed, read, short
 
 values = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
                    st.text(max_size=5),
@@ -124,14 +124,15 @@ def test_what_is_named_counts_even_where_it_only_reports(project: Path) -> None:
 def test_every_module_that_a_training_names_is_there() -> None:
     """A name that is misspelt, or of a module that has moved, would go unnoticed."""
     from harness.studies.seeds import CODE
-    from harness.training.records import DETECTING
-    named = [*CODE, *DETECTING, 'harness.training.ref_nms', 'harness.training.runner', 'harness.training.resuming',
-             'harness.training.image_regions', 'harness.training.grounder', 'harness.training.features']
+    from harness.training.ref_nms.records import DETECTING
+    named = [*CODE, *DETECTING, 'harness.training.ref_nms.training', 'harness.training.runner',
+             'harness.training.resuming', 'harness.training.ref_nms.image_regions', 'harness.training.grounder',
+             'harness.training.features']
     assert [name for name in named if fingerprint._file_of(name) is None] == []
 
 
 def test_every_detector_s_config_is_part_of_the_code_of_detecting() -> None:
     from harness.detection.detector import CONFIGS
-    from harness.training.records import DETECTING
+    from harness.training.ref_nms.records import DETECTING
     configs = {f'harness.detection.configs.{path.stem}' for path in CONFIGS.glob('*.py') if path.stem != '__init__'}
     assert configs == {name for name in DETECTING if '.configs.' in name}

@@ -18,11 +18,11 @@ from rich.cells import cell_len
 
 from reports.__main__ import COMMANDS as REPORTS
 from reports.__main__ import command_line
-from reports.boxes import terminal
-from reports.rendering import RENDERERS
-from reports.results_files import read_results
-from reports.sheets import Drawn, Head, Parts, Sheet, words
-from reports.tables import printed
+from reports.drawing.boxes import terminal
+from reports.drawing.rendering import RENDERERS
+from reports.drawing.sheets import Drawn, Head, Parts, Sheet, words
+from reports.rows.results_files import read_results
+from reports.tables.command import printed
 from tests.html_run import write_run
 
 #: Commands on a run's folder, with something that each of them prints in every format.

@@ -19,18 +19,18 @@ import pytest
 import torch
 from torch import nn
 
-from adapters.originals.nmtree_data import read_trees, read_visual_features
+from adapters.nmtree.original_data import read_trees, read_visual_features
 from adapters.originals.ref_nms_proposals import read_proposals
-from harness.data import safe_pickle, torch_file
-from harness.data.files import parse_json, read_bytes, require_regular
 from harness.detection.detector import Detector
 from harness.embedded.stats import read_plain
 from harness.errors import InputError
+from harness.files import safe_pickle, torch_file
+from harness.files.reading import parse_json, read_bytes, require_regular
+from harness.files.weights import load_weights, save_weights
 from harness.mmdet_plugin.reg_metric import read_mdetr_boxes
 from harness.proposals.ref_nms import load_ref_nms
 from harness.training.runner import fit
-from harness.vectors import load_vectors
-from harness.weights import load_weights, save_weights
+from harness.words.vectors import load_vectors
 from run_benchmark import command_line
 from tests.reference import vector_file
 
@@ -372,7 +372,7 @@ class TestSizes:
             (tmp_path / f'{i}.pth').write_bytes(old(loaded, '0', FOUR))
             (tmp_path / f'{i}z.pth').write_bytes(zipped(loaded, {'0': FOUR[8:]}))
         (tmp_path / 'all.py').write_text(
-            'import resource, sys\nfrom pathlib import Path\nfrom harness.data import torch_file\n'
+            'import resource, sys\nfrom pathlib import Path\nfrom harness.files import torch_file\n'
             'from harness.errors import InputError\n'
             "has = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
             'resource.setrlimit(resource.RLIMIT_AS, (has + (1 << 30),) * 2)\n'

@@ -24,7 +24,7 @@ from reports.html.gallery import SAMPLE, Answers, order_of_sample
 from reports.html.page import FOLDER, inline_json
 from reports.html.recall_curve import curve
 from reports.html.summary import two_rules
-from reports.intervals import interval, intervals
+from reports.statistics.intervals import interval, intervals
 from tests.html_run import FOUR, Said, write_run
 from tests.prediction_files import write
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from harness.data.image_header import NOT_READABLE, OTHER_SIZE, TOO_LARGE
 from harness.data.known import load_known
 from harness.detection.pictures import AS_STORED, TURNED
+from harness.files.image_header import NOT_READABLE, OTHER_SIZE, TOO_LARGE
 from harness.types import Dataset
 from run_benchmark import command_line
 

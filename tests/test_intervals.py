@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.intervals import FEWEST_IMAGES, Interval, image_sums, interval, mcnemar, paired_interval, swap_test
+from reports.statistics.intervals import (
+    FEWEST_IMAGES,
+    Interval,
+    image_sums,
+    interval,
+    mcnemar,
+    paired_interval,
+    swap_test,
+)
 
 ROW = st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
 ROWS = st.lists(ROW, min_size=1, max_size=40)

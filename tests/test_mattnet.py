@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from adapters.mattnet import MAttNetGrounder
+from adapters.modular.mattnet import MAttNetGrounder
 from grounders.mattnet import MAttNet, Surveyed
 from grounders.modular import Rows
 from grounders.objectives import Pairs, attribute_loss, max_margin, rank

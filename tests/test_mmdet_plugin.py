@@ -18,10 +18,10 @@ import harness.mmdet_plugin  # noqa: F401 (registers)
 from harness.data.plain import tokenize
 from harness.detection.detector import Detector, detector_config, read_image
 from harness.errors import InputError
+from harness.files.weights import load_weights, save_weights, shipped_path
 from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import RefNMSB
 from harness.types import Expression, ImageInfo
-from harness.weights import load_weights, save_weights, shipped_path
 
 MODELS_OF_MMDET = Path(mmdet.__file__).parent / '.mim/configs/_base_/models'
 CLASSES = 3

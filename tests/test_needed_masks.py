@@ -15,8 +15,8 @@ from harness.data.masks import area, to_rle
 from harness.data.needed_masks import check_stored_masks, referent_masks
 from harness.data.refer import load_refer
 from harness.errors import InputError
-from harness.plan import Request, prepare
-from harness.run import Group, Outcome, Plan, Plugins, _truths
+from harness.evaluation.plan import Request, prepare
+from harness.evaluation.run import Group, Outcome, Plan, Plugins, _truths
 from harness.types import Dataset
 from run_benchmark import command_line
 

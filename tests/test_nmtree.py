@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from adapters.annotated_split import AnnotatedSplit, choices
-from adapters.mattnet import MAttNetGrounder
-from adapters.nmtree import NMTreeGrounder
-from adapters.nmtree_training import (
+from adapters.modular.annotated_split import AnnotatedSplit, choices
+from adapters.modular.mattnet import MAttNetGrounder
+from adapters.nmtree.grounding import NMTreeGrounder
+from adapters.nmtree.training import (
     Lessons,
     NMTreeForTraining,
     SeenImage,
@@ -20,14 +20,14 @@ from adapters.nmtree_training import (
     nmtree_recipe,
     seen_images,
 )
-from adapters.trees import Parse, Parser, TreeVocabulary
+from adapters.nmtree.trees import Parse, Parser, TreeVocabulary
 from grounders.nmtree import NMTree
 from harness.errors import InputError
+from harness.files.weights import Weights
 from harness.registry import GROUNDERS
 from harness.training.grounder import Material
 from harness.types import Annotation, Dataset, Expression, ImageInfo
-from harness.vectors import WordVectors
-from harness.weights import Weights
+from harness.words.vectors import WordVectors
 from tests.small_grounders import BOXES, LABELS, OPT, an_image, propose, say, weights
 
 LEFT_CUP = Parse(('left', 'cup'), ('JJ', 'NN'), ('amod', 'ROOT'), (1, -1))

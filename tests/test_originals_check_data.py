@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from adapters.originals.check_data import Found, _first, look, main
+from harness.commands.check_data import Found, _first, look, main
 from harness.data.counts import PUBLISHED, Counts
 from harness.errors import InputError
+from harness.files.weights import save_weights
 from harness.program import program
-from harness.weights import save_weights
 
 REFS = [{'ref_id': 3, 'ann_id': 70, 'image_id': 7, 'split': 'val', 'category_id': 18, 'sent_ids': [31],
          'sentences': [{'sent_id': 31, 'sent': 'red dog', 'raw': 'Red dog', 'tokens': ['red', 'dog']}]}]

@@ -5,10 +5,10 @@ import pickle
 import pytest
 
 from adapters.originals.detections import read_detections
-from adapters.originals.export import main
 from adapters.originals.ref_nms_data import read_ctxdb
 from adapters.originals.ref_nms_proposals import read_proposals
 from adapters.originals.results import read_predictions, read_results
+from harness.commands.export import main
 from harness.data.answers import Answer
 from harness.errors import InputError
 

@@ -11,8 +11,8 @@ from adapters.originals.hdf5 import has
 from harness.detection.detector import Detector
 from harness.detection.source import FromMaps
 from harness.errors import InputError
+from harness.files.weights import load_weights, shipped_path
 from harness.types import ImageInfo
-from harness.weights import load_weights, shipped_path
 
 
 @pytest.fixture

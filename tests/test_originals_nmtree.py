@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.originals.nmtree_data import read_nmtree_data, read_trees, read_visual_features
+from adapters.nmtree.original_data import read_nmtree_data, read_trees, read_visual_features
 from harness.errors import InputError
 
 #: daqingliu/NMTree misc/parser.py:172-239.

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.originals.outside import read_expressions
 from adapters.originals.ref_nms_data import (
     CriticalBox,
     CriticalBoxes,
@@ -19,7 +20,6 @@ from adapters.originals.ref_nms_data import (
     write_ctxdb,
 )
 from adapters.originals.ref_nms_proposals import Proposals, read_proposals, read_regions, write_proposals
-from adapters.outside import read_expressions
 from harness.errors import InputError
 
 #: ChopinSharp/ref-nms tools/build_refdb.py:27-48; boxes are x, y, x + w, y + h, words ids of std_vocab.

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.mattnet import MAttNetGrounder
+from adapters.modular.mattnet import MAttNetGrounder
 from harness.data.masks import to_rle
 from harness.detection.detector import Detector, read_image
 from harness.embedded.known import load_embedded
-from harness.weights import load_weights, shipped_path
+from harness.files.weights import load_weights, shipped_path
 from run_benchmark import command_line
 
 
@@ -100,7 +100,7 @@ def test_nmtree_on_features_that_its_original_stored(run_from_images: Path, smal
     assert command_line([*nmtree, *detections, '--out', str(tmp_path / 'images')]) == 0
     torch.save(seen, tmp_path / 'matt_res_det_feats.pth')
 
-    monkeypatch.setattr('harness.plan.Detector', None)  # neither detector nor images are needed any more
+    monkeypatch.setattr('harness.evaluation.plan.Detector', None)  # neither detector nor images are needed any more
     monkeypatch.setattr(MAttNetGrounder, 'visual', None)
     stored = ['--set', f'nmtree.features={tmp_path / "matt_res_det_feats.pth"}']
     assert command_line([*nmtree, *detections, *stored, '--out', str(tmp_path / 'out')]) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from adapters.outside import read_expressions
+from adapters.originals.outside import read_expressions
 from run_benchmark import command_line
 from tests.test_originals_mattnet_data import RECORD
 

@@ -5,15 +5,15 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from adapters.object_features import ObjectFeatures
+from adapters.modular.object_features import ObjectFeatures
 from harness.errors import InputError
+from harness.evaluation.run import Group
 from harness.proposals.additive import Additive
 from harness.proposals.class_agnostic import ClassAgnostic
 from harness.proposals.confidence import Confidence
 from harness.proposals.greedy import Greedy, Greedy100
 from harness.proposals.ref_nms import RefNMSB, RefNMSB100
 from harness.proposals.soft_nms import SoftNMS
-from harness.run import Group
 from harness.studies.survey import Survey, _rank
 from harness.types import ImageFeatures
 from tests.small_grounders import an_image

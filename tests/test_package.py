@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.files.weights import git_commit
 from harness.names import OneLineParser
 from harness.program import program
-from harness.weights import git_commit
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ('adapters', 'grounders', 'harness', 'reports')

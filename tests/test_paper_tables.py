@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError
-from reports.layout import BEST, SECOND, Cell, Line, Table, Tables, marked
-from reports.paper_tables import as_printed, left_out, paper_tables
+from reports.drawing.rendering import written
 from reports.published import PAPER, published
-from reports.rendering import written
-from reports.results_files import read_runs
-from reports.tables import main
+from reports.rows.results_files import read_runs
+from reports.tables.command import main
+from reports.tables.layout import BEST, SECOND, Cell, Line, Table, Tables, marked
+from reports.tables.paper_tables import as_printed, left_out, paper_tables
 
 RUN = {
     'command': 'python run_benchmark.py', 'seed': 3, 'commit': 'c0ffee' * 7, 'versions': {}, 'options': {},
@@ -300,7 +300,8 @@ def test_without_like_paper_the_tables_are_plain(write: Write, capsys: pytest.Ca
 
 
 def test_reports_start_without_torch() -> None:
-    found = subprocess.run([sys.executable, '-c', 'import sys, reports.__main__, reports.tables, reports.published\n'
+    found = subprocess.run([sys.executable, '-c', 'import sys, reports.__main__, reports.tables.command\n'
+                            'import reports.tables.published\n'
                             'print([m for m in ("torch", "mmdet", "mmengine", "matplotlib") if m in sys.modules])'],
                            capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
     assert found.stdout.strip() == '[]'

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.box_features import box_features, gather_context
+from adapters.modular.box_features import box_features, gather_context
 from tests.reference import vector_file
 
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.cmae import CMAEGrounder
-from adapters.convert import main as convert
-from adapters.mattnet import MAttNetGrounder
-from adapters.trees import TreeVocabulary, from_record
-from adapters.vocabulary import PAD, UNK
+from adapters.modular.cmae import CMAEGrounder
+from adapters.modular.mattnet import MAttNetGrounder
+from adapters.modular.vocabulary import PAD, UNK
+from adapters.nmtree.trees import TreeVocabulary, from_record
 from grounders.cmae import CMAE
 from grounders.mattnet import MAttNet
 from grounders.nmtree import NMTree
-from harness.data import torch_file
+from harness.commands.convert import main as convert
 from harness.errors import InputError
-from harness.weights import fill, load_weights
+from harness.files import torch_file
+from harness.files.weights import fill, load_weights
 from tests.reference import vector_file
 
 MODULAR = {'mattnet': (MAttNet, ('pool5', 'fc7', 'lfeats', 'dif_lfeats', 'cxt_fc7', 'cxt_lfeats', 'labels')),

@@ -7,13 +7,13 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-from harness.detection.coco_categories import COCO_CLASSES
+from harness.data.coco_categories import COCO_CLASSES
 from harness.detection.detector import Detector
 from harness.detection.original_names import rename
 from harness.detection.resizing import ScaleBy
+from harness.files.weights import Weights
 from harness.proposals.nms import pairwise_iou
 from harness.types import ImageInfo
-from harness.weights import Weights
 from tests.reference import vector_file
 
 FACTORS = {'bbox_pred_net.weight': 0.1, 'rpn_bbox_pred_net.weight': 0.03, 'cls_score_net.weight': 0.5}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.trees import TreeVocabulary, from_record
+from adapters.nmtree.trees import TreeVocabulary, from_record
 from grounders.nmtree import NMTree
 from tests.reference import vector_file
 

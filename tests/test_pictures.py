@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.data.image_header import NOT_READABLE, OTHER_SIZE, TOO_LARGE, Unusable, read_header, turned
 from harness.detection.pictures import AS_STORED, TURNED, read_image, read_picture, read_recorded
+from harness.files.image_header import NOT_READABLE, OTHER_SIZE, TOO_LARGE, Unusable, read_header, turned
 from harness.types import ImageInfo
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
-from harness.plan import Request, prepare
+from harness.evaluation.plan import Request, prepare
+from harness.files.weights import shipped_path
 from harness.registry import PROPOSAL_RULES, names
-from harness.weights import shipped_path
 
 pytestmark = pytest.mark.usefixtures('small_benchmark')
 BLIND = 'ref-nms-blind'

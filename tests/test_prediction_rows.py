@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from harness.errors import InputError
 from harness.registry import METRICS
-from reports.outcomes import OUTCOMES, rows_of
-from reports.prediction_rows import CHOSEN, read_predictions
+from reports.rows.prediction_rows import CHOSEN, read_predictions
+from reports.statistics.outcomes import OUTCOMES, rows_of
 from tests.prediction_files import ROW, row, write
 
 METRICS.import_from_location()

@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
 from harness.errors import InputError
-from harness.predictions import Choice, RowWriter, Truth, prediction_rows, proposals_rows, to_xywh
+from harness.evaluation.predictions import Choice, RowWriter, Truth, prediction_rows, proposals_rows, to_xywh
 from harness.types import Annotation, Expression
 
 EXPRESSION = Expression('refcoco', 'val', 7, 1, 'left cup', ('left', 'cup'), (10, 10, 20, 20), 3, 4, 'cup')

@@ -20,7 +20,7 @@ from harness.proposals.oracle import Oracle
 from harness.proposals.soft_nms import SoftNMS
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures, ImageInfo
-from harness.vectors import WordVectors
+from harness.words.vectors import WordVectors
 
 CLASSES = ('cup', 'dog')
 RULES = {'greedy-top-n': GreedyTopN, 'soft-nms': SoftNMS, 'class-agnostic': ClassAgnostic, 'confidence': Confidence,

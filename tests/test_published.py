@@ -15,7 +15,8 @@ import pytest
 import harness.program
 from harness.errors import InputError
 from reports.__main__ import command_line
-from reports.published import COLUMNS, HERE, ORIGINALS, PAPER, main, notes, published
+from reports.published import COLUMNS, HERE, ORIGINALS, PAPER, notes, published
+from reports.tables.published import main
 
 SPLITS = {'refcoco': ('val', 'testA', 'testB'), 'refcoco+': ('val', 'testA', 'testB'), 'refcocog': ('val', 'test')}
 

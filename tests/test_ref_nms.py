@@ -7,10 +7,10 @@ from mmdet.registry import MODELS
 from mmengine.structures import InstanceData
 
 from harness.errors import InputError
+from harness.files.weights import Weights
 from harness.proposals.ref_nms import RefNMSB, RefNMSB100, find_candidates, over_threshold
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures, ImageInfo
-from harness.weights import Weights
 
 MODEL = dict(in_channels=6, planes=2, blocks=2, word_dim=5, hidden=3, mlp=7)
 WORDS = ['<unk>', 'cup', 'left', 'red']

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import RefNMS
-from harness.training.binary_loss import binary_loss
-from harness.training.jitter import jittered
-from harness.training.levels import INTERVALS, LevelSampler, quantised
-from harness.training.masked_attention import masked_forward
-from harness.training.ranking_loss import RankingLoss
+from harness.training.ref_nms.binary_loss import binary_loss
+from harness.training.ref_nms.jitter import jittered
+from harness.training.ref_nms.levels import INTERVALS, LevelSampler, quantised
+from harness.training.ref_nms.masked_attention import masked_forward
+from harness.training.ref_nms.ranking_loss import RankingLoss
 
 # ------------------------------------------------------------------------------------------------- levels
 

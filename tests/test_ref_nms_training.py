@@ -13,16 +13,17 @@ from torch.nn import functional as F
 from harness.detection.c4_head import C4Head
 from harness.detection.crop import crop_and_resize
 from harness.errors import InputError
+from harness.files.weights import load_weights
 from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import RefNMS, RefNMSB, find_candidates, over_threshold
 from harness.proposals.ref_nms_r import RefNMSR
-from harness.training import pooled_regions
-from harness.training.binary_loss import choose_regions
-from harness.training.calibration import calibrate, calibrated, rank_expressions
-from harness.training.image_regions import ImageRegions
-from harness.training.levels import LevelSampler
-from harness.training.options import EMBEDDED, PAPER, RELEASED
-from harness.training.pooled_regions import (
+from harness.training.ref_nms import pooled_regions
+from harness.training.ref_nms.binary_loss import choose_regions
+from harness.training.ref_nms.calibration import calibrate, calibrated, rank_expressions
+from harness.training.ref_nms.image_regions import ImageRegions
+from harness.training.ref_nms.levels import LevelSampler
+from harness.training.ref_nms.options import EMBEDDED, PAPER, RELEASED
+from harness.training.ref_nms.pooled_regions import (
     POOL,
     PooledRegions,
     in_pool,
@@ -30,7 +31,9 @@ from harness.training.pooled_regions import (
     pooled_split,
     save_regions,
 )
-from harness.training.ref_nms import (
+from harness.training.ref_nms.region_store import store_folder
+from harness.training.ref_nms.related_regions import RelatedRegions, collate
+from harness.training.ref_nms.training import (
     RefNMSForTraining,
     constant_sentence,
     critical_boxes,
@@ -40,11 +43,8 @@ from harness.training.ref_nms import (
     schedule,
     train_ref_nms,
 )
-from harness.training.region_store import store_folder
-from harness.training.related_regions import RelatedRegions, collate
 from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
-from harness.vectors import Vocabulary, WordVectors
-from harness.weights import load_weights
+from harness.words.vectors import Vocabulary, WordVectors
 
 # ------------------------------------------------------------------------------------------------- sampling
 

@@ -19,12 +19,12 @@ import harness.mmdet_plugin  # noqa: F401 (registers)
 from harness.detection.detector import Detector, detector_config, read_image
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
+from harness.evaluation.predictions import Truth, prediction_rows
+from harness.files.weights import load_weights, shipped_path
 from harness.metrics.recall import MeanProposals, ReferentRecall
 from harness.mmdet_plugin.reg_metric import read_mdetr_boxes
-from harness.predictions import Truth, prediction_rows
 from harness.proposals.confidence import Confidence
 from harness.proposals.ref_nms import RefNMSB
-from harness.weights import load_weights, shipped_path
 
 SIZE = (40, 60)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmcv.ops import batched_nms
 from mmdet.registry import TASK_UTILS
 
-from harness.detection.coco_categories import COCO_CLASSES, COCO_IDS
+from harness.data.coco_categories import COCO_CLASSES, COCO_IDS
 from harness.detection.detector import detector_config, input_pipeline
 from harness.detection.inclusive_boxes import InclusiveBoxCoder
 from harness.detection.original_names import DROPPED, ORIGINAL_SHAPES, PAIRS, rename

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import plan
 from harness.errors import InputError
-from harness.result_folder import new_folder, result_folder
-from harness.run import FromPictures
+from harness.evaluation import plan
+from harness.evaluation.result_folder import new_folder, result_folder
+from harness.evaluation.run import FromPictures
 from harness.studies import main
 from harness.studies.seeds import Entrant, Study
 

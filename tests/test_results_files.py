@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from reports.layout import Tables
-from reports.metrics import METRICS
-from reports.outcomes import OUTCOMES
-from reports.paper_tables import paper_tables
-from reports.rendering import written
-from reports.results_files import key_of, read_results, read_runs
+from reports.drawing.rendering import written
+from reports.rows.metrics import METRICS
+from reports.rows.results_files import key_of, read_results, read_runs
+from reports.statistics.outcomes import OUTCOMES
+from reports.tables.layout import Tables
+from reports.tables.paper_tables import paper_tables
 
 RUN = {
     'command': 'python run_benchmark.py', 'seed': 0, 'commit': 'abc', 'options': {'settings': []},

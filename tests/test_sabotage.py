@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import harness.predictions
+import harness.evaluation.predictions
 import harness.proposals.greedy
+from harness.files.weights import load_weights, save_weights, shipped_path
 from harness.metrics.iou import rec_iou
-from harness.weights import load_weights, save_weights, shipped_path
 from run_benchmark import command_line
 from tests.checked_runs import baseline_of, check
 
@@ -51,7 +51,7 @@ def test_another_iou_convention(sound: Path, small_benchmark: Path, tmp_path: Pa
     """x + w taken for the last pixel: no figure of a few scenes need move, but the rows' own boxes tell."""
     def widened(predicted: np.ndarray, gold: np.ndarray) -> np.ndarray:
         return rec_iou(predicted + [0, 0, 1, 1], gold + [0, 0, 1, 1])
-    monkeypatch.setattr(harness.predictions, 'rec_iou', widened)
+    monkeypatch.setattr(harness.evaluation.predictions, 'rec_iou', widened)
     code, moved, _ = check(capsys, measure(tmp_path / 'run'), sound)
     assert code == 1 and moved == ['29 of 50 differ, first on line 1: IoU of chosen boxes by inclusive pixels']
 

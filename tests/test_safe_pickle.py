@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data import safe_pickle
 from harness.errors import InputError
+from harness.files import safe_pickle
 
 PROTOCOLS = range(6)
 keys = st.one_of(st.text(), st.integers(-2**60, 2**60), st.booleans(), st.none(), st.binary())

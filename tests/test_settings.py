@@ -9,15 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import adapters.cmae
-import adapters.mattnet
-import adapters.nmtree  # noqa: F401 (they register their grounders)
+import adapters.modular.cmae
+import adapters.modular.mattnet
+import adapters.nmtree.grounding  # noqa: F401 (they register their grounders)
 from harness.errors import InputError, one_line
+from harness.evaluation.settings import check_settings, parse_setting, parse_settings, parse_weights
 from harness.options import LOADED, check_options
-from harness.proposals.critical_objects import CriticalObjects
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
-from harness.settings import check_settings, parse_setting, parse_settings, parse_weights
 from harness.types import Expression, ImageFeatures, ImageInfo
+from harness.words.critical_objects import CriticalObjects
 
 PLUGINS = {name: registry.get(name) for registry in (PROPOSAL_RULES, GROUNDERS) for name in names(registry)}
 PLUGINS['critical-objects'] = CriticalObjects

@@ -5,9 +5,9 @@ import pytest
 from safetensors import safe_open
 
 from harness.embedded.build import SPLIT_BY
-from harness.vectors import SHIPPED as VECTORS
-from harness.vectors import load_vectors
-from harness.weights import SHIPPED, load_weights, shipped_path
+from harness.files.weights import SHIPPED, load_weights, shipped_path
+from harness.words.vectors import SHIPPED as VECTORS
+from harness.words.vectors import load_vectors
 
 OF_A_DATASET = ('ref-nms-b', 'cmae', 'mattnet', 'nmtree')
 TRAINED = ['detector', *(f'{part}-{dataset}' for part in OF_A_DATASET for dataset in SPLIT_BY)]

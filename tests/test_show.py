@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from adapters.show import draw, ground, main, table
+from harness.commands.show import draw, ground, main, table
 from harness.errors import InputError
 from harness.registry import GROUNDERS, PROPOSAL_RULES
 

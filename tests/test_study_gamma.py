@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from harness.errors import InputError
-from harness.proposals.critical_objects import choose_gamma
 from harness.studies import main
 from harness.studies.gamma import GAMMAS, Found, as_csv, report, spoken_of
 from harness.types import Annotation, Dataset, Expression
-from harness.vectors import WordVectors
+from harness.words.critical_objects import choose_gamma
+from harness.words.vectors import WordVectors
 
 DEGREES = {'cup': 0, 'mug': 30, 'bowl': 60, 'dog': 120}
 VECTORS = WordVectors('by hand', tuple(DEGREES), torch.tensor(

@@ -10,12 +10,12 @@ import pytest
 
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
-from harness.fingerprint import Record, keep
+from harness.files.fingerprint import Record, keep
+from harness.files.weights import load_weights, shipped_path
 from harness.studies import seeds
 from harness.studies.seeds import Entrant, Study, report
 from harness.studies.spread import Spread, paired, spread
 from harness.types import Dataset
-from harness.weights import load_weights, shipped_path
 from run_benchmark import import_plugins
 
 

@@ -1,7 +1,7 @@
 """Tables are made from results.json alone: datasets and splits across, rules and grounders down."""
 from __future__ import annotations
 
-from reports.tables import document, tables
+from reports.tables.command import document, tables
 
 
 def record(metric: str, value: float, dataset: str = 'refcoco', split: str = 'val', rule: str = 'greedy',

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from harness.data.safe_pickle import Global
-from harness.data.torch_file import Record, load, state_dict
 from harness.errors import InputError
+from harness.files.safe_pickle import Global
+from harness.files.torch_file import Record, load, state_dict
 
 LAYOUTS = pytest.mark.parametrize('zipped', [False, True], ids=['old', 'zip'])
 TYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,

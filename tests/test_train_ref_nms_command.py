@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from harness.commands import train_ref_nms as ref_nms_command
+from harness.commands.train import FROZEN
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
-from harness.training import ref_nms, ref_nms_command
-from harness.training.command import FROZEN
-from harness.training.options import EMBEDDED, PAPER, RELEASED, with_settings
-from harness.weights import load_weights, shipped_path
+from harness.files.weights import load_weights, shipped_path
+from harness.training.ref_nms import training as ref_nms
+from harness.training.ref_nms.options import EMBEDDED, PAPER, RELEASED, with_settings
 from run_benchmark import command_line
 
 SMALL = 'epochs=1 batch_size=3 hidden=4 mlp=8 validate_every=2'

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from harness.commands import train as command
+from harness.commands.train import Training
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
-from harness.training import command
-from harness.training.command import Training
+from harness.files.weights import SHIPPED, load_weights, save_weights, shipped_path
 from harness.training.grounder import Material
-from harness.weights import SHIPPED, load_weights, save_weights, shipped_path
 from run_benchmark import command_line
 
 

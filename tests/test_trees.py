@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from spacy.lang.en import English
 from spacy.tokens import Doc
 
-from adapters import trees
-from adapters.trees import NOTHING, Parse, Parser, TreeVocabulary, from_nested, from_record
+from adapters.nmtree import trees
+from adapters.nmtree.trees import NOTHING, Parse, Parser, TreeVocabulary, from_nested, from_record
 from harness.errors import InputError
 
 VOCAB = English().vocab

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-import adapters.cmae  # noqa: F401 (registers its grounder)
-from adapters.show import main as show
+import adapters.modular.cmae  # noqa: F401 (registers its grounder)
+from harness.commands import train_ref_nms as ref_nms_command
+from harness.commands.show import main as show
 from harness.errors import InputError
-from harness.training import ref_nms_command
-from harness.unused import EFFECTS, refuse_unused
+from harness.evaluation.unused import EFFECTS, refuse_unused
 from run_benchmark import command_line
 
 LOOK = ('--dataset', 'mini-refcoco', '--split', 'val', '--limit', '1', '--proposals', 'greedy')

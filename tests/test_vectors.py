@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from harness.errors import InputError
-from harness.proposals.critical_objects import CriticalObjects
-from harness.vectors import Vocabulary, WordVectors, load_vectors, main, save_vectors
+from harness.words.critical_objects import CriticalObjects
+from harness.words.vectors import Vocabulary, WordVectors, load_vectors, main, save_vectors
 
 
 def written(tmp_path, content, name='glove.test.2d.txt'):
@@ -173,7 +173,7 @@ def test_vectors_without_a_gamma_are_told_what_a_user_can_do(tmp_path):
     said = str(error.value)
     assert 'choose_gamma' not in said and said.isprintable()
     for advice in ('study gamma --vectors FILE', '--set critical-objects.gamma=VALUE',
-                   'python -m harness.vectors subset FILE OUT.safetensors --gamma VALUE'):
+                   'python -m harness.words.vectors subset FILE OUT.safetensors --gamma VALUE'):
         assert advice in said
     assert CriticalObjects(load_vectors(text), gamma=0.5).gamma == 0.5
     main(['subset', str(text), str(tmp_path / 'out.safetensors'), '--gamma', '0.5'])

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from adapters.cmae import CMAEGrounder
-from adapters.mattnet import MAttNetGrounder
-from adapters.nmtree import NMTreeGrounder
+from adapters.modular.cmae import CMAEGrounder
+from adapters.modular.mattnet import MAttNetGrounder
+from adapters.nmtree.grounding import NMTreeGrounder
 from harness.detection.detector import Detector
 from harness.errors import InputError
+from harness.files.weights import Weights, check_numbers, load_weights, save_weights, shipped_path
 from harness.proposals.ref_nms import RefNMSB
 from harness.proposals.ref_nms_blind import RefNMSBlind
-from harness.weights import Weights, check_numbers, load_weights, save_weights, shipped_path
 
 FILES = {'detector': shipped_path('detector'),
          **{name: shipped_path(name, 'mini-refcoco') for name in ('ref-nms-b', 'cmae', 'mattnet', 'nmtree')}}

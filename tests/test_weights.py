@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from harness.errors import InputError
-from harness.weights import fill, load_weights, save_weights
+from harness.files.weights import fill, load_weights, save_weights
 
 
 def one_line(error: pytest.ExceptionInfo[InputError]) -> str:

@@ -20,10 +20,10 @@ from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
 from adapters.originals.writing import write_json
-from harness.data import fields
 from harness.data.box_forms import check_form
-from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
+from harness.files import fields
+from harness.files.reading import parse_json, read_bytes
 from harness.types import Expression, ImageInfo
 
 Kind = Literal['mattnet', 'ref-nms']

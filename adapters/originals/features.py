@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters.originals.hdf5 import has, numbers
-from harness.data.fields import MAX_PIXELS
 from harness.detection.source import StoredMap
 from harness.errors import InputError
+from harness.files.fields import MAX_PIXELS
 
 #: Network-input pixels a cell of the C4 map.
 STRIDE = 16

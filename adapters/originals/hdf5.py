@@ -14,9 +14,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.archives import packed
-from harness.data.files import require_regular
 from harness.errors import InputError
+from harness.files.archives import packed
+from harness.files.reading import require_regular
 
 _REPACK = 'repack it with "h5repack -l CONTI -f NONE IN OUT"'
 _PLAIN = {h5py.h5t.INTEGER: 'iu', h5py.h5t.FLOAT: 'f'}

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.data import fields
-from harness.data.files import parse_json, read_bytes
 from harness.data.masks import to_rle
 from harness.errors import InputError
+from harness.files import fields
+from harness.files.reading import parse_json, read_bytes
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.attributes import Attributes
+from adapters.modular.attributes import Attributes
+from adapters.modular.vocabulary import PAD, UNK, Vocabulary
 from adapters.originals.hdf5 import numbers
-from adapters.vocabulary import PAD, UNK, Vocabulary
-from harness.data import fields
 from harness.data.box_forms import check_truth
-from harness.data.files import parse_json, read_bytes
 from harness.data.image_files import ImageFolders, folders_of_images
 from harness.errors import InputError
+from harness.files import fields
+from harness.files.reading import parse_json, read_bytes
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 
 _LONGEST = 1000

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from harness.data.files import read_bytes
 from harness.errors import InputError
+from harness.files.reading import read_bytes
 
 
 def read_npy(path: str | Path, shape: Sequence[int | None]) -> NDArray:

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from adapters.originals.numpy_file import read_npy
 from adapters.originals.writing import write_json
-from harness.data import fields
-from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
+from harness.files import fields
+from harness.files.reading import parse_json, read_bytes
 from harness.types import XYWH, Dataset, Expression, ImageInfo
-from harness.vectors import UNKNOWN, Vocabulary
+from harness.words.vectors import UNKNOWN, Vocabulary
 
 XYXY = tuple[float, float, float, float]
 

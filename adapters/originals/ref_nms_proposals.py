@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from adapters.originals.ref_nms_data import whole
 from adapters.originals.writing import write_bytes, write_json
-from harness.data import fields, safe_pickle
-from harness.data.files import parse_json, read_bytes
-from harness.detection.coco_categories import COCO_CLASSES
+from harness.data.coco_categories import COCO_CLASSES
 from harness.errors import InputError
+from harness.files import fields, safe_pickle
+from harness.files.reading import parse_json, read_bytes
 
 CLASSES = len(COCO_CLASSES)
 _NUMBERS = (float, np.integer, np.floating)

@@ -20,10 +20,10 @@ from typing import Any
 
 from adapters.originals.ref_nms_data import whole
 from adapters.originals.writing import write_json
-from harness.data import fields
 from harness.data.answers import OUTSIDE, Answer, Answers, name_of
-from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
+from harness.files import fields
+from harness.files.reading import parse_json, read_bytes
 from harness.types import XYWH
 
 _FIRST_NAME = re.compile(rb'\s*\{\s*"(predictions|acc|iou|overall|-?[0-9]+)"\s*:')

@@ -10,10 +10,10 @@ from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, AllowInfNan, ConfigDict, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from harness.data import fields
-from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
-from harness.metadata import fault
+from harness.files import fields
+from harness.files.metadata import fault
+from harness.files.reading import parse_json, read_bytes
 
 
 def _bare(name: str) -> str:

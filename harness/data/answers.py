@@ -2,7 +2,7 @@
 
 Two layouts are read here, told apart by their first sign:
 
-- ``predictions.jsonl`` of a run (:mod:`harness.predictions`), every rule and grounder in it that answers;
+- ``predictions.jsonl`` of a run (:mod:`harness.evaluation.predictions`), every rule and grounder in it that answers;
 - COCO's results as one JSON list, with ``sent_id`` in the place of ``image_id``: ``{"sent_id": 7, "bbox": [x, y, w, h],
   "score": 0.9, "segmentation": {…}}``, of which ``bbox`` or ``segmentation`` may be left out. A mask may also be called
   ``rle`` or ``mask``.
@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.data import fields
-from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
+from harness.files import fields
+from harness.files.reading import parse_json, read_bytes
 from harness.types import XYWH
 
 #: The name of a rule that a file does not tell.

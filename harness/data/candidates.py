@@ -17,11 +17,11 @@ import torch
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
-from harness.data import fields
 from harness.data.box_forms import check_form
 from harness.data.excerpt import excerpt_rows, is_excerpt
-from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
+from harness.files import fields
+from harness.files.reading import parse_json, read_bytes
 from harness.types import Expression, ImageInfo
 
 _IMAGE_ID = re.compile(r'-?[0-9]{1,18}')

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.data import fields
-from harness.data.files import parse_json
 from harness.errors import InputError
+from harness.files import fields
+from harness.files.reading import parse_json
 
 _COCO_ID = re.compile(r'(?<!\d)\d{12}(?!\d)')
 

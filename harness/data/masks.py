@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from harness.data.fields import MAX_COORDINATE, MAX_PIXELS
 from harness.errors import InputError
+from harness.files.fields import MAX_COORDINATE, MAX_PIXELS
 
 #: A polygon's outline in pixels; the C code's memory grows with it. No real outline is a hundredth of it.
 _MAX_OUTLINE = 1_000_000

@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.data import fields
 from harness.data.box_forms import check_truth
 from harness.data.excerpt import excerpt_rows, is_excerpt
-from harness.data.files import parse_json, read_bytes
 from harness.data.image_files import ImageFolders, folders_of_images
-from harness.data.image_header import Unusable, read_header
 from harness.errors import InputError
+from harness.files import fields
+from harness.files.image_header import Unusable, read_header
+from harness.files.reading import parse_json, read_bytes
 from harness.types import Dataset, Expression, ImageInfo
 
 _WORD = re.compile(r'[^\W_]+|[^\s]')

@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.data import fields, safe_pickle
 from harness.data.box_forms import check_truth
-from harness.data.files import parse_json, read_bytes
 from harness.data.image_files import ImageFolders, folders_of_images, folders_of_root
 from harness.errors import InputError
+from harness.files import fields, safe_pickle
+from harness.files.reading import parse_json, read_bytes
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 
 _REFER_KEYS = {'sent_id', 'sent', 'raw', 'tokens'}

@@ -26,9 +26,9 @@ from harness.data.masks import as_text
 from harness.detection.crop import crop_and_resize
 from harness.detection.pictures import read_image as read_image
 from harness.errors import InputError, shown
-from harness.metadata import DetectorMetadata, described
+from harness.files.metadata import DetectorMetadata, described
+from harness.files.weights import Weights, fill
 from harness.types import Annotation, ImageFeatures, ImageInfo
-from harness.weights import Weights, fill
 
 with redirect_stdout(StringIO()):  # registers transforms, and prints that an optional package is not there
     import mmdet.datasets  # noqa: F401

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from torch import Tensor
 
-from harness.detection.coco_categories import COCO_CLASSES
+from harness.data.coco_categories import COCO_CLASSES
 from harness.errors import InputError
-from harness.weights import first_of
+from harness.files.weights import first_of
 
 _ANCHORS = 12
 _CLASSES = 1 + len(COCO_CLASSES)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from harness.data.image_files import not_found
-from harness.data.image_header import MAX_PIXELS, NOT_READABLE, OTHER_SIZE, Unusable, read_header
+from harness.files.image_header import MAX_PIXELS, NOT_READABLE, OTHER_SIZE, Unusable, read_header
 from harness.types import ImageInfo
 
 #: What photographs with an EXIF orientation are counted as.

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.data.image_header import MAX_PIXELS, OTHER_SIZE, Unusable
 from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
+from harness.files.image_header import MAX_PIXELS, OTHER_SIZE, Unusable
 from harness.types import ImageFeatures, ImageInfo
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harness.data.files import require_regular
-from harness.detection.coco_categories import COCO_CLASSES
+from harness.data.coco_categories import COCO_CLASSES
 from harness.embedded.build import SPLIT_BY, part_folder
 from harness.errors import InputError
+from harness.files.reading import require_regular
 from harness.names import OneLineParser
 
 _LOCATIONS = (

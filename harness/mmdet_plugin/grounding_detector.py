@@ -23,14 +23,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.errors import InputError
+from harness.files.weights import fill, load_weights
 from harness.mmdet_plugin.box_features import BOX_FEATURES, channels
 from harness.mmdet_plugin.model_block import build_ref_nms, check_classes, check_model
 from harness.mmdet_plugin.words import Words
 from harness.proposals.confidence import Confidence
 from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import find_candidates
-from harness.training.binary_loss import REGIONS_AN_EXPRESSION, choose_regions
-from harness.weights import fill, load_weights
+from harness.training.ref_nms.binary_loss import REGIONS_AN_EXPRESSION, choose_regions
 
 _CROPS_AT_ONCE = 256  # bounds the memory of Ref-NMS's head
 

@@ -11,12 +11,12 @@ from mmdet.registry import MODELS
 from torch import nn
 
 from harness.errors import InputError
+from harness.files.weights import load_weights
 from harness.mmdet_plugin.box_features import BOX_FEATURES
 from harness.mmdet_plugin.words import all_words
 from harness.names import nearest
 from harness.proposals.ref_nms import RefNMS, load_ref_nms
-from harness.vectors import Vocabulary
-from harness.weights import load_weights
+from harness.words.vectors import Vocabulary
 
 #: What a ``ref_nms`` block may say beside ``weights``; the rest is in the file.
 BESIDE_WEIGHTS = ('threshold', 'nms_iou', 'delta', 'delta_step')

@@ -17,12 +17,12 @@ from mmengine.evaluator import BaseMetric
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from harness.data import fields
 from harness.data.box_forms import check_form
-from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
+from harness.evaluation.predictions import to_xywh
+from harness.files import fields
+from harness.files.reading import parse_json, read_bytes
 from harness.metrics.iou import Floats, best_iou, mask_overlap, rec_iou, xywh_to_xyxy
-from harness.predictions import to_xywh
 from harness.registry import METRICS
 
 GROUNDER = 'best score'

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from harness.data.plain import tokenize
 from harness.errors import InputError
-from harness.vectors import SHIPPED, UNKNOWN, Vocabulary, load_vectors
+from harness.words.vectors import SHIPPED, UNKNOWN, Vocabulary, load_vectors
 
 
 class Words(nn.Module):

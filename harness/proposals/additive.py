@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from harness.files.weights import Weights
 from harness.options import Count, Number, Share, checked
 from harness.proposals.ref_nms import RefNMSRule
 from harness.registry import PROPOSAL_RULES
-from harness.weights import Weights
 
 
 @PROPOSAL_RULES.register_module(name='additive')

@@ -9,18 +9,18 @@ from torch import Tensor
 
 from harness.options import Cosine, Count, Number, Share, checked
 from harness.proposals.confidence import Confidence
-from harness.proposals.critical_objects import CriticalObjects
 from harness.proposals.ranking import ordered
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
-from harness.vectors import WordVectors, load_vectors
+from harness.words.critical_objects import CriticalObjects
+from harness.words.vectors import WordVectors, load_vectors
 
 
 @PROPOSAL_RULES.register_module(name='category-name')
 class CategoryName(Confidence):
     """Confidence of the boxes whose class is nearly named by a noun of the sentence; of all boxes where none is.
 
-    Nouns, word vectors and γ are those of the pseudo ground truth (:mod:`harness.proposals.critical_objects`).
+    Nouns, word vectors and γ are those of the pseudo ground truth (:mod:`harness.words.critical_objects`).
 
     Args:
         threshold: score that all but the best exceed.

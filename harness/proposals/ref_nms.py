@@ -1,7 +1,7 @@
 """Ref-NMS: proposals that know the expression.
 
 The relatedness network, the post-processor around it, and the proposal rules that use it. Training is in
-``harness/training/ref_nms.py``. Source: Ref-NMS (AAAI 2021), Eqs. 1-3; ChopinSharp/ref-nms ``lib/predictor.py:
+``harness/training/ref_nms/training.py``. Source: Ref-NMS (AAAI 2021), Eqs. 1-3; ChopinSharp/ref-nms ``lib/predictor.py:
 AttVanillaPredictorV2`` is the released network, ``tools/save_ref_nms_proposals.py`` and ``tools/save_matt_dets.py`` the
 released inference.
 """
@@ -21,14 +21,15 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from harness.detection.c4_head import residual_stage
 from harness.errors import InputError
-from harness.metadata import RefNMSMetadata, described
+from harness.files.metadata import described
+from harness.files.weights import Weights, built, check_fits
 from harness.options import Count, Number, Share, Step, check_options, checked
 from harness.proposals.nms import class_wise_nms
 from harness.proposals.ranking import RankedRule, ordered
+from harness.proposals.ref_nms_metadata import RefNMSMetadata
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
-from harness.vectors import Vocabulary
-from harness.weights import Weights, built, check_fits
+from harness.words.vectors import Vocabulary
 
 #: One network for all rules with the same weights.
 _LOADED: WeakKeyDictionary[Weights, tuple[RefNMS, Vocabulary]] = WeakKeyDictionary()

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from mmengine.structures import InstanceData
 
-from harness.metadata import RefNMSMetadata, described
+from harness.files.metadata import described
+from harness.files.weights import Weights
 from harness.options import Count, Number, Share, checked
 from harness.program import program
 from harness.proposals.ref_nms import RefNMSRule
+from harness.proposals.ref_nms_metadata import RefNMSMetadata
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
-from harness.weights import Weights
 
 
 def all_saying(constant: tuple[str, ...], expressions: Sequence[Expression]) -> list[Expression]:

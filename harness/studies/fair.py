@@ -19,14 +19,14 @@ from tabulate import tabulate
 from torch import Tensor
 
 from harness.errors import InputError
+from harness.evaluation.plan import Prepared, prepare
+from harness.evaluation.result_folder import named_by_time, new_folder
+from harness.evaluation.results import run_record, write_results, write_text
+from harness.evaluation.run import Plan, Plugins, run
+from harness.evaluation.settings import parse_setting
 from harness.options import within
-from harness.plan import Prepared, prepare
 from harness.program import program
 from harness.progress import track
-from harness.result_folder import named_by_time, new_folder
-from harness.results import run_record, write_results, write_text
-from harness.run import Plan, Plugins, run
-from harness.settings import parse_setting
 from harness.studies.contestants import REFERENCE, Contestant, built, chosen, refuse_overridden, registered
 from harness.studies.options import request_of, study_parser, with_rules
 from harness.studies.survey import DEEPEST, Ranking, Survey, survey

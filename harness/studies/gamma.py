@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from harness.datasets import EMBEDDED
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
+from harness.evaluation.datasets import EMBEDDED
+from harness.evaluation.result_folder import named_by_time, new_folder
+from harness.evaluation.results import write_text
 from harness.names import pick
-from harness.proposals.critical_objects import GammaQuality, choose_gamma, words_to_look_up
 from harness.registry import DATASETS, names
-from harness.result_folder import named_by_time, new_folder
-from harness.results import write_text
 from harness.studies.options import DEFAULT, check_shared, study_parser
 from harness.types import Dataset
-from harness.vectors import WordVectors, load_vectors
+from harness.words.critical_objects import GammaQuality, choose_gamma, words_to_look_up
+from harness.words.vectors import WordVectors, load_vectors
 
 GAMMAS = tuple(round(0.2 + 0.05 * i, 2) for i in range(13))
 HEADS = ('γ', 'guessed objects', 'objects: precision', 'recall', 'F1', 'categories: precision', 'recall', 'F1')

@@ -15,15 +15,15 @@ from typing import Any
 from rich.console import Console
 from tabulate import tabulate
 
-from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
+from harness.evaluation.plan import prepare
+from harness.evaluation.result_folder import named_by_time, new_folder
+from harness.evaluation.results import write_text
+from harness.evaluation.settings import parse_setting
+from harness.files.reading import parse_json, read_bytes
 from harness.names import nearest
 from harness.options import within
-from harness.plan import prepare
 from harness.progress import track
-from harness.result_folder import named_by_time, new_folder
-from harness.results import write_text
-from harness.settings import parse_setting
 from harness.studies.contestants import built, chosen, refuse_overridden, registered
 from harness.studies.curves import DEEPEST, PARTS, Found, Point, by_part, curve
 from harness.studies.options import request_of, study_parser, with_rules

@@ -5,12 +5,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from harness.datasets import EMBEDDED, STAND_IN
 from harness.errors import InputError
+from harness.evaluation.datasets import EMBEDDED, STAND_IN
+from harness.evaluation.plan import Request
+from harness.evaluation.settings import parse_settings, parse_weights
 from harness.names import OneLineParser
 from harness.options import within
-from harness.plan import Request
-from harness.settings import parse_settings, parse_weights
 
 DEFAULT = 'mini-refcoco'
 

@@ -17,33 +17,33 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harness.datasets import EMBEDDED as DATASETS
 from harness.detection.detector import Detector
 from harness.device import pick_device
 from harness.embedded.known import load_embedded
 from harness.errors import InputError, shown
-from harness.fingerprint import Record, code_of, differences, keep, listed, read, sha256_of
+from harness.evaluation.datasets import EMBEDDED as DATASETS
+from harness.evaluation.plan import Prepared, Request, prepare
+from harness.evaluation.result_folder import new_folder
+from harness.evaluation.results import run_record, write_results, write_text
+from harness.evaluation.run import Plan, run
+from harness.files.fingerprint import Record, code_of, differences, keep, listed, read, sha256_of
+from harness.files.weights import load_weights, shipped_path
 from harness.names import OneLineParser, pick
 from harness.options import MOST_SEED, within
-from harness.plan import Prepared, Request, prepare
 from harness.progress import track
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
-from harness.result_folder import new_folder
-from harness.results import run_record, write_results, write_text
-from harness.run import Plan, run
 from harness.studies.contestants import CONTESTANTS, built
 from harness.studies.fair import choose, competing, on_val
 from harness.studies.spread import Spread, paired, spread
 from harness.studies.survey import DEEPEST, survey
 from harness.training.finished import finish, is_finished
-from harness.training.options import EMBEDDED, TrainingOptions, refuse_without_effect, with_settings
-from harness.training.pooled_regions import pooled_split
-from harness.training.records import DETECTING, ref_nms_record, vectors_record
-from harness.training.ref_nms import train_ref_nms
+from harness.training.ref_nms.options import EMBEDDED, TrainingOptions, refuse_without_effect, with_settings
+from harness.training.ref_nms.pooled_regions import pooled_split
+from harness.training.ref_nms.records import DETECTING, ref_nms_record, vectors_record
+from harness.training.ref_nms.training import train_ref_nms
 from harness.training.runner import check_checkpoints, console
 from harness.types import Dataset
-from harness.vectors import load_vectors
-from harness.weights import load_weights, shipped_path
+from harness.words.vectors import load_vectors
 
 VARIANTS = {'ref-nms-b': dict(loss='binary'), 'ref-nms-r': dict(loss='ranking'),
             'ref-nms-blind': dict(loss='binary', text='blind')}
@@ -60,8 +60,8 @@ PAIRS = (('ref-nms-b', 'ref-nms-r'), ('ref-nms-b', 'ref-nms-blind'), ('ref-nms-b
 OUT = Path('results') / 'study-seeds'
 WORK = Path('results') / 'training'
 #: What a run is computed by, beside its rules, its grounders and the detector.
-CODE = ('harness.run', 'harness.plan', 'harness.studies.fair', 'harness.studies.survey', 'harness.studies.contestants',
-        'harness.metrics.recall', 'harness.metrics.rec', 'harness.metrics.res')
+CODE = ('harness.evaluation.run', 'harness.evaluation.plan', 'harness.studies.fair', 'harness.studies.survey',
+        'harness.studies.contestants', 'harness.metrics.recall', 'harness.metrics.rec', 'harness.metrics.res')
 
 Key = tuple[str, str, str, str]
 

@@ -14,9 +14,9 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from harness.errors import InputError
+from harness.evaluation.run import Group, Plan, images
 from harness.metrics.iou import plain_iou, xywh_to_xyxy
 from harness.metrics.recall import HIT_IOU
-from harness.run import Group, Plan, images
 from harness.types import Annotation, Expression, ImageFeatures
 
 #: As far as a ranking is looked at.

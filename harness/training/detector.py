@@ -13,9 +13,9 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import set_random_seed
 
 from harness.detection.detector import build_network, detector_config
-from harness.fingerprint import Record, code_of, sha256_of
+from harness.files.fingerprint import Record, code_of, sha256_of
+from harness.files.weights import provenance, save_weights
 from harness.training.runner import fit
-from harness.weights import provenance, save_weights
 
 CONFIG = 'embedded'
 

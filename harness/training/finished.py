@@ -4,11 +4,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from harness import fingerprint
-from harness.data.files import parse_json, read_bytes
 from harness.errors import InputError
-from harness.fingerprint import Record, flat, sha256_of
-from harness.results import write_text
+from harness.evaluation.results import write_text
+from harness.files import fingerprint
+from harness.files.fingerprint import Record, flat, sha256_of
+from harness.files.reading import parse_json, read_bytes
 from harness.training.runner import ADVICE
 
 _KEPT = 'finished.json'

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from harness.errors import InputError
-from harness.fingerprint import Record
+from harness.files.fingerprint import Record
+from harness.files.weights import Weights, provenance, save_weights
 from harness.registry import GROUNDERS
 from harness.training.runner import fit
 from harness.types import Dataset
-from harness.vectors import WordVectors
-from harness.weights import Weights, provenance, save_weights
+from harness.words.vectors import WordVectors
 
 
 @dataclass

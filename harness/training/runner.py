@@ -27,9 +27,9 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from harness import fingerprint
 from harness.errors import InputError
-from harness.fingerprint import Record, code_of
+from harness.files import fingerprint
+from harness.files.fingerprint import Record, code_of
 from harness.training.event_file import EventFileBackend
 from harness.training.resuming import LaterBatches, RandomState, ResumableLoop
 

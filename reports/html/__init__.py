@@ -35,12 +35,12 @@ from reports.html.proposal_rows import Proposals, read_proposals
 from reports.html.recall_curve import curves
 from reports.html.summary import Summary, summary
 from reports.html.thumbnails import Thumbnail, Thumbnails
-from reports.layout import Table
-from reports.outcomes import rows_of
-from reports.paper_tables import left_out, paper_tables
-from reports.record_intervals import RecordIntervals, said_of_intervals
-from reports.results_files import Results, Run, beside, read_runs
-from reports.tables import plain_tables
+from reports.rows.results_files import Results, Run, beside, read_runs
+from reports.statistics.outcomes import rows_of
+from reports.tables.command import plain_tables
+from reports.tables.layout import Table
+from reports.tables.paper_tables import left_out, paper_tables
+from reports.tables.record_intervals import RecordIntervals, said_of_intervals
 
 
 class Report(NamedTuple):

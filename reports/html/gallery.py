@@ -11,8 +11,8 @@ import pandas as pd
 from reports.failures import NAMES, bins
 from reports.html.proposal_rows import Proposals
 from reports.html.thumbnails import Thumbnail, Thumbnails
-from reports.outcomes import HIT_IOU, OUTCOMES, rows_of
-from reports.prediction_rows import ROW, read_predictions
+from reports.rows.prediction_rows import ROW, read_predictions
+from reports.statistics.outcomes import HIT_IOU, OUTCOMES, rows_of
 
 #: So many expressions have a picture unless the user says how many; up to this share of them are those that changed
 #: between the two rules.
@@ -50,7 +50,7 @@ def read_answers(files: Sequence[Path]) -> pd.DataFrame:
     """The predictions of several runs, with boxes and scores; what two runs both have counts once.
 
     Raises:
-        InputError: as :func:`reports.prediction_rows.read_predictions`.
+        InputError: as :func:`reports.rows.prediction_rows.read_predictions`.
     """
     frames = [read_predictions([file], extra=('score', 'box')) for file in files]
     for frame in frames:

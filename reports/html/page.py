@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from reports.layout import Cell, Table
+from reports.tables.layout import Cell, Table
 
 FOLDER = Path(__file__).parent
 #: What must not stand as it is within a script element, and what it is in JSON.

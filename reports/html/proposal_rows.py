@@ -1,7 +1,8 @@
 """``proposals.jsonl`` for the report: how far down each list the referent is, what the rule attended to, a few boxes.
 
-A row is one rule's proposals for one expression, best first (``proposals_rows`` in ``harness/predictions.py``). Ranks
-and lengths are kept of all rows as arrays; boxes only of the expressions that are drawn.
+A row is one rule's proposals for one expression, best first (``proposals_rows`` in
+``harness/evaluation/predictions.py``). Ranks and lengths are kept of all rows as arrays; boxes only of the
+expressions that are drawn.
 """
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.errors import InputError
-from reports.prediction_rows import json_lines
+from reports.rows.prediction_rows import json_lines
 
 HITS = {'referent': 'r', 'context': 'c', None: '-'}
 NEEDED = ('dataset', 'sent_id', 'proposals', 'boxes', 'hits', 'confidence', 'word_attention')

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reports.html.proposal_rows import Proposals
-from reports.intervals import intervals
+from reports.statistics.intervals import intervals
 
 MOST = 100
 

@@ -13,10 +13,10 @@ import pandas as pd
 
 from reports.compare import Pair, pair_up
 from reports.failures import NAMES, bins
-from reports.intervals import Interval, paired_interval
-from reports.outcomes import HIT_IOU, OUTCOMES, rows_of
-from reports.prediction_rows import NO_GROUNDER
-from reports.results_files import Record
+from reports.rows.prediction_rows import NO_GROUNDER
+from reports.rows.results_files import Record
+from reports.statistics.intervals import Interval, paired_interval
+from reports.statistics.outcomes import HIT_IOU, OUTCOMES, rows_of
 
 BEFORE_THE_GROUNDER = [NAMES.index(name) for name in ('no_candidate', 'suppressed', 'not_proposed')]
 

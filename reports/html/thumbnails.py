@@ -10,7 +10,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from harness.data.image_files import ImageFolders, folders_of_images
-from harness.data.image_header import read_header, turned
+from harness.files.image_header import read_header, turned
 
 #: The longer side of a thumbnail, in pixels, and the quality of its WebP.
 LONGEST, QUALITY = 256, 60

@@ -4,20 +4,16 @@ One CSV a table, one row a number; ``README.md`` beside them says what the colum
 """
 from __future__ import annotations
 
-import argparse
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from harness.errors import InputError
-from harness.names import OneLineParser, nearest
+from harness.names import nearest
 from harness.program import how_to_restore
-from reports.layout import Tables
-from reports.metrics import METRICS
+from reports.rows.metrics import METRICS
 
 HERE = Path(__file__).parent
 #: The paper's own tables.
@@ -74,34 +70,3 @@ def _unedited(file: Path) -> Path:
         raise InputError(f'{file}: edited, its bytes are not those that were transcribed (SHA256SUMS); '
                          f'bring it back by {how_to_restore(file)}')
     return file
-
-
-@dataclass(frozen=True)
-class Published(Tables):
-    """Published tables, whose CSV is that of the files they come from."""
-
-    frame: pd.DataFrame = field(default_factory=pd.DataFrame)
-
-    def records(self) -> Iterator[Mapping[str, Any]]:
-        for row in self.frame[list(COLUMNS)].to_dict('records'):
-            yield {**{str(name): value for name, value in row.items()}, 'value': f'{row["value"]:.2f}',
-                   'dagger': str(row['dagger']).lower()}
-
-
-def main(argv: Sequence[str]) -> int:
-    """``python -m reports published``: print them."""
-    from reports.paper_tables import as_printed
-    from reports.rendering import add_format, written
-    parser = OneLineParser(prog='python -m reports published', allow_abbrev=False,
-                           description='The published numbers: the 429 of Tables 1 to 4 by default.')
-    add_format(parser)
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument('--table', action='append', metavar='NAME',
-                       help=f'repeatable: {", ".join((*PAPER, *ORIGINALS))} (default: {", ".join(PAPER)})')
-    which.add_argument('--all', action='store_true', help='all of these')
-    args: argparse.Namespace = parser.parse_args(argv)
-    wanted = (*PAPER, *ORIGINALS) if args.all else tuple(dict.fromkeys(args.table or PAPER))
-    frame = published(wanted)
-    shown = [as_printed(name, frame[frame['table'] == name]) for name in wanted]
-    print(written(Published(shown, frame=frame), args.format))
-    return 0

@@ -129,7 +129,7 @@ def readers() -> Iterator[Trial]:
                          program='read')
     yield from trials_of('data.json', sound.DATA, ('adapters.originals.mattnet_data.read_mattnet_data', 'data.json'),
                          program='read')
-    yield from trials_of('d.json', sound.DATA_DEP, ('adapters.originals.nmtree_data.read_nmtree_data', 'd.json'),
+    yield from trials_of('d.json', sound.DATA_DEP, ('adapters.nmtree.original_data.read_nmtree_data', 'd.json'),
                          program='read')
     yield from trials_of('p.json', sound.EVAL_DETS, ('adapters.originals.results.read_predictions', 'p.json'),
                          program='read')

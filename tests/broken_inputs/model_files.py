@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from harness.files.weights import Weights, load_weights, shipped_path
 from harness.proposals.ref_nms import RefNMS
-from harness.weights import Weights, load_weights, shipped_path
 from tests.broken_inputs import sound
 from tests.broken_inputs.damage import Content, damaged, dumped, pythonic, written
 from tests.broken_inputs.sound import HEIGHT, WIDTH, damage_of, trials_of

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import run_benchmark
-from harness.plan import names
-from harness.proposals.critical_objects import CriticalObjects
+from harness.evaluation.plan import names
+from harness.files.weights import shipped_path
 from harness.registry import GROUNDERS, PROPOSAL_RULES
-from harness.training.options import RELEASED
-from harness.weights import shipped_path
+from harness.training.ref_nms.options import RELEASED
+from harness.words.critical_objects import CriticalObjects
 from tests.broken_inputs import sound
 from tests.broken_inputs.damage import TYPED, dumped
 from tests.broken_inputs.trials import Trial

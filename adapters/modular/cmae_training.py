@@ -1,0 +1,86 @@
+"""CM-A-E in training: its options and its two stages.
+
+They are the original's (``experiments/scripts/train_mattnet.sh`` and ``train_erase.sh`` of ChopinSharp/CM-Erase-REG):
+``'attention'`` ranks, ``'erase'`` goes on from its weights and ranks with erasing.
+"""
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from adapters.modular.annotated_split import Choices
+from adapters.modular.attributes import Attributes
+from adapters.modular.modular_training import Lessons, RankingModel
+from grounders.cmae import CMAE
+from grounders.erasing import Rule, rank, rank_erased
+from grounders.objectives import Pairs, Ranked, max_margin_erase
+from harness.training.grounder import Material, Recipe
+
+StageName = Literal['attention', 'erase']
+
+# The original's constants for what its options leave out: how much of a word is pretrained, and the width between
+# ``process_pool5``'s convolutions.
+OWN_OPTIONS = dict(glove_size=300, img_hidden=256)
+# Small enough for two cores; the original's are 512 everywhere, and 300 of the word's 512 numbers pretrained.
+EMBEDDED_WIDTHS = dict(word_embedding_size=150, word_vec_size=96, jemb_dim=96, rnn_hidden_size=64, img_hidden=64)
+EMBEDDED_EPOCHS: dict[StageName, int] = {'attention': 8, 'erase': 5}
+EMBEDDED_LEARNING_RATE = 1e-3  # 4e-4 in the original, for 15 and 30 epochs
+
+
+def cmae_recipe(material: Material, seed: int) -> Recipe:
+    """Both stages on one dataset's annotated boxes."""
+    lessons = Lessons.of(material)
+    opt = lessons.options(OWN_OPTIONS, glove_size=material.vectors.vectors.shape[1], **EMBEDDED_WIDTHS)
+    network = new_network(opt, lessons.vocabulary.rows(material.vectors))
+    stages = [lessons.stage(name, CMAEForTraining(network, lessons.attributes, lessons.referent_attributes, name),
+                            seed, epochs, EMBEDDED_LEARNING_RATE)
+              for name, epochs in EMBEDDED_EPOCHS.items()]
+    return Recipe(stages, network.state_dict, lessons.metadata('cmae', opt))
+
+
+def new_network(opt: dict[str, Any], pretrained: Tensor | None = None) -> CMAE:
+    """A network to train; ``pretrained`` (vocab_size, glove_size) starts the second half of its words."""
+    network = CMAE(opt)
+    if pretrained is not None:
+        with torch.no_grad():
+            network.rnn_encoder.embedding2.weight.copy_(pretrained)
+    return network
+
+
+class CMAEForTraining(RankingModel):
+    """CM-A-E with its objective.
+
+    Args:
+        network: trained in place.
+        attributes: the words that it predicts, for their weights.
+        referent_attributes: ``(r, A)`` which are said of each referent of the training split.
+        stage: ``'attention'`` or ``'erase'``.
+        erase: how the erased part is picked, ``'sample'`` or ``'most attended'`` (:mod:`grounders.erasing`).
+        erase_size: side of the square of cells that the subject loses.
+        att_weight: weight of the attribute loss.
+    """
+
+    network: CMAE
+
+    def __init__(self, network: CMAE, attributes: Attributes, referent_attributes: Tensor, stage: StageName, *,
+                 erase: Rule = 'sample', erase_size: int = 2, att_weight: float = 1.0) -> None:
+        super().__init__(network, attributes, referent_attributes, att_weight=att_weight)
+        if stage not in ('attention', 'erase') or erase not in ('sample', 'most attended'):
+            raise ValueError(f'{stage!r} must be "attention" or "erase", {erase!r} "sample" or "most attended"')
+        self.stage = stage
+        self.erase: Rule = erase
+        self.erase_size = erase_size
+
+    def rank(self, pairs: Pairs) -> Ranked:
+        return rank(self.network, pairs)
+
+    def score(self, batch: Choices) -> Tensor:
+        return self.network.ground(*batch[:-1]).scores
+
+    def objective(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+        if self.stage == 'attention':
+            return super().objective(pairs)
+        ranked = rank_erased(self.network, pairs, self.erase, self.erase_size)
+        return max_margin_erase(*ranked[:-1]), ranked.att_scores

@@ -1,0 +1,135 @@
+"""What MAttNet and CM-A-E eat: all expressions of an image with their proposals, each box, place and sentence once."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from adapters.modular.box_features import SLOTS, box_features, xyxy_to_xywh
+from adapters.modular.metadata import ModularMetadata
+from adapters.modular.object_features import ObjectFeatures
+from grounders.modular import Grounding, ModularNetwork, Rows
+from grounders.visual import Places
+from harness.errors import InputError
+from harness.files.metadata import described
+from harness.files.weights import Weights, built
+from harness.types import Expression, ImageFeatures
+
+
+class Seen(NamedTuple):
+    """Inputs of the networks' ``ground``: b boxes' ``pool5`` (b, C, 7, 7) and ``fc7`` (b, F, 7, 7), their ``places``,
+    the ``labels`` (s, L) of the sentences, and a row for each proposal of each expression, in order."""
+
+    pool5: Tensor
+    fc7: Tensor
+    places: Places
+    labels: Tensor
+    rows: Rows
+
+
+class ModularGrounder:
+    """A trained network of modules as a grounder.
+
+    Args:
+        weights: ``meta['opt']`` are the network's options, ``meta['vocabulary']`` its words.
+        with_st: whether boxes of the same category can be context; ``None`` as trained.
+
+    Raises:
+        InputError: the weights are of another network.
+    """
+
+    weights: str
+    title: str
+    metadata: type[ModularMetadata]
+    network_of: Callable[[dict], ModularNetwork]
+
+
+    def __init__(self, weights: Weights, with_st: bool | None = None) -> None:
+        meta = described(weights, self.metadata)
+        self.path = weights.path
+        self.opt: dict[str, Any] = dict(meta.opt)
+        self.vocabulary = meta.read_vocabulary()
+        self.longest = self.vocabulary.max_length
+        self.slots = self.opt.get('num_cxt', SLOTS)
+        self.with_st = bool(self.opt.get('with_st', 1) if with_st is None else with_st)
+        self.network = built(lambda: self.network_of(self.opt), weights.tensors, weights.path)
+
+    def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],
+                 proposals: Sequence[InstanceData]) -> list[Tensor]:
+        """Scores ``(n_i,)`` of each expression's proposals, none for an expression without any.
+
+        Neighbours and context come from an expression's own proposals, which Ref-NMS chooses for it.
+        """
+        grounding = self.ground(image, expressions, proposals)
+        scores = image.feature_map.new_zeros(0) if grounding is None else grounding.scores
+        return list(scores.split([len(p) for p in proposals]))
+
+    @torch.inference_mode()
+    def ground(self, image: ImageFeatures, expressions: Sequence[Expression],
+               proposals: Sequence[InstanceData]) -> Grounding | None:
+        """A row for each proposal of each expression, in order; ``None`` without any."""
+        if sum(map(len, proposals)) == 0:
+            return None
+        self.network.to(image.feature_map.device)
+        return self.match(image, self.see(image, expressions, proposals))
+
+    def match(self, image: ImageFeatures, seen: Seen) -> Grounding:
+        """One call of the network."""
+        raise NotImplementedError
+
+    def see(self, image: ImageFeatures, expressions: Sequence[Expression], proposals: Sequence[InstanceData]) -> Seen:
+        """Pool what is new and lay out the rows; there is at least one proposal."""
+        device = image.feature_map.device
+        boxes = torch.cat([p.bboxes for p in proposals]).to(device)
+        labels = torch.cat([p.labels for p in proposals]).to(device)
+        sentence, position = _rows_of(torch.tensor([len(p) for p in proposals], device=device))
+        objects = ObjectFeatures.of(image)
+        used, box = objects.rows(boxes).unique(return_inverse=True)
+        pool5, fc7 = objects.pool5[used], objects.fc7[used]
+        self._check_widths(pool5.shape[1], fc7.shape[1])
+        sets, chosen = _padded_sets(box, labels, sentence, position)
+        places = self._places(image, boxes, box, fc7.mean((2, 3)), sets)
+        words = self.vocabulary.encode([e.tokens for e in expressions]).to(device)
+        return Seen(pool5, fc7, places, words,
+                    Rows(sentence, box, chosen[sentence] * sets.shape[1] + position))
+
+    def _check_widths(self, pool5: int, fc7: int) -> None:
+        wanted = self.opt['pool5_dim'], self.opt['fc7_dim']
+        if (pool5, fc7) != wanted:
+            raise InputError(f'{self.path}: {self.title} takes features of {wanted[0]} and {wanted[1]} channels, the '
+                             f'detector gives {pool5} and {fc7}; name the one that it was trained with by --weights '
+                             'detector=FILE')
+
+    def _places(self, image: ImageFeatures, boxes: Tensor, box: Tensor, neighbours: Tensor, sets: Tensor) -> Places:
+        """Location features and context slots in each distinct set of proposals.
+
+        ``boxes`` (n, 4) xyxy of all rows, ``box`` (n,) which distinct box each is, ``neighbours`` (b, F) the distinct
+        boxes' mean fc7, ``sets`` (u, P, 2) distinct box and label, -1 where a set is shorter.
+        """
+        distinct = boxes.new_zeros(len(neighbours), 4)
+        distinct[box] = boxes
+        member, label = sets.unbind(2)
+        features = box_features(xyxy_to_xywh(distinct)[member], label, (image.info.width, image.info.height),
+                                with_same_category=self.with_st, present=member >= 0, slots=max(SLOTS, self.slots))
+        slot = features.cxt_index[..., :self.slots]
+        context = member.gather(1, slot.clamp(min=0).flatten(1)).view_as(slot).masked_fill(slot < 0, -1)
+        # ``num_cxt`` is of the context alone: the originals always have 5 neighbours of the same category.
+        return Places(features.lfeats.flatten(0, 1), features.dif_lfeats[..., :5 * SLOTS].flatten(0, 1),
+                      context.flatten(0, 1), features.cxt_lfeats[..., :self.slots, :].flatten(0, 1), neighbours)
+
+
+def _rows_of(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """For counts 2, 0, 1: whose each row is, 0, 0, 2, and which of them, 0, 1, 0."""
+    owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+    first = counts.cumsum(0) - counts
+    return owner, torch.arange(len(owner), device=counts.device) - first[owner]
+
+
+def _padded_sets(box: Tensor, labels: Tensor, sentence: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct sets of proposals ``(u, P, 2)``, -1 after the end, and which one each sentence has ``(s,)``."""
+    members = box.new_full((int(sentence.max()) + 1, int(position.max()) + 1, 2), -1)
+    members[sentence, position] = torch.stack([box, labels], 1)
+    return members.unique(dim=0, return_inverse=True)

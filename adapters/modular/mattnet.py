@@ -1,0 +1,48 @@
+"""MAttNet as a grounder: an image's proposals and expressions to scores, all of them in one call of the network."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from adapters.modular.grounding import ModularGrounder, Seen
+from adapters.modular.metadata import MAttNetMetadata
+from grounders.mattnet import MAttNet
+from grounders.modular import Grounding
+from harness.registry import GROUNDERS
+from harness.types import Expression, ImageFeatures
+
+if TYPE_CHECKING:
+    from harness.training.grounder import Material, Recipe
+
+
+@GROUNDERS.register_module(name='mattnet')
+class MAttNetGrounder(ModularGrounder):
+    """MAttNet: modular attention (CVPR 2018)."""
+
+    weights = 'mattnet'
+    title = 'MAttNet'
+    metadata = MAttNetMetadata
+    network_of = MAttNet
+    network: MAttNet
+
+    @classmethod
+    def recipe(cls, material: Material, seed: int) -> Recipe:
+        """How ``train mattnet`` trains it."""
+        from adapters.modular.mattnet_training import mattnet_recipe
+        return mattnet_recipe(material, seed)
+
+    def match(self, image: ImageFeatures, seen: Seen) -> Grounding:
+        """The image itself is not looked at."""
+        return self.network.ground(*seen)
+
+    def visual(self, image: ImageFeatures, expressions: Sequence[Expression],
+               proposals: Sequence[InstanceData]) -> list[Tensor]:
+        """What NMTree sees of each expression's proposals: ``(n_i, fc7_dim + 2 · jemb_dim)``, per expression, since
+        MAttNet attends to a box's cells by what the expression says of its subject."""
+        grounding = self.ground(image, expressions, proposals)
+        width = self.opt['fc7_dim'] + 2 * self.opt['jemb_dim']
+        visual = image.feature_map.new_zeros(0, width) if grounding is None else grounding.nmtree_visual
+        return list(visual.split([len(p) for p in proposals]))

@@ -1,0 +1,60 @@
+"""An image's boxes as the grounders see them, each pooled once whatever rule, expression or grounder asks for it."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from adapters.modular.box_features import last_pixel_corners
+from harness.detection.crop import whole_map
+from harness.types import ImageFeatures
+
+
+class ObjectFeatures:
+    """Features of all boxes of one image that were asked for so far.
+
+    Attributes:
+        boxes: ``(m, 4)`` xyxy image pixels, each once.
+        pool5: ``(m, C, 7, 7)`` crops from x, y to the last pixel x + w − 1, y + h − 1, as the originals'.
+        fc7: ``(m, F, 7, 7)``.
+    """
+
+    def __init__(self, image: ImageFeatures) -> None:
+        self._image = image
+        self.boxes = image.feature_map.new_zeros(0, 4)
+        self.pool5 = image.pool(self.boxes)
+        self.fc7 = image.head(self.pool5)
+
+    @classmethod
+    def of(cls, image: ImageFeatures) -> ObjectFeatures:
+        """The one of this image, shared by all who ask."""
+        return image.once(cls)
+
+    def rows(self, boxes: Tensor) -> Tensor:
+        """Rows ``(n,)`` of ``boxes`` (n, 4) xyxy, after pooling those that are new."""
+        boxes = boxes.to(self.boxes)
+        equal = _equal(boxes, self.boxes)
+        new = boxes[~equal.any(1)].unique(dim=0)
+        if len(new):
+            pool5 = self._image.pool(last_pixel_corners(new))
+            self.boxes = torch.cat([self.boxes, new])
+            self.pool5 = torch.cat([self.pool5, pool5])
+            self.fc7 = torch.cat([self.fc7, self._image.head(pool5)])
+            equal = _equal(boxes, self.boxes)
+        return equal.int().argmax(1)
+
+
+def whole_image(image: ImageFeatures) -> Tensor:
+    """``(1, C, 7, 7)``: the crop from the centre of the map's first cell to that of its last; pooled once.
+
+    Source: ``lib/mrcn/inference_no_imdb.py: img_to_spatial_fc7`` of ChopinSharp/CM-Erase-REG, a region 0, 0, 16(w − 1),
+    16(h − 1) of the network's input for a map of w × h.
+    """
+    return image.once(_pooled_whole)
+
+
+def _pooled_whole(image: ImageFeatures) -> Tensor:
+    return image.pool(whole_map(image.feature_map) / image.scale)
+
+
+def _equal(boxes: Tensor, others: Tensor) -> Tensor:
+    return (boxes[:, None] == others[None]).all(2)

@@ -1,0 +1,176 @@
+"""NMTree in training: what it learns from, its options and its objective.
+
+Source: ``tools/train.py``, ``tools/opts.py``, ``utils/gt_loader.py`` and ``misc/glove.py`` of daqingliu/NMTree.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from adapters.modular.annotated_split import AnnotatedSplit, choices
+from adapters.modular.mattnet import MAttNetGrounder
+from adapters.nmtree.trees import Parse, Parser, TreeVocabulary
+from grounders.nmtree import NMTree
+from grounders.tree_lstm import Forest
+from harness.training.grounder import Material, Recipe, Stage
+from harness.types import Dataset
+from harness.words.vectors import WordVectors
+
+# Small enough for two cores; the original's are 50, 50, 1024 and 0.5, and 300 for a word.
+EMBEDDED_WIDTHS = dict(tag_size=8, dep_size=8, rnn_size=32, drop_prob=0.1)
+EMBEDDED_EPOCHS = 8
+EMBEDDED_BATCH = 16
+# The original's Adam, and every gradient cut at 0.1. It takes 40 epochs of 128 images a step at 1e-3, a tenth less
+# after each 10; with this few, 5e-3 falls to a tenth of it.
+EMBEDDED_OPTIM_WRAPPER = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-3, betas=(0.8, 0.999), eps=1e-8),
+                              clip_grad=dict(type='value', clip_value=0.1))
+
+
+def nmtree_recipe(material: Material, seed: int) -> Recipe:
+    """One stage on one dataset's annotated boxes, as the trained MAttNet sees them."""
+    weights = material.trained('mattnet')
+    mattnet, parser = MAttNetGrounder(weights), Parser()
+    train = seen_images(material.train, 'train', material.train_features, mattnet, parser)
+    val = seen_images(material.val, 'val', material.val_features, mattnet, parser)
+    vocabulary = TreeVocabulary.build(parse for image in train for parse in image.parses)
+    opt = dict(vocabulary.sizes, vis_dim=train[0].visual.shape[2], word_size=material.vectors.vectors.shape[1],
+               **EMBEDDED_WIDTHS)
+    network = new_network(opt, vocabulary, material.vectors)
+    lessons, unseen = Lessons(train, vocabulary), Lessons(val, vocabulary)
+    schedule = [dict(type='ExponentialLR', gamma=0.1 ** (1 / EMBEDDED_EPOCHS), by_epoch=True)]
+    stage = Stage('tree', NMTreeForTraining(network), lessons, lessons.collate, EMBEDDED_BATCH, EMBEDDED_EPOCHS,
+                  EMBEDDED_OPTIM_WRAPPER, schedule,
+                  lambda: {'accuracy on annotated boxes': choice_accuracy(network, unseen)})
+    return Recipe([stage], network.state_dict, metadata(opt, vocabulary, weights.sha256))
+
+
+def new_network(opt: dict[str, Any], vocabulary: TreeVocabulary, vectors: WordVectors) -> NMTree:
+    """A network to train, whose words start from their ``vectors``; those without one within ±1/√V, as in
+    ``misc/glove.py: create_glove``."""
+    network = NMTree(opt)
+    table = network.word_embedding.weight
+    with torch.no_grad():
+        table.uniform_(-1, 1).mul_(len(table) ** -0.5)
+        known = {word: i for word, i in vocabulary.word_to_ix.items() if word in vectors.index}
+        table[list(known.values())] = vectors.rows(known)
+    return network
+
+
+def metadata(opt: dict[str, Any], vocabulary: TreeVocabulary, mattnet_sha256: str) -> dict[str, Any]:
+    """What a weight file has to say for the grounder to be built again, and which MAttNet it learned on."""
+    return {'kind': 'nmtree', 'opt': opt, **vocabulary.to_json(), 'mattnet_sha256': mattnet_sha256}
+
+
+class SeenImage(NamedTuple):
+    """An image's s sentences and p annotated boxes: ``visual`` (s, p, vis_dim) float16, the s ``parses``, and ``right``
+    (s,), which box each means."""
+
+    visual: Tensor
+    parses: list[Parse]
+    right: Tensor
+
+
+@torch.no_grad()
+def seen_images(dataset: Dataset, split: str, features: Mapping[str, Any], mattnet: MAttNetGrounder,
+                parser: Parser) -> list[SeenImage]:
+    """Look at every annotated box of a split once a sentence, and parse every sentence.
+
+    Sentences whose referent is not annotated are left out.
+
+    Args:
+        dataset: with annotations.
+        split: its name.
+        features: of the annotated boxes, as :meth:`adapters.modular.annotated_split.AnnotatedSplit.of` takes them.
+        mattnet: trained; it stays as it is.
+        parser: of the sentences.
+
+    Raises:
+        InputError: as :meth:`adapters.modular.annotated_split.AnnotatedSplit.of`.
+    """
+    boxes = dataset.annotations or {}
+    referring = [e for e in dataset.split(split) if any(a.ann_id == e.ann_id for a in boxes.get(e.image_id, ()))]
+    parser([e.tokens for e in referring])
+    held = AnnotatedSplit.of(dataset, referring, features, mattnet.vocabulary, mattnet.with_st)
+    images = []
+    for (_, members), batch in zip(dataset.by_image(referring), choices(held, images_a_batch=1), strict=True):
+        grounding = mattnet.network.ground(batch.pool5, batch.fc7, batch.places, batch.labels, batch.rows)
+        visual = grounding.nmtree_visual.half().unflatten(0, (len(members), -1))
+        first = torch.arange(len(members)) * visual.shape[1]
+        images.append(SeenImage(visual, parser([e.tokens for e in members]), batch.right - first))
+    return images
+
+
+class Batch(NamedTuple):
+    """s sentences of some images: ``visual`` (s, p, vis_dim), their ``forest``, ``present`` (s, p), ``right`` (s,) and
+    ``share`` (s,), one over the number of its image's sentences."""
+
+    visual: Tensor
+    forest: Forest
+    present: Tensor
+    right: Tensor
+    share: Tensor
+
+
+class Lessons(torch.utils.data.Dataset):
+    """Item i is image i with all of its sentences."""
+
+    def __init__(self, images: Sequence[SeenImage], vocabulary: TreeVocabulary) -> None:
+        self.images = images
+        self.vocabulary = vocabulary
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, image: int) -> SeenImage:
+        return self.images[image]
+
+    def collate(self, images: Sequence[SeenImage]) -> dict[str, Batch]:
+        """Some images' sentences, all in one batch."""
+        sentences = torch.tensor([len(image.parses) for image in images])
+        counts = torch.tensor([image.visual.shape[1] for image in images]).repeat_interleave(sentences)
+        visual = pad_sequence([one for image in images for one in image.visual], batch_first=True).float()
+        return {'batch': Batch(visual, self.vocabulary.forest([parse for image in images for parse in image.parses]),
+                               torch.arange(visual.shape[1]) < counts[:, None],
+                               torch.cat([image.right for image in images]),
+                               (1 / sentences).repeat_interleave(sentences))}
+
+
+class NMTreeForTraining(BaseModel):
+    """NMTree with its objective: the cross entropy of the right box, the mean over an image's sentences, the sum over
+    images."""
+
+    def __init__(self, network: NMTree) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: Batch, mode: str = 'loss') -> dict[str, Tensor] | Tensor:
+        """``mode='loss'``: ``loss``; ``mode='predict'``: log scores ``(s, p)``."""
+        scores = self.network(batch.visual, batch.forest, batch.present).log_scores
+        if mode == 'predict':
+            return scores
+        if mode != 'loss':
+            raise ValueError(f'mode {mode!r} is "loss" or "predict"')
+        return {'loss': -(scores.gather(1, batch.right[:, None])[:, 0] * batch.share).sum()}
+
+
+@torch.inference_mode()
+def choice_accuracy(network: NMTree, lessons: Lessons, images_a_batch: int = 16) -> float:
+    """Percent of sentences whose referent has the best score among its image's annotated boxes, in evaluation mode.
+
+    Source: ``utils/eval_utils.py: eval_gt_split``.
+    """
+    was_training = network.training
+    network.eval()
+    right = total = 0
+    for start in range(0, len(lessons), images_a_batch):
+        batch = lessons.collate(lessons.images[start:start + images_a_batch])['batch']
+        chosen = network(batch.visual, batch.forest, batch.present).log_scores.argmax(1)
+        right += int((chosen == batch.right).sum())
+        total += len(chosen)
+    network.train(was_training)
+    return 100 * right / total

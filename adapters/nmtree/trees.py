@@ -1,0 +1,193 @@
+"""Dependency trees of sentences: read from records, or parsed here as NMTree's own preparation parses them.
+
+Source: ``misc/parser.py`` of daqingliu/NMTree (``transfer_dataset``, ``doc_prune``, ``doc_to_tree``, ``build_vocab``).
+"""
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from grounders.tree_lstm import Forest
+from harness.errors import InputError
+from harness.words.critical_objects import english
+
+PAD, UNK = 'PAD', 'UNK'
+DROPPED = frozenset({'DET', 'SYM', 'SPACE'})
+
+
+class Parse(NamedTuple):
+    """One sentence's tree: each node's word, fine-grained tag, dependency label, and the position of its head, -1 for
+    the root."""
+
+    tokens: tuple[str, ...]
+    tags: tuple[str, ...]
+    deps: tuple[str, ...]
+    heads: tuple[int, ...]
+
+
+#: A sentence of which nothing is left.
+NOTHING = Parse((UNK,), (UNK,), (UNK,), (-1,))
+
+
+class Parser:
+    """Makes trees of tokenised sentences, each distinct sentence once.
+
+    A sentence is parsed twice: of the first parse only the words' classes are used, to drop determiners, symbols and
+    spaces; what is left, in lower case, is parsed again for its tree. A second parse that falls into several sentences
+    keeps the first, and the words of the others have no node.
+
+    The original corrects three sentences of RefCOCO and RefCOCOg by hand, which this does not, and its spaCy was of
+    version 2, whose classes of words differ in a few cases.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], Parse] = {}
+
+    def __call__(self, sentences: Sequence[Sequence[str]]) -> list[Parse]:
+        """The tree of each sentence, which is a sequence of words."""
+        keys = [tuple(tokens) for tokens in sentences]
+        new = list(dict.fromkeys(key for key in keys if key not in self._known))
+        pruned = (_without_dropped(document) for document in english().pipe(map(_text, new), batch_size=256))
+        trees = map(_first_tree, english().pipe(pruned, batch_size=256))
+        self._known.update(zip(new, trees, strict=True))
+        return [self._known[key] for key in keys]
+
+
+def _text(tokens: Sequence[str]) -> str:
+    """The words with spaces between; half a surrogate pair, which JSON can hold and the model cannot, is a ``?``."""
+    return ' '.join(tokens).encode('utf-8', 'replace').decode()
+
+
+def _without_dropped(document: Any) -> str:
+    kept = ' '.join(token.lower_ for token in document if token.pos_ not in DROPPED)
+    return re.sub(' +', ' ', kept).rstrip()
+
+
+def _first_tree(document: Any) -> Parse:
+    sentence = next(document.sents, None)
+    if sentence is None:
+        return NOTHING
+    nodes = sorted(sentence.root.subtree, key=lambda token: token.i)
+    position = {token.i: i for i, token in enumerate(nodes)}
+    heads = tuple(-1 if token == sentence.root else position[token.head.i] for token in nodes)
+    return Parse(tuple(t.text for t in nodes), tuple(t.tag_ for t in nodes), tuple(t.dep_ for t in nodes), heads)
+
+
+def from_record(record: Mapping[str, Any], where: str) -> Parse:
+    """A tree from ``{'tokens': […], 'tags': […], 'deps': […], 'heads': […]}``; ``where`` names it in a message.
+
+    Raises:
+        InputError: a list is missing or of another length, or the heads are no tree.
+    """
+    try:
+        tokens, tags, deps, heads = (tuple(record[name]) for name in ('tokens', 'tags', 'deps', 'heads'))
+    except (KeyError, TypeError) as error:
+        raise InputError(f'{where}: a tree has lists tokens, tags, deps and heads ({error})') from None
+    if not len(tokens) == len(tags) == len(deps) == len(heads) or \
+            not all(isinstance(text, str) for text in (*tokens, *tags, *deps)):
+        raise InputError(f'{where}: tokens, tags and deps have to be texts, and as many as heads')
+    if not _is_tree(heads):
+        raise InputError(f'{where}: heads are no tree; each is the position of a word, one is -1, all lead to it')
+    return Parse(tokens, tags, deps, heads)
+
+
+def from_nested(tree: Mapping[Any, Any], where: str) -> Parse:
+    """A tree as ``data_dep.pth`` of the original nests it: ``{(position, word, class, tag, label): [trees below]}``.
+
+    Raises:
+        InputError: it is nested in another way.
+    """
+    found: dict[int, tuple[str, str, str, int]] = {}
+    waiting = [(tree, -1)]
+    try:
+        while waiting:
+            one, head = waiting.pop()
+            ((position, word, _, tag, dep), below), = one.items()
+            if position in found:
+                raise ValueError(f'position {position!r} comes twice')
+            found[position] = word, tag, dep, head
+            waiting += [(other, position) for other in below]
+        words, tags, deps, heads = zip(*(found[i] for i in range(len(found))), strict=True)
+    except (AttributeError, TypeError, ValueError, KeyError) as error:
+        raise InputError(f'{where}: no tree of (position, word, class, tag, label) nodes ({error})') from None
+    return from_record({'tokens': words, 'tags': tags, 'deps': deps, 'heads': heads}, where)
+
+
+def _is_tree(heads: Sequence[Any]) -> bool:
+    below: dict[int, list[int]] = {}
+    for node, head in enumerate(heads):
+        if type(head) is not int:
+            return False
+        below.setdefault(head, []).append(node)
+    reached = below.get(-1, [])
+    if len(reached) != 1:
+        return False
+    for node in reached:  # it grows while it is walked along; a node has one head, so it comes once
+        reached.extend(below.get(node, ()))
+    return len(reached) == len(heads)
+
+
+@dataclass(frozen=True)
+class TreeVocabulary:
+    """The ids of words, tags and labels that a network was trained with, as ``data_dep.json`` has them.
+
+    What has no id is ``UNK``, and ``PAD`` where a table of the original has no ``UNK`` because it missed nothing.
+
+    Raises:
+        ValueError: a table is not one of texts to ids.
+    """
+
+    word_to_ix: Mapping[str, int]
+    tag_to_ix: Mapping[str, int]
+    dep_to_ix: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        for table in (self.word_to_ix, self.tag_to_ix, self.dep_to_ix):
+            if not isinstance(table, Mapping) or not (UNK in table or PAD in table) or \
+                    not all(isinstance(k, str) and type(v) is int and v >= 0 for k, v in table.items()):
+                raise ValueError(f'a vocabulary maps texts, {UNK} or {PAD} among them, to ids')
+
+    @classmethod
+    def build(cls, parses: Iterable[Parse], threshold: int = 1) -> TreeVocabulary:
+        """``PAD``, whatever comes more than ``threshold`` times in order of first appearance, and ``UNK``."""
+        parses = list(parses)
+        tables = []
+        for column in ('tokens', 'tags', 'deps'):
+            counts = Counter(text for parse in parses for text in getattr(parse, column))
+            known = [text for text, n in counts.items() if n > threshold and text not in (PAD, UNK)]
+            tables.append({text: i for i, text in enumerate([PAD, *known, UNK])})
+        return cls(*tables)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> TreeVocabulary:
+        """From ``word_to_ix``, ``tag_to_ix`` and ``dep_to_ix`` in a record."""
+        return cls(record['word_to_ix'], record['tag_to_ix'], record['dep_to_ix'])
+
+    def to_json(self) -> dict[str, dict[str, int]]:
+        """The inverse of :meth:`from_json`."""
+        return {name: dict(getattr(self, name)) for name in ('word_to_ix', 'tag_to_ix', 'dep_to_ix')}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many rows the network's tables need at least, under the names of its options."""
+        return {f'{name}_vocab_size': max(getattr(self, f'{name}_to_ix').values()) + 1
+                for name in ('word', 'tag', 'dep')}
+
+    def forest(self, parses: Sequence[Parse]) -> Forest:
+        """The trees as the network takes them."""
+        word = _ids(self.word_to_ix, (text for parse in parses for text in parse.tokens))
+        tag = _ids(self.tag_to_ix, (text for parse in parses for text in parse.tags))
+        dep = _ids(self.dep_to_ix, (text for parse in parses for text in parse.deps))
+        head = torch.tensor([head for parse in parses for head in parse.heads], dtype=torch.int64)
+        return Forest.of(word, tag, dep, head, torch.tensor([len(parse.heads) for parse in parses], dtype=torch.int64))
+
+
+def _ids(table: Mapping[str, int], texts: Iterable[str]) -> Tensor:
+    unknown = table.get(UNK, table.get(PAD, 0))
+    return torch.tensor([table.get(text, unknown) for text in texts], dtype=torch.int64)

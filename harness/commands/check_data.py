@@ -1,0 +1,362 @@
+"""``run_benchmark.py check-data``: what of a ``--data-root`` is there, what is missing, and what can be run with it.
+
+A data root holds REFER's layout itself, or the originals' repositories with what they have prepared, or one of them.
+Files are looked for where the originals keep them (:mod:`adapters.originals.layout`); annotations are read and counted,
+of the others the size is told and, of HDF5, the number of rows.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors import SafetensorError, safe_open
+from tabulate import tabulate
+
+from adapters.originals import layout
+from adapters.originals.hdf5 import numbers
+from harness.data.counts import PUBLISHED, SPLIT_BY, check_counts
+from harness.data.known import datasets_in, split_maker, split_makers
+from harness.data.refer import load_refer
+from harness.errors import InputError
+from harness.files.image_header import Unusable, read_header
+from harness.names import OneLineParser
+from harness.program import program
+from harness.types import Dataset, ImageInfo
+
+#: Where REFER's layout lies under a data root, MAttNet's, ref-nms's and NMTree's repository.
+REFER_FOLDERS = ('.', 'data', 'data/refer', 'data/datasets')
+_MOST = 200
+
+
+class Row(NamedTuple):
+    """A line of the table: of which dataset (or ``-``), what, its state, and where it is or should be."""
+
+    dataset: str
+    what: str
+    state: str
+    where: str
+
+
+@dataclass
+class Found:
+    """What is there: a word on each dataset, the table's rows, and a command line for everything that can be run."""
+
+    datasets: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+
+    def add(self, dataset: str, what: str, state: str, where: Path | str) -> None:
+        self.rows.append(Row(dataset, what, state, str(where)))
+
+    def can(self, *words: str | Path) -> None:
+        """Note a command line, once."""
+        line = f'{program()} {shlex.join(map(str, words))}'
+        if line not in self.commands:
+            self.commands.append(line)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the table and the command lines; 0 where something can be run, else 1.
+
+    Raises:
+        InputError: the folder does not exist.
+    """
+    parser = OneLineParser(prog='run_benchmark.py check-data', description=__doc__.split('\n')[0], allow_abbrev=False)
+    parser.add_argument('--data-root', type=Path, required=True, metavar='DIR', help='the folder to look through')
+    parser.add_argument('--split-by', metavar='NAME', help='who made the splits: refs(NAME).p (default: as published, '
+                        'or the only one there)')
+    args = parser.parse_args(argv)
+    if not args.data_root.is_dir():
+        raise InputError(f'--data-root {args.data_root}: there is no such folder')
+    found = look(args.data_root, args.split_by)
+    print(f'there: {"; ".join(found.datasets) or "no annotations that can be read"}')
+    print(f'run: {_first(found.commands) or "nothing, the table below says what is missing"}\n')
+    print(tabulate(found.rows, ('dataset', 'what', 'state', 'where'), tablefmt='simple', disable_numparse=True))
+    print('\nwhat can be run with it:' if found.commands else '\nnothing can be run with it: at least '
+          'refcoco/refs(unc).p and refcoco/instances.json are needed')
+    for line in found.commands:
+        print(f'  {line}')
+    return 0 if found.commands else 1
+
+
+def _first(commands: Sequence[str]) -> str | None:
+    """The most useful of the commands: a run, before weights are converted for further ones."""
+    runs = [line for line in commands if not line.startswith(f'{program()} convert ')]
+    return next(iter([*runs, *commands]), None)
+
+
+def look(root: Path, split_by: str | None = None) -> Found:
+    """Everything that is known of a folder.
+
+    Args:
+        root: the folder.
+        split_by: who made the splits that are meant, where there are several.
+    """
+    found = Found()
+    bases = [root, *_subfolders(root)]
+    places = [place for base in bases for folder in REFER_FOLDERS
+              if (place := Path(os.path.normpath(base / folder))).is_dir()]
+    names = list(dict.fromkeys([*PUBLISHED, *(name for place in places for name in datasets_in(place))]))
+    weights = _weights(found, bases)
+    for name in names:
+        known = _annotations(found, name, root, places, split_by, weights)
+        if name in PUBLISHED:
+            _prepared(found, name, bases, known, weights)
+    _shared(found, bases)
+    found.rows.sort(key=lambda row: [*names, '-'].index(row.dataset))
+    return found
+
+
+def _subfolders(root: Path) -> list[Path]:
+    """The folders in it, of which each may be one of the originals' repositories."""
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith('.'))[:_MOST]
+
+
+# Annotations and images.
+
+def _annotations(found: Found, name: str, root: Path, places: Sequence[Path], split_by: str | None,
+                 weights: Sequence[Weights]) -> list[str | Path] | None:
+    """Read, count and compare the first copy of a dataset; gives the options that name it to a run."""
+    there = next((place for place in places if split_by in (makers := split_makers(place / name))
+                  or (makers and split_by is None)), None)
+    if there is None:
+        found.add(name, f'refs({split_by or SPLIT_BY.get(name, "…")}).p', 'missing', root / name)
+        found.add(name, 'instances.json', 'missing', root / name)
+        return None
+    try:
+        maker = split_maker(name, there, split_by)
+        dataset = load_refer(there, name, maker)
+    except InputError as error:
+        found.add(name, 'annotations', f'cannot be read: {error}', there / name)
+        return None
+    for split in dataset.splits:
+        members = dataset.split(split)
+        found.add(name, f'{split} expressions', f'{len(members):,}', there / name)
+    if maker == SPLIT_BY.get(name):
+        for state in [f'differ: {line}' for line in check_counts(dataset)] or ['as published']:
+            found.add(name, 'counts', state, there / name)
+    images = _images(found, dataset)
+    found.datasets.append(f'{name} by {maker}: {len(dataset.expressions):,} expressions, {images:,} of '
+                          f'{len(dataset.images):,} images')
+    options: list[str | Path] = ['--data-root', there, '--dataset', name]
+    if split_by is not None:
+        options += ['--split-by', split_by]
+    if images:
+        found.can(*options, *_grounding(weights, name))
+    return options
+
+
+def _images(found: Found, dataset: Dataset) -> int:
+    """How many of a dataset's images a run finds, and where."""
+    paths = [info.path for info in dataset.images.values() if info.path is not None]
+    there = [path for path in paths if os.path.isfile(path)]
+    folders = ', '.join(dict.fromkeys(str(path.parent) for path in there or paths[:1]))
+    first = set(there[:_MOST])
+    looked_at = [info for info in dataset.images.values() if info.path in first]
+    if wrong := sum(map(_of_another_size, looked_at)):
+        found.add(dataset.name, 'image sizes', f'{wrong} of the first {len(looked_at)} are not as recorded', folders)
+    found.add(dataset.name, 'images', f'{len(there):,} of {len(paths):,}' if there else 'missing', folders)
+    return len(there)
+
+
+def _of_another_size(info: ImageInfo) -> bool:
+    """Whether an image is of another size than its record; of what is no image, a run tells."""
+    try:
+        return info.path is not None and not read_header(info.path).can_be((info.height, info.width))
+    except Unusable:
+        return False
+
+
+def _grounding(weights: Sequence[Weights], name: str, needed: Sequence[str] = ()) -> list[str | Path]:
+    """A grounder and the converted weights of its run on a dataset; none where one of ``needed`` is not there."""
+    mine = {w.name: w.path for w in weights if w.dataset in (None, name)}
+    if not mine.keys() >= set(needed):
+        return []
+    grounder = next((g for g in _GROUNDERS if g in mine), 'cmae')
+    used = [kind for kind in ('detector', 'ref-nms-b', grounder) if kind in mine]
+    return ['--grounder', grounder, *(word for kind in used for word in ('--weights', f'{kind}={mine[kind]}'))]
+
+
+# What the originals prepared.
+
+class _File(NamedTuple):
+    """A kind of file: what the table calls it, and its path under a repository, with ``{ds}``, ``{name}`` and ``*``."""
+
+    what: str
+    path: str
+
+
+_PREPARED = (
+    _File('MAttNet data.json', 'cache/prepro/{ds}/data.json'),
+    _File('MAttNet data.h5', 'cache/prepro/{ds}/data.h5'),
+    _File('MAttNet detections', f'cache/detections/{{ds}}/{layout.DETECTOR}_dets.json'),
+    _File('MAttNet masks', f'cache/detections/{{ds}}/{layout.DETECTOR}_masks.json'),
+    _File('MAttNet head features', f'cache/feats/{{ds}}/mrcn/{layout.DETECTOR}'),
+    _File('MAttNet annotation features', f'cache/feats/{{ds}}/mrcn/{layout.DETECTOR}_ann_feats.h5'),
+    _File('MAttNet detection features', f'cache/feats/{{ds}}/mrcn/{layout.DETECTOR}_det_feats.h5'),
+    _File('Ref-NMS detections', 'cache/detections/{ds}/matt_dets_*_{ds}_*.json'),
+    _File('Ref-NMS detections', 'output/matt_dets_*_{ds}_*.json'),
+    _File('Ref-NMS masks', 'cache/detections/{ds}/matt_mask_*_{ds}_*.json'),
+    _File('Ref-NMS detection features', 'cache/feats/{ds}/mrcn/matt_feats_*_{ds}_*.h5'),
+    _File('results', 'cache/results/{ds}/*/*.json'),
+    _File('Ref-NMS head features', 'data/head_feats/{ds}'),
+    _File('Ref-NMS words', 'cache/std_vocab_{ds}.txt'),
+    _File('Ref-NMS word vectors', 'cache/std_glove_{ds}.npy'),
+    _File('Ref-NMS expressions', 'cache/std_refdb_{ds}.json'),
+    _File('Ref-NMS contextual objects', 'cache/std_ctxdb_{ds}.json'),
+    _File('Ref-NMS proposals', 'cache/proposals_*_{name}_*.pkl'),
+    _File('NMTree data', 'data/feats/{ds}/data_dep.json'),
+    _File('NMTree trees', 'data/feats/{ds}/data_dep.pth'),
+    _File('NMTree annotation features', 'data/feats/{ds}/matt_res_gt_feats.pth'),
+    _File('NMTree detection features', 'data/feats/{ds}/matt_res_det_feats.pth'),
+    _File('NMTree results', 'log/{ds}_*/*_det_res.json'),
+)
+_SHARED = (
+    _File('Ref-NMS regions', 'data/rpn_boxes.pkl'),
+    _File('Ref-NMS region scores', 'data/rpn_box_scores.pkl'),
+    _File('word vectors', 'data/glove.840B.300d.txt'),
+    _File('word vectors', 'data/feats/glove.840B.300d.txt'),
+)
+_CHECKPOINTS = (
+    _File('mask-rcnn', 'data/res101_mask_rcnn_iter_1250000_cpu.pth'),
+    _File('mask-rcnn', 'pyutils/mask-faster-rcnn/output/res101/*/notime/res101_mask_rcnn_iter_1250000.pth'),
+    _File('mask-rcnn', 'res101_mask_rcnn_iter_1250000*.pth'),
+    _File('ref-nms', 'output/att_vanilla_*_b.pth'),
+    _File('mattnet', 'output/*_*/mrcn_cmr_with_st.pth'),
+    _File('cmae', 'output/*_*/*_erase.pth'),
+    _File('nmtree', 'log/*/model-best.pth'),
+)
+#: Where the words of a checkpoint are, by kind.
+_VOCABULARY = {kind: _File('words', path) for kind, path in (
+    ('mattnet', 'cache/prepro/{ds}/data.json'), ('cmae', 'cache/prepro/{ds}/data.json'),
+    ('nmtree', 'data/feats/{ds}/data_dep.json'), ('ref-nms', 'cache/std_vocab_{ds}.txt'))}
+#: What ``--weights`` calls a kind, where it is called otherwise.
+_CALLED = {'ref-nms': 'ref-nms-b', 'mask-rcnn': 'detector'}
+_GROUNDERS = ('mattnet', 'cmae', 'nmtree')
+#: What is asked for by options of a run.
+_DETECTIONS = ('MAttNet detections', 'Ref-NMS detections')
+_HEADS = ('MAttNet head features', 'Ref-NMS head features')
+_RESULTS = ('results', 'NMTree results')
+
+
+def _prepared(found: Found, name: str, bases: Sequence[Path], known: list[str | Path] | None,
+              weights: Sequence[Weights]) -> None:
+    paths: dict[str, list[Path]] = {}
+    for kind in _PREPARED:
+        mine = list(_paths(kind, bases, name))
+        paths.setdefault(kind.what, []).extend(mine)
+    for what, mine in paths.items():
+        for path in mine:
+            found.add(name, what, _state(path), path)
+        if not mine:
+            first = next(kind for kind in _PREPARED if kind.what == what)
+            found.add(name, what, 'missing', _filled(first, name))
+    if known is None:
+        if not (told := [*paths['MAttNet data.json'], *paths['Ref-NMS expressions']]):
+            return
+        known = ['--expressions', told[0]]
+    heads = [path for what in _HEADS for path in paths[what]]
+    for path in (path for what in _DETECTIONS for path in paths[what]):
+        found.can(*known, '--detections', path, '--task', 'recall')
+        if heads and (grounding := _grounding(weights, name, needed=['detector'])):
+            found.can(*known, '--detections', path, '--features', heads[0], *grounding)
+    for path in (path for what in _RESULTS for path in paths[what]):
+        if path.parent.name != 'easy':
+            found.can(*known, '--predictions', path)
+
+
+def _shared(found: Found, bases: Sequence[Path]) -> None:
+    for kind in _SHARED:
+        for path in _paths(kind, bases):
+            found.add('-', kind.what, _state(path), path)
+
+
+# Weights.
+
+class Weights(NamedTuple):
+    """A converted weight file: what ``--weights`` calls it, and the dataset that its place names."""
+
+    name: str
+    path: Path
+    dataset: str | None
+
+
+def _weights(found: Found, bases: Sequence[Path]) -> list[Weights]:
+    """Checkpoints, which are to be converted, and what was converted before."""
+    converted = []
+    for base in bases:
+        for kind in _CHECKPOINTS:
+            for path in sorted(base.glob(kind.path))[:_MOST]:
+                name, out = _dataset_of(path, base), path.with_suffix('.safetensors')
+                if not out.is_file():
+                    found.add(name or '-', f'weights, {kind.what}', f'{_state(path)}, to be converted', path)
+                    found.can('convert', path, out, '--as', kind.what, *_words(kind.what, base, name))
+        for path in _safetensors(base):
+            kind_name = _kind(path)
+            if kind_name is not None:
+                name = _dataset_of(path, base)
+                converted.append(Weights(_CALLED.get(kind_name, kind_name), path, name))
+                found.add(name or '-', f'weights, {kind_name}', f'{_state(path)}, converted', path)
+    return converted
+
+
+def _safetensors(base: Path) -> list[Path]:
+    places = {str(Path(kind.path).with_suffix('.safetensors')) for kind in _CHECKPOINTS} | {
+        '*.safetensors', 'weights/*.safetensors'}
+    return sorted({path for place in places for path in base.glob(place)})[:_MOST]
+
+
+def _kind(path: Path) -> str | None:
+    """What a weight file says that it is, from its header alone."""
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            kind = json.loads((file.metadata() or {})['meta'])['kind']
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError):
+        return None
+    return kind if isinstance(kind, str) and kind.isprintable() else None
+
+
+def _dataset_of(path: Path, base: Path) -> str | None:
+    """Which dataset a file belongs to, by its name and its folders': ``refcoco_unc``, or ``_refcoco_`` for Ref-NMS."""
+    place = str(path.relative_to(base))
+    return next((name for name in PUBLISHED if layout.dataset_splitby(name) in place or f'_{name}_' in place), None)
+
+
+def _words(kind: str, base: Path, name: str | None) -> list[str | Path]:
+    """The option that names the words a checkpoint was trained with, where they are there."""
+    if name is None or kind not in _VOCABULARY:
+        return []
+    path = base / _filled(_VOCABULARY[kind], name)
+    return ['--vocabulary', path] if path.is_file() else []
+
+
+# Places.
+
+def _paths(kind: _File, bases: Sequence[Path], name: str = '') -> Iterator[Path]:
+    """The files of a kind, the first of each base first; at most a few hundred."""
+    for base in bases:
+        pattern = _filled(kind, name)
+        yield from sorted(base.glob(pattern))[:_MOST]
+
+
+def _filled(kind: _File, name: str) -> str:
+    return kind.path.format(ds=layout.dataset_splitby(name) if name else '', name=name)
+
+
+def _state(path: Path) -> str:
+    """Size, or the number of files in a folder; of feature files the number of rows, or why they can't be read."""
+    if path.is_dir():
+        return f'{sum(1 for entry in os.scandir(path) if entry.name.endswith(".h5")):,} images'
+    size = path.stat().st_size
+    told = f'{size / 1e6:,.1f} MB' if size >= 1e5 else f'{size:,} bytes'
+    if not path.name.endswith('_feats.h5') and not path.name.startswith('matt_feats_'):
+        return told
+    try:
+        return f'{len(numbers(path, "fc7", (None, None))):,} rows, {told}'
+    except InputError as error:
+        return f'cannot be read: {error}'

@@ -1,0 +1,23 @@
+"""What a run is going to do, in one line."""
+from __future__ import annotations
+
+from harness.evaluation.run import Plan, grounders_of, images
+
+
+def announcement(plan: Plan) -> str:
+    """How many expressions on how many images, and which rules and grounders for which tasks.
+
+    All datasets have the same rules and grounders.
+    """
+    plugins = next(iter(plan.plugins.values()))
+    said = []
+    if 'recall' in plan.tasks:
+        said.append(f'recall of {", ".join(plugins.rules)}')
+    by_grounders: dict[tuple[str, ...], list[str]] = {}
+    for name, rule in plugins.rules.items():
+        by_grounders.setdefault(tuple(grounders_of(plan, plugins, rule)), []).append(name)
+    tasks = ' and '.join(task.upper() for task in plan.tasks if task != 'recall')
+    said += [f'{tasks} by {", ".join(grounders)} on {", ".join(rules)}'
+             for grounders, rules in by_grounders.items() if grounders]
+    expressions = sum(map(len, plan.expressions.values()))
+    return f'{expressions} expressions on {len(images(plan))} images: {"; ".join(said)}'

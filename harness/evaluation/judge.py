@@ -1,0 +1,197 @@
+"""Answers from outside, judged by the same metrics, rows and tables as a run's own."""
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.structures import InstanceData
+
+from harness.data.answers import Answer, Answers, Key, named
+from harness.data.box_forms import check_form
+from harness.data.masks import as_text, to_rle
+from harness.data.needed_masks import Referents, referent_masks
+from harness.errors import InputError
+from harness.evaluation.predictions import Choice, RowWriter, Truth, prediction_rows
+from harness.evaluation.run import Outcome
+from harness.evaluation.tasks import cannot_judge
+from harness.registry import METRICS
+from harness.types import Dataset, Expression, ImageInfo
+
+#: What only proposals can tell.
+UNKNOWN = {'n_proposals': None, 'best_proposal_iou': None, 'best_proposal_label': None, 'context_hits': None}
+NO_PROPOSALS = InstanceData(bboxes=np.empty((0, 4)))
+
+
+Chosen = Mapping[tuple[str, str], list[Expression]]
+
+
+@dataclass
+class Judgement:
+    """Everything that judging needs, checked; nothing has been written yet.
+
+    Attributes:
+        sets: answers, a set for each rule and grounder, with masks as run lengths of their image.
+        tasks: of each set: ``rec`` where it has boxes, ``res`` where it and the expressions have masks.
+        referents: run lengths of the referents' masks, by dataset and ``ann_id``.
+        allow_missing: leave out the expressions without an answer, or with several, instead of counting them as wrong.
+        notes: a line on each oddity.
+    """
+
+    sets: list[Answers]
+    tasks: list[list[str]]
+    referents: Referents
+    allow_missing: bool
+    notes: list[str]
+
+
+def check_answers(sets: Sequence[Answers], datasets: Mapping[str, Dataset], expressions: Chosen, tasks: Sequence[str],
+                  allow_missing: bool = False) -> Judgement:
+    """Hold answers against the expressions that they are of.
+
+    Args:
+        sets: answers, a set for each rule and grounder.
+        datasets: by name.
+        expressions: the chosen expressions of each (dataset, split).
+        tasks: ``rec`` and ``res``, or one of them.
+        allow_missing: see :class:`Judgement`.
+
+    Raises:
+        InputError: none of the expressions is answered, or nobody knows of which dataset; boxes are of another form
+            than xywh pixels; a mask is damaged or not of its image's size; nothing is left to be measured.
+    """
+    _one_dataset_each(sets, expressions)
+    judgement = Judgement([], [], {}, allow_missing, [])
+    if 'res' in tasks and any(map(_has_masks, sets)):
+        judgement.referents, judgement.notes = referent_masks(datasets, expressions)
+    for answers in sets:
+        judgement.notes += faults(answers, expressions, allow_missing)
+        who = f'--predictions: {answers.grounder} on {answers.proposals}'
+        why = cannot_judge([answers], any(judgement.referents.values()))
+        measured = [task for task in tasks if task not in why]
+        if not measured:
+            raise InputError(f'{who}: {"; ".join(why[task] for task in tasks)}')
+        if _has_masks(answers) and 'res' in tasks and 'res' not in measured:
+            judgement.notes.append(f'{who}: the masks are not judged, the expressions have none')
+        if note := _check_boxes(answers, datasets, expressions, who):
+            judgement.notes.append(note)
+        judgement.sets.append(_encoded(answers, datasets, expressions) if 'res' in measured else answers)
+        judgement.tasks.append(measured)
+    return judgement
+
+
+def judge(judgement: Judgement, datasets: Mapping[str, Dataset], expressions: Chosen, out: Path) -> Outcome:
+    """Write ``predictions.jsonl`` into ``out``, an existing folder, and count."""
+    METRICS.import_from_location()
+    outcome = Outcome()
+    seen: set[tuple[str, int]] = set()
+    with RowWriter(out / 'predictions.jsonl') as writer:
+        for answers, tasks in zip(judgement.sets, judgement.tasks, strict=True):
+            for (name, _), members in expressions.items():
+                for info, mine in datasets[name].by_image(members):
+                    rows = _judged(judgement, answers, tasks, datasets[name], info, mine)
+                    writer.write(rows)
+                    if rows:
+                        outcome.count(rows, tasks)
+                    seen.update((name, row['sent_id']) for row in rows)
+    outcome.expressions = len(seen)
+    outcome.images = len({(e.dataset, e.image_id) for es in expressions.values() for e in es
+                          if (e.dataset, e.sent_id) in seen})
+    return outcome
+
+
+def _has_masks(answers: Answers) -> bool:
+    return any(one.segmentation is not None for given in answers.given.values() for one in given)
+
+
+def _one_dataset_each(sets: Iterable[Answers], expressions: Chosen) -> None:
+    """Refuse answers without a dataset to expressions of several."""
+    homes: dict[int, list[str]] = defaultdict(list)
+    for e in {(e.dataset, e.sent_id): e for es in expressions.values() for e in es}.values():
+        homes[e.sent_id].append(e.dataset)
+    for answers in sets:
+        for dataset, sent_id in answers.given:
+            if dataset is None and len(homes.get(sent_id, ())) > 1:
+                raise InputError(f'--predictions: does not say of which dataset sent_id {sent_id} is, and '
+                                 f'{" and ".join(homes[sent_id])} have it; give --dataset with one of them')
+
+
+def _check_boxes(answers: Answers, datasets: Mapping[str, Dataset], expressions: Chosen, who: str) -> str | None:
+    """A note on the boxes that reach outside; refuse those of another form."""
+    boxes, sizes = [], []
+    for e in (e for es in expressions.values() for e in es):
+        info = datasets[e.dataset].images[e.image_id]
+        for answer in answers.of(e.dataset, e.sent_id):
+            if answer.xywh is not None:
+                boxes.append(answer.xywh)
+                sizes.append((info.width, info.height))
+    return check_form(boxes, sizes, who)
+
+
+def _encoded(answers: Answers, datasets: Mapping[str, Dataset], expressions: Chosen) -> Answers:
+    """The same answers to the expressions, each mask as run lengths; one without a mask has an empty one."""
+    given: dict[Key, list[Answer]] = defaultdict(list)
+    for e in (e for es in expressions.values() for e in es):
+        info = datasets[e.dataset].images[e.image_id]
+        found = answers.of(e.dataset, e.sent_id)
+        given[e.dataset, e.sent_id] = [_with_mask(found[0], info, e.sent_id)] if len(found) == 1 else found
+    return Answers(answers.proposals, answers.grounder, given)
+
+
+def _with_mask(answer: Answer, info: ImageInfo, sent_id: int) -> Answer:
+    segmentation = answer.segmentation
+    if segmentation is None or segmentation == []:
+        segmentation = {'size': [info.height, info.width], 'counts': [info.height * info.width]}
+    where = f'--predictions: mask of sent_id {sent_id} (image {info.image_id})'
+    return replace(answer, segmentation=as_text(to_rle(segmentation, info.height, info.width, where)))
+
+
+def _judged(judgement: Judgement, answers: Answers, tasks: Sequence[str], dataset: Dataset, info: ImageInfo,
+            expressions: Sequence[Expression]) -> list[dict[str, Any]]:
+    """Rows of one image."""
+    given = [answers.of(e.dataset, e.sent_id) for e in expressions]
+    if judgement.allow_missing:
+        expressions = [e for e, one in zip(expressions, given, strict=True) if len(one) == 1]
+        given = [one for one in given if len(one) == 1]
+    annotations = None if dataset.annotations is None else dataset.annotations.get(info.image_id, [])
+    masks = judgement.referents.get(dataset.name, {}) if 'res' in tasks else {}
+    truths = [Truth.of(e, annotations, None, masks.get(e.ann_id), None) for e in expressions]
+    choices = [_choice(one[0], 'res' in tasks) if len(one) == 1 else None for one in given]
+    rows = prediction_rows(truths, [NO_PROPOSALS] * len(truths), (), answers.proposals, answers.grounder, choices, info)
+    return [{**row, **UNKNOWN} for row in rows]
+
+
+def _choice(answer: Answer, with_mask: bool) -> Choice | None:
+    """An answer as a grounder's choice."""
+    if answer.xywh is None and answer.segmentation is None:
+        return None
+    box = None if answer.xywh is None else np.array(answer.xywh)
+    return Choice(box, answer.score, answer.label, answer.segmentation if with_mask else None)
+
+
+def faults(answers: Answers, expressions: Mapping[tuple[str, str], list[Expression]],
+           allow_missing: bool = False) -> list[str]:
+    """A line each about expressions without an answer or with several, and about answers to other expressions.
+
+    Raises:
+        InputError: none of the expressions is answered.
+    """
+    asked = {(e.dataset, e.sent_id): len(answers.of(e.dataset, e.sent_id)) for es in expressions.values() for e in es}
+    who = f'{answers.grounder} on {answers.proposals}'
+    missing = [sent_id for (_, sent_id), n in asked.items() if n == 0]
+    double = [sent_id for (_, sent_id), n in asked.items() if n > 1]
+    if len(missing) == len(asked):
+        raise InputError(f'--predictions: {who} answers none of the {len(asked)} expressions; check --dataset and '
+                         '--split')
+    fate = 'left out' if allow_missing else 'counted as wrong'
+    lines = [f'{who}: {len(ids)} of {len(asked)} expressions {what}, {fate}: sent_id {named(ids)}'
+             for ids, what in ((missing, 'have no answer'), (double, 'have more than one answer')) if ids]
+    names = {sent_id for _, sent_id in asked}
+    strange = [sent_id for dataset, sent_id in answers.given
+               if (dataset, sent_id) not in asked and (dataset is not None or sent_id not in names)]
+    if strange:
+        lines.append(f'{who}: {len(strange)} answers are for other expressions, ignored: sent_id {named(strange)}')
+    return lines

@@ -1,0 +1,40 @@
+"""What the user asks for."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.data.plain import load_expressions
+from harness.detection.source import StoredMap
+from harness.proposals.given import OutsideBoxes
+from harness.types import Dataset
+
+
+@dataclass
+class Request:
+    """What the command line says; ``None`` means the default, no grounder at all is ``[]`` or ``['none']``."""
+
+    grounders: list[str] | None = None
+    datasets: list[str] | None = None
+    splits: list[str] | None = None
+    tasks: list[str] | None = None
+    rules: list[str] | None = None
+    limit: int | None = None
+    device: str | None = None
+    seed: int = 0
+    data_root: Path | None = None
+    split_by: str | None = None
+    expressions: Path | None = None
+    read_expressions: Callable[[Path, Path | None], dict[str, Dataset]] = load_expressions
+    candidates: Path | None = None
+    detections: OutsideBoxes | None = None
+    features: Callable[[int], StoredMap] | None = None
+    masks: Callable[[int, int, int], dict] | None = None
+    images: Path | None = None
+    max_pixels: int | None = None
+    reads_images: bool = True  # else the caller hands over pixels
+    vectors: Path | None = None
+    weights: dict[str, Path] = field(default_factory=dict)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)

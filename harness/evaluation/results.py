@@ -1,0 +1,81 @@
+"""``results.json``: the measured records and where they come from."""
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+from harness.evaluation.run import Outcome, Stage
+from harness.files.weights import git_commit
+from harness.registry import METRICS
+
+CONVENTIONS = {
+    'predicted boxes': 'xywh with w = x2 - x1 (tools/save_matt_dets.py of ref-nms)',
+    'recall': 'IoU > 0.5 by plain areas, the gold box being x, y, x+w, y+h (utils/hit_rate_utils.py of ref-nms)',
+    'context_recall': 'a mean over the expressions that have contextual objects',
+    'accuracy': 'IoU >= 0.5, both end pixels count (lib/models/eval_dets_utils.py of MAttNet)',
+    'accuracy_strict': 'IoU > 0.5 as the paper says, the same inclusive IoU',
+    'overall_iou': 'sum of intersections over sum of unions, in pixels',
+    'pr@X': 'share of expressions with mask IoU >= X (tools/eval_masks.py of MAttNet)',
+}
+
+PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'spacy', 'pycocotools', 'numpy',
+            'opencv-python-headless')
+
+
+def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], seed: int, data: Mapping[str, str],
+               weights: Mapping[str, Mapping[str, Any]], notes: list[str], wall: float,
+               images_in: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The ``run`` part of ``results.json``; ``images_in`` has each dataset's folder of images, for reports to show."""
+    return {
+        'command': command, 'options': dict(options), 'seed': seed, 'commit': git_commit(),
+        'versions': {'python': platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        'machine': f'{platform.machine()}, {os.cpu_count()} processors',
+        'data': dict(data), 'images_in': dict(images_in or {}),
+        'weights': {k: dict(v) for k, v in weights.items()}, 'conventions': conventions(),
+        'seconds': {k: round(v.seconds, 3) for k, v in outcome.stages.items()},
+        'throughput': {k: throughput(v) for k, v in outcome.stages.items() if v.images}, 'wall_seconds': round(wall, 3),
+        'images': outcome.images, 'expressions': outcome.expressions,
+        'counts': {k: v for k, v in outcome.counts.items() if v}, 'notes': [*outcome.notes, *notes],
+    }
+
+
+def conventions() -> dict[str, str]:
+    """How the metrics count; a user's own ones say it in their docstring."""
+    own = [metric for metric in METRICS.module_dict.values() if not metric.__module__.startswith('harness.')]
+    return {**CONVENTIONS, **{name: (metric.__doc__ or name).strip().split('\n')[0]
+                              for metric in own for name in metric.names}}
+
+
+def throughput(stage: Stage) -> dict[str, Any]:
+    """How many images and expressions went through a stage, a second."""
+    done = {'images': stage.images, 'expressions': stage.expressions}
+    return {**done, **{f'{what}_per_second': round(n / stage.seconds, 1) for what, n in done.items() if n}}
+
+
+def write_results(out: Path, outcome: Outcome, run: Mapping[str, Any]) -> Path:
+    """Write ``out/results.json`` beside, then rename."""
+    path = out / 'results.json'
+    write_text(path, json.dumps({'records': outcome.records(), 'run': run}, indent=1, ensure_ascii=False) + '\n')
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file that is there whole or not at all.
+
+    Raises:
+        InputError: it can't be written (a full disk, no permission).
+    """
+    beside = path.with_name(path.name + '.part')
+    try:
+        beside.write_text(text, encoding='utf-8')
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise InputError(f'{path}: cannot be written ({error.strerror}); '
+                         'free some space or choose another --out') from None

@@ -1,0 +1,88 @@
+"""``--set NAME.OPTION=VALUE`` and ``--weights NAME=FILE``: taken apart, and held against what plug-ins declare."""
+from __future__ import annotations
+
+import ast
+import inspect
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+from harness.names import nearest
+from harness.options import LOADED, check_options
+from harness.registry import GROUNDERS, PROPOSAL_RULES, names
+from harness.words.critical_objects import CriticalObjects
+
+#: What has options without being a rule or grounder: how contextual objects are found.
+CRITICAL_OBJECTS = 'critical-objects'
+
+
+def check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Names, options, types and ranges, before anything is loaded.
+
+    Raises:
+        InputError: something has no such option, or it takes no such value.
+    """
+    known: dict[str, Any] = {n: r.get(n) for r in (PROPOSAL_RULES, GROUNDERS) for n in names(r)}
+    known[CRITICAL_OBJECTS] = CriticalObjects
+    for name, options in settings.items():
+        if name not in known:
+            raise InputError(f'--set {name}.…: there is no rule or grounder of that name{nearest(name, known)}')
+        loaded = (*LOADED, *getattr(known[name], 'needs', ()))
+        accepted = [k for k in inspect.signature(known[name]).parameters if k not in loaded]
+        for key in options:
+            if key not in accepted:
+                raise InputError(f'--set {name}.{key}: unknown option{nearest(key, accepted)}; '
+                                 f'{name} has {", ".join(accepted) or "none"}')
+        check_options(known[name], options, f'--set {name}')
+
+
+def parse_setting(text: str) -> tuple[str, str, Any]:
+    """``'ref-nms-b.threshold=0.2'`` to its name, key and value (a Python literal, or else text)."""
+    target, equals, value = text.partition('=')
+    name, dot, key = target.rpartition('.')
+    if not (equals and dot and name and key):
+        raise InputError(f'--set {text}: write NAME.OPTION=VALUE, for instance ref-nms-b.threshold=0.2')
+    try:
+        with warnings.catch_warnings():  # Python's, about its own spelling
+            warnings.simplefilter('ignore')
+            return name, key, ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return name, key, value
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """All of ``--set``, by name and option.
+
+    Raises:
+        InputError: one is not written as it has to be, or an option is given twice.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for name, key, value in map(parse_setting, texts):
+        if key in settings.setdefault(name, {}):
+            raise InputError(f'--set {name}.{key}: given twice; give it once')
+        settings[name][key] = value
+    return settings
+
+
+def parse_weight(text: str) -> tuple[str, Path]:
+    """``'cmae=file.safetensors'`` to its name and path."""
+    name, equals, path = text.partition('=')
+    if not (equals and name and path):
+        raise InputError(f'--weights {text}: write NAME=FILE, for instance cmae=my.safetensors')
+    return name, Path(path)
+
+
+def parse_weights(texts: Iterable[str]) -> dict[str, Path]:
+    """All of ``--weights``, by name.
+
+    Raises:
+        InputError: one is not written as it has to be, or a name is given twice.
+    """
+    weights: dict[str, Path] = {}
+    for name, path in map(parse_weight, texts):
+        if name in weights:
+            raise InputError(f'--weights {name}: given twice; give one file')
+        weights[name] = path
+    return weights

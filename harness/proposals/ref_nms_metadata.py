@@ -1,0 +1,49 @@
+"""What weight files of Ref-NMS say of themselves."""
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, with_config
+from typing_extensions import TypedDict
+
+from harness.files.metadata import Layers, Metadata, Text, each_once
+from harness.options import Count, Share, Step
+from harness.words.vectors import UNKNOWN
+
+
+def _unknown_first(words: list[str]) -> list[str]:
+    if not words or words[0] != UNKNOWN:
+        raise ValueError(f'must begin with {UNKNOWN}')
+    return words
+
+
+@with_config(ConfigDict(strict=True, extra='forbid'))
+class RefNMSOptions(TypedDict, total=False):
+    """Arguments of :class:`harness.proposals.ref_nms.RefNMS`."""
+
+    in_channels: Count
+    planes: Count
+    blocks: Layers
+    word_dim: Count
+    hidden: Count
+    mlp: Count
+    threshold: Share | None
+    nms_iou: Share
+    delta: Share
+    delta_step: Step
+    att_dropout: Share
+    rank_dropout: Share
+    relu: bool
+
+
+class RefNMSMetadata(Metadata):
+    """``model`` are the network's options, ``vocabulary`` its words, ``sentence`` what a text-blind one hears."""
+
+    of = 'ref-nms'
+    title = 'weights of Ref-NMS'
+    name = 'ref-nms-b'
+
+    model: RefNMSOptions
+    vocabulary: Annotated[list[str], AfterValidator(_unknown_first), AfterValidator(each_once)]
+    threshold: Share | None = None
+    sentence: Text = ''

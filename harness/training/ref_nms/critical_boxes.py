@@ -1,0 +1,24 @@
+"""The boxes that Ref-NMS's regions are held against: of the referent and of contextual objects."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from harness.types import XYWH, Dataset
+from harness.words.critical_objects import CriticalObjects
+from harness.words.vectors import WordVectors
+
+
+def critical_boxes(dataset: Dataset, split: str, vectors: WordVectors) -> dict[int, Tensor]:
+    """By ``sent_id``: the referent's box first, then those of contextual objects, ``(t, 4)`` xyxy image pixels."""
+    expressions = dataset.split(split)
+    context = CriticalObjects(vectors).context(expressions, dataset.annotations or {})
+    return {e.sent_id: _xyxy([e.gt_xywh, *(a.xywh for a in objects)])
+            for e, objects in zip(expressions, context, strict=True)}
+
+
+def _xyxy(boxes: Sequence[XYWH]) -> Tensor:
+    xywh = torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4)
+    return torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), dim=1)

@@ -1,0 +1,202 @@
+"""What a training of Ref-NMS would take, before anything is written: checks of what it reads, sizes, and hours.
+
+It trains: for two steps, on two images, in a folder that is gone afterwards, by the function that trains. What would
+fail there fails here, and times are measured on this machine.
+"""
+from __future__ import annotations
+
+import resource
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tabulate import tabulate
+
+from harness.data.counts import count
+from harness.detection.detector import Detector
+from harness.detection.pictures import read_recorded
+from harness.errors import InputError
+from harness.training.ref_nms.critical_boxes import critical_boxes
+from harness.training.ref_nms.image_regions import ImageRegions, Regions
+from harness.training.ref_nms.job import RefNMSJob
+from harness.training.ref_nms.options import TrainingOptions
+from harness.training.ref_nms.pooled_regions import POOL, PooledRegions
+from harness.training.ref_nms.training import RefNMSForTraining, sampler_of, train_ref_nms
+from harness.training.runner import bare, count_parameters, silence
+from harness.types import Dataset, Expression, ImageInfo
+from harness.words.vectors import Vocabulary
+
+_MEASURED_ON = 2
+
+
+def dry_run(training: RefNMSJob) -> str:
+    """A table, a line a thing.
+
+    Raises:
+        InputError: something is missing or of the wrong shape.
+    """
+    options, sampling = training.options, training.options.sampling
+    there = [info for _, info in training.images if info.path is not None and info.path.is_file()]
+    if len(there) < len(training.images):
+        first = next(info for _, info in training.images if info not in there)
+        raise InputError(f'{first.path}: this image and {len(training.images) - len(there) - 1} more of '
+                         f'{len(training.images)} are not there; fetch COCO\'s train2014 images')
+    train, val = count(training.train.split('train')), count(training.val.split('val'))
+    every = options.steps.validate_every
+    items = train.images if sampling.batch_of == 'images' else train.expressions
+    steps = items // sampling.batch_size * options.steps.epochs
+    if not steps:
+        raise InputError(f'--set batch_size={sampling.batch_size}: {training.name} has {items} {sampling.batch_of} to '
+                         'train on; take a smaller batch')
+    detector = Detector(training.detector, training.device)
+    measured = _measure(training, detector)
+    model = measured.model
+    counted = [*training.train.split('train'), *(training.val.expressions if sampling.vocabulary == 'all' else ())]
+    words = len(Vocabulary.build((e.tokens for e in counted), training.vectors).words)
+    validations = -(-steps // every) if every else options.steps.epochs
+    seconds = {'detecting': measured.detect * len(training.images), 'training': measured.step * steps,
+               'validating': measured.step / 3 * val.expressions / max(measured.expressions_a_step, 1) * validations}
+    if options.head != 'frozen' and not training.maps_kept:
+        seconds['maps anew'] = measured.see * sampling.batch_size * steps
+    disk = _disk(training, measured)
+    rows = [
+        ['data', f'{training.name}: {train.expressions:,} expressions of {train.images:,} images to train on, '
+                 f'{val.expressions:,} of {val.images:,} to validate on'],
+        *(['', note] for note in training.train.notes),
+        ['images', f'all {len(there):,} are there'],
+        ['detector', f'{training.detector.meta.get("config")}, {len(detector.classes)} classes, C4 maps of '
+                     f'{model.network.head[0].conv1.in_channels} channels, head to {model.network.features}'],
+        ['words', f'{words:,} with vectors of {model.vectors.shape[1]} ({training.vectors.name}, '
+                  f'γ = {training.vectors.gamma})'],
+        ['network', f'{count_parameters(model) / 1e6:.2f} M numbers are trained, loss {options.loss}, head '
+                    f'{options.head}, text {options.text}'],
+        ['memory', f'{measured.memory / 2 ** 30:.2f} GiB in one step of {sampling.batch_size} {sampling.batch_of}'],
+        ['disk', f'{disk / 1e9:.2f} GB of what is seen of images in {training.regions}, '
+                 f'{_free(training.regions) / 1e9:.0f} GB are free'],
+        ['steps', f'{options.steps.epochs} epochs, {steps:,} steps, {validations} validations'],
+        *([what, f'{spent / 3600:.2f} h'] for what, spent in seconds.items()),
+        ['altogether', f'about {sum(seconds.values()) / 3600:.1f} h on one process ({training.device})'],
+    ]
+    if disk > _free(training.regions):
+        raise InputError(f'{training.regions}: has {_free(training.regions) / 1e9:.0f} GB free, {disk / 1e9:.0f} GB '
+                         'are needed; leave out --maps kept or choose another --work')
+    return tabulate(rows, tablefmt='plain')
+
+
+class _Measured(Hook):
+    """Seconds of an image's detection, of its map alone and of a step; what a step needs; bytes of an image.
+
+    As a hook it sees the model, and the seconds from one step to the next: of the last one, since the first warms up.
+    """
+
+    model: RefNMSForTraining
+
+    def __init__(self) -> None:
+        self.detect = self.see = self.step = self._last = 0.
+        self.memory = 0
+        self.map_bytes = self.candidates = self.targets = self.expressions_a_step = 0.
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self.model, self._last = bare(runner.model), time.perf_counter()
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        self.step = time.perf_counter() - self._last
+
+
+def _measure(training: RefNMSJob, detector: Detector) -> _Measured:
+    """Detect a few images, then train for two steps on as many items of them as a batch has, or fewer and scaled."""
+    found, options, how = _Measured(), training.options, training.options.sampling
+    regions = _detect(training, training.train, 'train', detector, found)
+    groups = [group for _, group in _few(training.train, 'train')]
+    some = groups if how.batch_of == 'images' else [[e] for group in groups for e in group]
+    items = [group for group in some if _can_be_drawn(options, regions[group[0].image_id])]
+    items = items[:min(how.batch_size, _MEASURED_ON)]
+    if not items:
+        raise InputError(f'{training.name}: the detector finds nothing in its first images; give a detector of such '
+                         'images (--weights detector=FILE)')
+    scale = how.batch_size / len(items)
+    before = _memory(training.device)
+    with TemporaryDirectory() as folder, silence():
+        train_ref_nms(
+            replace(training.train, expressions=[e for group in items for e in group]),
+            replace(training.val, expressions=[e for _, group in _few(training.val, 'val') for e in group]),
+            regions, _detect(training, training.val, 'val', detector), detector, training.vectors,
+            Path(folder) / 'weights.safetensors', Path(folder) / 'work', detector_hash=training.detector.sha256,
+            command='', seed=training.seed, options=options.changed(epochs=2, batch_size=len(items)), hooks=[found])
+    found.step *= scale
+    found.expressions_a_step = sum(map(len, items)) * scale
+    found.memory = int(max(_memory(training.device) - before, 0) * scale) + before
+    return found
+
+
+def _few(dataset: Dataset, split: str) -> list[tuple[ImageInfo, list[Expression]]]:
+    return list(islice(dataset.by_image(dataset.split(split)), _MEASURED_ON))
+
+
+def _can_be_drawn(options: TrainingOptions, image: Mapping[str, Any]) -> bool:
+    over = float('-inf') if options.sampling.at_least else options.sampling.delta
+    return sampler_of(options).fills or bool((image['det_scores'] > over).any())
+
+
+def _detect(training: RefNMSJob, dataset: Dataset, split: str, detector: Detector,
+            found: _Measured | None = None) -> Regions:
+    """What a few images' regions are; ``found`` is told what that took."""
+    few = _few(dataset, split)
+    measured = found or _Measured()
+    targets = critical_boxes(replace(dataset, expressions=[e for _, group in few for e in group]), split,
+                             training.vectors)
+    collector: ImageRegions | PooledRegions = ImageRegions.of(training.options.sampling)
+    if training.options.head == 'frozen':
+        collector = PooledRegions({info.image_id: torch.cat([targets[e.sent_id] for e in group]).unique(dim=0)
+                                   for info, group in few}, regions=ImageRegions.of(training.options.sampling))
+    for info, _ in few:
+        pixels = read_recorded(info).pixels
+        start = time.perf_counter()
+        measured.map_bytes += 2 * detector.see(pixels).feature_map.numel() / len(few)
+        measured.see += (time.perf_counter() - start) / len(few)
+        start = time.perf_counter()
+        collector.add(detector.features(pixels, info))
+        measured.detect += (time.perf_counter() - start) / len(few)
+    regions = collector.collected()
+    measured.candidates = sum(len(image['boxes']) for image in regions.values()) / len(few)
+    measured.targets = sum(map(len, targets.values())) / len(few)
+    return regions
+
+
+def _memory(device: str) -> int:
+    """The most bytes that were held so far."""
+    if device != 'cpu':
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _disk(training: RefNMSJob, measured: _Measured) -> float:
+    """Bytes that are kept of all images."""
+    of_boxes = 40 * measured.candidates
+    if training.options.head == 'frozen':
+        of_boxes += 2 * (measured.candidates + measured.targets * int(POOL.sum())) * _features(training)
+    elif training.maps_kept:
+        of_boxes += measured.map_bytes
+    return of_boxes * len(training.images)
+
+
+def _features(training: RefNMSJob) -> int:
+    """Numbers of the head's feature."""
+    return next(len(value) for name, value in training.detector.tensors.items()
+                if name.endswith('shared_head.layer4.0.bn3.weight'))
+
+
+def _free(folder: Path) -> int:
+    """Bytes that are free where a folder is, or will be."""
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return shutil.disk_usage(folder).free

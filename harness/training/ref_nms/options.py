@@ -1,0 +1,215 @@
+"""The choices of Ref-NMS's training, and the three sets of them that have a name.
+
+Defaults are the released code's for the binary loss. ``docs/ref-nms-options.md`` names each with its place in the paper
+and in the released code.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import AllowInfNan
+
+from harness.errors import InputError, shown
+from harness.names import nearest
+from harness.options import Count, CountOrNone, Share, Step, check_options
+
+#: Of layers, and places of an expression: bounded by what fits into memory.
+Width = Annotated[int, Ge(1), Le(65_536)]
+#: What a gradient, a weight or a loss is multiplied by.
+Rate = Annotated[float, AllowInfNan(False), Gt(0), Le(1000)]
+RateOrNone = Annotated[float, AllowInfNan(False), Ge(0), Le(1000)]
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """``hidden`` and ``mlp``: widths; ``relu`` before the L2 norm of Eq. 2; ``att_dropout`` and ``rank_dropout``."""
+
+    hidden: Width = 256
+    mlp: Width = 1024
+    relu: bool = True
+    att_dropout: Share = 0.5
+    rank_dropout: Share = 0.5
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """What a step learns from.
+
+    Attributes:
+        batch_of: whether a batch is made of single expressions or of images with all of their expressions.
+        batch_size: expressions or images a step.
+        regions: of the binary loss: regions an expression, half of them positive; 0 takes all.
+        positive: of the binary loss: whether an overlap of exactly 0.5 is positive.
+        delta: confidence that a candidate exceeds.
+        delta_step: how far it is lowered at a time where an image has too few.
+        at_least: candidates an image has to have; 0: none are lowered.
+        lowest, others: of the ranking loss: regions at level 0 and at each of the others.
+        draws: whether a sample depends on seed, epoch and place alone (``'index'``; dropout then by
+            :mod:`~harness.training.ref_nms.masked_attention`), or all randomness is one stream, as of the shipped
+            weights.
+        vocabulary: whether words of all splits are counted, or of the training split alone.
+        embeddings: whether word vectors stay GloVe's or are trained on.
+    """
+
+    batch_of: Literal['expressions', 'images'] = 'expressions'
+    batch_size: Count = 32
+    regions: CountOrNone = 32
+    positive: Literal['>=', '>'] = '>='
+    delta: Share = 0.05
+    delta_step: Step = 0.005
+    at_least: CountOrNone = 32
+    lowest: Width = 150
+    others: Width = 10
+    draws: Literal['index', 'stream'] = 'index'
+    vocabulary: Literal['all', 'train'] = 'all'
+    embeddings: Literal['fixed', 'learned'] = 'fixed'
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """How the weights change.
+
+    Attributes:
+        epochs: passes over the training split.
+        head_lr, rnn_lr, lr: Adam's rates of the head, the GRU and the rest.
+        weight_decay: of all of them.
+        schedule: of the rates.
+        factor, patience: of plateaus: what a rate is multiplied by after so many validations in a row without gain.
+        validate_every: steps between validations; 0: after each epoch.
+        keep: weights of the least loss on val, or the last.
+        margin, top_h: of the ranking loss.
+    """
+
+    epochs: Count = 5
+    head_lr: Rate = 2e-4
+    rnn_lr: Rate = 5e-4
+    lr: Rate = 5e-4
+    weight_decay: RateOrNone = 1e-3
+    schedule: Literal['plateau', 'cosine', 'constant'] = 'plateau'
+    factor: Annotated[float, AllowInfNan(False), Ge(0), Lt(1)] = 0.5
+    patience: CountOrNone = 1
+    validate_every: CountOrNone = 1000
+    keep: Literal['best', 'last'] = 'best'
+    margin: RateOrNone = 0.1
+    top_h: Count = 100
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """All of them.
+
+    Attributes:
+        loss: Eq. 3 or Eq. 4.
+        head: whether the detector's last stage is trained on, or frozen and its features computed once.
+        head_norm: whether its batch norms normalise by the batch and go on learning, or stay the detector's.
+        text: ``'blind'`` replaces every sentence by one constant.
+    """
+
+    loss: Literal['binary', 'ranking'] = 'binary'
+    head: Literal['trained', 'frozen'] = 'trained'
+    head_norm: Literal['training', 'fixed'] = 'training'
+    text: Literal['read', 'blind'] = 'read'
+    network: NetworkOptions = field(default_factory=NetworkOptions)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    steps: StepOptions = field(default_factory=StepOptions)
+
+    def changed(self, **values: Any) -> TrainingOptions:
+        """The same with some values changed, whichever part they belong to."""
+        if unknown := values.keys() - self.flat.keys():
+            raise TypeError(f'no option is called {min(unknown)}')
+        return replace(self, network=replace(self.network, **_own(self.network, values)),
+                       sampling=replace(self.sampling, **_own(self.sampling, values)),
+                       steps=replace(self.steps, **_own(self.steps, values)), **_own(self, values))
+
+    @property
+    def flat(self) -> dict[str, Any]:
+        """Every option by its name."""
+        record = asdict(self)
+        return {**{k: v for k, v in record.items() if not isinstance(v, dict)},
+                **record['network'], **record['sampling'], **record['steps']}
+
+    @property
+    def without_effect(self) -> set[str]:
+        """The options that change nothing, as the others are."""
+        return {name for name, heeded in (
+            *((name, self.loss == 'binary') for name in ('regions', 'positive')),
+            *((name, self.loss == 'ranking') for name in ('lowest', 'others', 'margin', 'top_h')),
+            *((name, self.head == 'trained') for name in ('head_lr', 'head_norm')),
+            *((name, self.steps.schedule == 'plateau') for name in ('factor', 'patience'))) if not heeded}
+
+    @property
+    def weights(self) -> str:
+        """The name of the weights that come out."""
+        return 'ref-nms-blind' if self.text == 'blind' else f'ref-nms-{self.loss[0]}'
+
+
+def _own(part: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of the values that belong to a part."""
+    return {f.name: values[f.name] for f in fields(part) if f.name in values}
+
+
+RELEASED = {
+    'binary': TrainingOptions(),
+    'ranking': TrainingOptions(loss='ranking').changed(batch_size=8, at_least=0, epochs=4, factor=0.6, patience=3)}
+
+_PAPER = dict(batch_size=8, head_lr=4e-4, rnn_lr=5e-3, lr=5e-3, weight_decay=0., schedule='constant', relu=False,
+              positive='>', regions=0, at_least=0, embeddings='learned')
+PAPER = {loss: options.changed(**_PAPER) for loss, options in RELEASED.items()}
+
+_EMBEDDED = dict(batch_of='images', batch_size=5, epochs=8, schedule='cosine', keep='last', validate_every=0,
+                 hidden=128, mlp=256, vocabulary='train', draws='stream')
+#: The shipped weights' (``train ref-nms-b``), and the ranking loss by the same recipe.
+EMBEDDED = {loss: options.changed(**_EMBEDDED) for loss, options in RELEASED.items()}
+
+RECIPES = {'released': RELEASED, 'paper': PAPER, 'embedded': EMBEDDED}
+
+
+def with_settings(options: TrainingOptions, settings: Iterable[str]) -> TrainingOptions:
+    """Options with ``OPTION=VALUE`` settings.
+
+    Raises:
+        InputError: an unknown name, one given twice, or a value that it can't have.
+    """
+    values: dict[str, Any] = {}
+    for name, value in _parsed(options, settings):
+        if name in values:
+            raise InputError(f'--set {name}: given twice; give it once')
+        values[name] = value
+    for part in (options, options.network, options.sampling, options.steps):
+        check_options(type(part), _own(part, values), '--set', before=' ')
+    return options.changed(**values)
+
+
+def refuse_without_effect(settings: Iterable[str], *trainings: TrainingOptions) -> None:
+    """
+    Raises:
+        InputError: one of the settings changes none of the trainings.
+    """
+    for name in (setting.partition('=')[0] for setting in settings):
+        if all(name in options.without_effect for options in trainings):
+            raise InputError(f'--set {name}: has no effect, as the other options are; leave it out')
+
+
+def _parsed(options: TrainingOptions, settings: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    known = options.flat
+    for setting in settings:
+        name, equals, text = setting.partition('=')
+        if not equals or name not in known:
+            raise InputError(f'--set {shown(setting)}: write OPTION=VALUE{nearest(name, known)}; options are '
+                             f'{", ".join(known)}')
+        yield name, text if isinstance(known[name], str) else _value(text)
+
+
+def _value(text: str) -> Any:
+    """A whole number, a number, true or false, or else the text."""
+    if text.lower() in ('true', 'false'):
+        return text.lower() == 'true'
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

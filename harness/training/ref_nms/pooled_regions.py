@@ -1,0 +1,152 @@
+"""Ref-NMS with its head frozen: every region's feature once an image, so that a training takes minutes.
+
+Candidates never change; of jittered boxes, which Ref-NMS R tops its levels up with, a number is made once for every
+target and level, and an expression draws from those. That is the one difference from making them anew each time.
+"""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from harness.detection.detector import Detector
+from harness.errors import InputError
+from harness.files.fingerprint import code_of, short
+from harness.training.features import described_images
+from harness.training.ref_nms.critical_boxes import critical_boxes
+from harness.training.ref_nms.image_regions import ImageRegions
+from harness.training.ref_nms.jitter import jittered
+from harness.training.ref_nms.levels import INTERVALS, LEVELS
+from harness.training.ref_nms.options import SamplingOptions
+from harness.training.ref_nms.records import DETECTING, vectors_record
+from harness.types import Dataset, ImageFeatures
+from harness.words.vectors import WordVectors
+
+#: Jittered boxes of each target, by level.
+POOL = torch.tensor([16, 6, 6, 6, 6, 6])
+_OF_POOL = torch.arange(LEVELS).repeat_interleave(POOL)
+
+
+class PooledRegions:
+    """Collects what Ref-NMS with a frozen head sees of each image.
+
+    Args:
+        targets: the boxes of each image that can be jittered, ``(T, 4)`` xyxy image pixels; an image that is not in it
+            has none.
+        dtype: of the features.
+        seed: of jittered boxes, with the image's id.
+        regions: finds candidates.
+    """
+
+    def __init__(self, targets: Mapping[int, Tensor], dtype: torch.dtype = torch.float16, seed: int = 0,
+                 regions: ImageRegions | None = None) -> None:
+        self.targets, self.dtype, self.seed = targets, dtype, seed
+        self._regions = regions or ImageRegions()
+        self._images: dict[int, dict[str, Any]] = {}
+
+    @torch.inference_mode()
+    def add(self, image: ImageFeatures) -> None:
+        """Pool one image's candidates and its jittered boxes."""
+        found = self._regions.without_map(image)
+        targets = self.targets.get(image.info.image_id, torch.zeros(0, 4)).double()
+        made = self._made(image, targets)
+        features = image.head(image.pool(torch.cat((found['boxes'], made.float())))).mean(dim=(2, 3))
+        features = features.to(self.dtype).cpu()
+        n = len(found['boxes'])
+        self._images[image.info.image_id] = {
+            **found, 'features': features[:n].clone(), 'pool_targets': targets,
+            'pool': features[n:].reshape(len(targets), len(_OF_POOL), -1).clone()}
+
+    def _made(self, image: ImageFeatures, targets: Tensor) -> Tensor:
+        low, high = torch.tensor(INTERVALS, dtype=torch.float64)[_OF_POOL].repeat(len(targets), 1).T
+        generator = torch.Generator().manual_seed(self.seed * 10 ** 9 + image.info.image_id)
+        return jittered(targets.repeat_interleave(len(_OF_POOL), dim=0), low, high, image.info.width,
+                        image.info.height, generator)
+
+    def collected(self) -> dict[int, dict[str, Any]]:
+        """By image id as :meth:`ImageRegions.collected` without maps, and: ``features`` (n, F) of the candidates,
+        ``pool_targets`` (T, 4), ``pool`` (T, P, F) features of jittered boxes, levels in order."""
+        return self._images
+
+
+def in_pool(image: Mapping[str, Any], targets: Tensor, levels: Tensor, generator: torch.Generator | None) -> Tensor:
+    """``(k,)`` into the image's T · P jittered boxes: a random one for each of k targets ``(k, 4)`` and levels
+    ``(k,)``."""
+    target = (targets.double()[:, None] == image['pool_targets'][None]).all(dim=2).int().argmax(dim=1)
+    within = (torch.rand(len(levels), generator=generator) * POOL[levels]).long().clamp(max=POOL[levels] - 1)
+    return target * len(_OF_POOL) + (POOL.cumsum(0) - POOL)[levels] + within
+
+
+def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: WordVectors, folder: Path, *,
+                 detector_hash: str, sampling: SamplingOptions) -> dict[int, dict[str, Any]]:
+    """:meth:`PooledRegions.collected` of a split's images, from ``folder`` if it holds them, else computed and kept.
+
+    Args:
+        dataset: with annotations and images.
+        split: of it; features are float32 on val, where a threshold is chosen, as in a later run.
+        detector: whose head is frozen.
+        vectors: what says which objects are contextual.
+        folder: of the features, a file for all seeds and losses, and another one where anything else differs.
+        detector_hash: tells one detector's features from another's.
+        sampling: says which boxes are candidates.
+    """
+    dtype = torch.float16 if split == 'train' else torch.float32
+    found = ImageRegions.of(sampling)
+    meta = {'dataset': dataset.name, 'data': dataset.data_hash, 'split': split, 'detector': detector_hash,
+            **vectors_record(vectors), 'pool': POOL.tolist(), 'dtype': str(dtype), **found.record,
+            'code': code_of(__name__, *DETECTING)}
+    path = folder / f'pooled-{dataset.name}-{split}-{short(meta)}.safetensors'
+    if (stored := load_regions(path, meta)) is not None:
+        return stored
+    boxes = critical_boxes(dataset, split, vectors)
+    by_image: dict[int, list[Tensor]] = {}
+    for e in dataset.split(split):
+        by_image.setdefault(e.image_id, []).append(boxes[e.sent_id])
+    regions = PooledRegions({image_id: torch.cat(mine).unique(dim=0)
+                             for image_id, mine in by_image.items()}, dtype, regions=found)
+    for image in described_images(dataset, split, detector):
+        regions.add(image)
+    save_regions(path, regions.collected(), meta)
+    return regions.collected()
+
+
+def save_regions(path: Path, images: Mapping[int, Mapping[str, Any]], meta: Mapping[str, Any]) -> None:
+    """Write what was collected, beside and then renamed; ``meta`` says what it is of."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {f'{image_id}.{name}': value.contiguous() for image_id, image in images.items()
+               for name, value in image.items() if isinstance(value, Tensor)}
+    numbers = {str(image_id): {name: value for name, value in image.items() if not isinstance(value, Tensor)}
+               for image_id, image in images.items()}
+    beside = path.with_name(path.name + '.part')
+    save_file(tensors, str(beside), metadata={'meta': json.dumps(dict(meta)), 'numbers': json.dumps(numbers)})
+    os.replace(beside, path)
+
+
+def load_regions(path: Path, meta: Mapping[str, Any]) -> dict[int, dict[str, Any]] | None:
+    """What :func:`save_regions` wrote; ``None`` where there is no file or it is of something else.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(str(path), framework='pt') as file:
+            raw = file.metadata() or {}
+            if json.loads(raw['meta']) != json.loads(json.dumps(dict(meta))):
+                return None
+            images: dict[int, dict[str, Any]] = {int(image_id): {**numbers, 'size': tuple(numbers['size'])}
+                                                 for image_id, numbers in json.loads(raw['numbers']).items()}
+            for name in file.keys():  # noqa: SIM118 (no mapping)
+                image_id, _, what = name.partition('.')
+                images[int(image_id)][what] = file.get_tensor(name)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise InputError(f'{path}: stored features are damaged ({error}); delete the file') from None
+    return images

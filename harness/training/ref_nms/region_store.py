@@ -1,0 +1,140 @@
+"""What Ref-NMS's training sees of many images, on disk: a file an image, read when it is asked for.
+
+Tens of thousands of C4 maps don't fit into memory. They are kept in the files, or computed anew each time.
+"""
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import barrier, get_dist_info
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from harness.detection.detector import Detector
+from harness.detection.pictures import read_recorded
+from harness.errors import InputError
+from harness.files.fingerprint import code_of, short
+from harness.progress import track
+from harness.training.ref_nms.image_regions import ImageRegions
+from harness.training.ref_nms.records import DETECTING
+from harness.training.runner import console
+from harness.types import Dataset, ImageInfo
+
+
+class RegionStore(Mapping[int, Mapping[str, Any]]):
+    """A mapping as :meth:`ImageRegions.collected` gives it, of files that :func:`fill_store` wrote.
+
+    Args:
+        folder: of the files.
+        images: of the dataset.
+        detector: computes maps anew; ``None`` where the files hold them.
+    """
+
+    def __init__(self, folder: Path, images: Sequence[ImageInfo], detector: Detector | None) -> None:
+        self.folder, self.detector = folder, detector
+        self._images = {info.image_id: info for info in images}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._images)
+
+    def __getitem__(self, image_id: int) -> Mapping[str, Any]:
+        info = self._images[image_id]
+        return _Image(image_path(self.folder, image_id), info, self.detector)
+
+
+class _Image(Mapping[str, Any]):
+    """One image's record; each entry is read or computed when it is asked for."""
+
+    def __init__(self, path: Path, info: ImageInfo, detector: Detector | None) -> None:
+        self._path, self._info, self._detector = path, info, detector
+        try:
+            with safe_open(str(path), framework='pt') as file:
+                self._names = list(file.keys())
+                self._numbers = json.loads((file.metadata() or {})['numbers'])
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            raise InputError(f'{path}: no stored regions ({error}); delete the file and start again') from None
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys([*self._names, *self._numbers, 'feature_map'])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._numbers:
+            return self._numbers[name]
+        if name in self._names:
+            with safe_open(str(self._path), framework='pt') as file:
+                return file.get_tensor(name)
+        if name == 'feature_map' and self._detector is not None and self._info.path is not None:
+            return self._detector.see(read_recorded(self._info).pixels).feature_map[0].cpu().clone()
+        raise KeyError(name)
+
+
+def image_path(folder: Path, image_id: int) -> Path:
+    """The file of one image."""
+    return folder / f'{image_id}.safetensors'
+
+
+def store_folder(root: Path, train: Dataset, val: Dataset, detector: str, collector: ImageRegions,
+                 with_maps: bool) -> Path:
+    """The folder of what is seen of two splits' images; where anything differs that shapes it, it is another one.
+
+    Args:
+        root: of all such folders.
+        train: whose split ``train`` is stored.
+        val: whose split ``val`` is stored.
+        detector: SHA-256 of its file.
+        collector: finds candidates.
+        with_maps: whether C4 maps are kept.
+    """
+    record = {
+        'sha256 of train': train.data_hash, 'sha256 of val': val.data_hash, 'sha256 of detector': detector,
+        'maps': with_maps, **collector.record,
+        'code': code_of('harness.training.ref_nms.image_regions', __name__, *DETECTING)}
+    return root / f'regions-{train.name}-{short(record)}'
+
+
+def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detector: Detector, collector: ImageRegions,
+               with_maps: bool) -> None:
+    """Detect all images that have no file yet; under ``torchrun`` each process its share.
+
+    Args:
+        folder: of the files.
+        images: to detect, with their dataset, whose annotations go with them.
+        detector: fixed.
+        collector: finds candidates.
+        with_maps: keep the C4 maps, in float16.
+
+    Raises:
+        InputError: an image can't be read, or the folder can't be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rank, world = get_dist_info()
+    missing = [pair for pair in images[rank::world] if not image_path(folder, pair[1].image_id).exists()]
+    for dataset, info in track(missing, 'images', console):
+        if info.path is None:
+            raise InputError(f'{dataset.name}: training needs images; say where they are')
+        seen = detector.features(read_recorded(info).pixels, info)
+        record = collector.without_map(seen)
+        if with_maps:
+            record['feature_map'] = seen.feature_map[0].half().cpu()
+        _save(image_path(folder, info.image_id), record)
+    barrier()
+
+
+def _save(path: Path, record: Mapping[str, Any]) -> None:
+    numbers = {name: value for name, value in record.items() if not isinstance(value, Tensor)}
+    beside = path.with_name(f'{path.name}.part{os.getpid()}')
+    save_file({name: value.contiguous() for name, value in record.items() if isinstance(value, torch.Tensor)},
+              str(beside), metadata={'numbers': json.dumps(numbers)})
+    os.replace(beside, path)

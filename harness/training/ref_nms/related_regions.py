@@ -1,0 +1,136 @@
+"""The data set of Ref-NMS's training: images, or single expressions, with the regions that they sample."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from harness.proposals.nms import pairwise_iou
+from harness.training.ref_nms.binary_loss import BinarySampler
+from harness.training.ref_nms.image_regions import Regions
+from harness.training.ref_nms.jitter import jittered
+from harness.training.ref_nms.levels import INTERVALS
+from harness.training.ref_nms.pooled_regions import in_pool
+from harness.training.ref_nms.sampler import Sampler
+from harness.types import Expression
+from harness.words.vectors import Vocabulary
+
+#: Apart enough for the seeds of an epoch's items.
+_AN_EPOCH = 10 ** 7
+
+
+class _Item(NamedTuple):
+    """One image's expressions: which of its regions they may use (``None``: all), labels, word ids, and targets, those
+    of all expressions one after the other."""
+
+    image_id: int
+    usable: Tensor | None
+    labels: Tensor
+    words: list[Tensor]
+    targets: Tensor
+    n_targets: Tensor
+
+
+class RelatedRegions(TorchDataset):
+    """One item a group of expressions of one image: the regions that they sample, and how related those are.
+
+    Args:
+        groups: the expressions, grouped; each group is an item.
+        targets: boxes of each expression's critical objects, ``(t, 4)`` xyxy image pixels, by ``sent_id``.
+        regions: of every image, from :class:`~harness.training.ref_nms.image_regions.ImageRegions` or
+            :class:`~harness.training.ref_nms.pooled_regions.PooledRegions`.
+        vocabulary: of the words.
+        longest: words of a sentence that are read.
+        seed: fixes what an item samples in each epoch; ``None`` draws from torch's global randomness.
+        sampler: of regions.
+        over: confidence that a region exceeds; ``None`` takes all that were collected.
+    """
+
+    def __init__(self, groups: Iterable[Sequence[Expression]], targets: Mapping[int, Tensor], regions: Regions,
+                 vocabulary: Vocabulary, longest: int, seed: int | None = None, sampler: Sampler | None = None,
+                 over: float | None = None) -> None:
+        self.regions, self.seed, self.epoch = regions, seed, 0
+        self.sampler: Sampler = sampler or BinarySampler()
+        self._items: list[_Item] = []
+        for group in groups:
+            image = regions[group[0].image_id]
+            usable = None if over is None else (image['det_scores'] > over).nonzero()[:, 0]
+            boxes = image['boxes'] if usable is None else image['boxes'][usable]
+            if len(boxes) == 0 and not self.sampler.fills:
+                continue
+            mine = [targets[e.sent_id] for e in group]
+            overlap = torch.stack([pairwise_iou(boxes, own).amax(dim=1) for own in mine]).nan_to_num()
+            words = [vocabulary.ids(e.tokens, longest) for e in group]
+            if self.sampler.fills:
+                mine = [_inside(own, image['size']) for own in mine]
+            self._items.append(_Item(group[0].image_id, usable, self.sampler.labels(overlap), words, torch.cat(mine),
+                                     torch.tensor([len(own) for own in mine])))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Sample anew."""
+        self.epoch = epoch
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """One item with E expressions that sample R regions each, U different ones together.
+
+        ``index`` (E, R) into the U regions, ``labels`` (E, R) as the sampler gives them, ``words`` E tensors of word
+        ids, and the regions: ``feature_map`` (C, h, w) and ``boxes`` (U, 4) network-input pixels, or ``features``
+        (U, F).
+        """
+        item = self._items[number]
+        image = self.regions[item.image_id]
+        generator = None if self.seed is None else torch.Generator().manual_seed(
+            self.seed + self.epoch * _AN_EPOCH + number)
+        draw = self.sampler.draw(item.labels, generator)
+        used, index = draw.region.unique(return_inverse=True)
+        missing = draw.region < 0
+        rows, levels = missing.nonzero()[:, 0], draw.labels[missing].long()
+        if len(rows):
+            used, index = used[1:], index - 1
+        if item.usable is not None:
+            used = item.usable[used]
+        added = torch.arange(len(rows))  # of what is made, which one is in each missing place
+        seen: dict[str, Tensor]
+        if 'features' in image:
+            seen = {'features': image['features'][used]}
+            if len(rows):
+                drawn = in_pool(image, item.targets[self._target(item, rows, generator)], levels, generator)
+                places, added = drawn.unique(return_inverse=True)
+                seen = {'features': torch.cat((seen['features'], image['pool'].flatten(0, 1)[places]))}
+        else:
+            boxes = image['boxes'][used]
+            if len(rows):
+                low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
+                width, height = image['size']
+                made = jittered(item.targets[self._target(item, rows, generator)], low, high, width, height, generator)
+                boxes = torch.cat((boxes, made.to(boxes.dtype)))
+            seen = {'feature_map': image['feature_map'], 'boxes': boxes * image['scale']}
+        return {'index': index.masked_scatter(missing, len(used) + added), 'labels': draw.labels, 'words': item.words,
+                **seen}
+
+    @staticmethod
+    def _target(item: _Item, rows: Tensor, generator: torch.Generator | None) -> Tensor:
+        """``(k,)`` into ``item.targets``: a random one of those of the expression in each row."""
+        counts = item.n_targets[rows]
+        within = (torch.rand(len(rows), generator=generator) * counts).long().clamp(max=counts - 1)
+        return (item.n_targets.cumsum(0) - item.n_targets)[rows] + within
+
+
+def _inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """The boxes that have an area inside the image; the first one if none has (there is nothing better)."""
+    width, height = size
+    limit = boxes.new_tensor([width, height, width, height])
+    cut = torch.minimum(boxes.clamp(min=0), limit)
+    good = (cut[:, 2:] > cut[:, :2]).all(dim=1)
+    return boxes[good] if bool(good.any()) else boxes[:1]
+
+
+def collate(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """A batch is a list of items, since their maps differ in size."""
+    return {'images': items}

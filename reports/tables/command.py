@@ -1,0 +1,158 @@
+"""Tables from result files alone: plain ones, and ``python -m reports tables``.
+
+In the plain ones datasets and splits go across; rules, or grounders with rules, go down. A cell that was not measured
+is a dash. Those that look like the paper's are in :mod:`reports.tables.paper_tables`.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import InputError
+from harness.names import OneLineParser
+from reports.drawing.rendering import add_format, markdown, written
+from reports.drawing.sheets import Drawn, Head, Sheet, words
+from reports.rows.metrics import METRICS, Metric
+from reports.rows.results_files import Record, read_results, read_runs
+from reports.tables.layout import Cell, Column, Line, Table, Tables
+from reports.tables.outside_rows import named_rows
+from reports.tables.paper_tables import left_out, outside_methods, paper_tables
+from reports.tables.record_intervals import RecordIntervals, measured_cell, said_of_intervals
+from reports.tables.table_notes import TITLES
+
+__all__ = ['SHOWN', 'document', 'main', 'plain_tables', 'printed', 'read_results', 'tables']
+
+#: The tables that a terminal shows after a run; the rest is in tables.md.
+SHOWN = ('referent_recall', 'context_recall', 'mean_proposals', 'accuracy', 'overall_iou')
+
+
+def tables(results: Mapping[str, Any], metrics: Iterable[str] | None = None) -> list[str]:
+    """Markdown tables, each with its title, for the metrics that the results have.
+
+    Args:
+        results: ``results.json``.
+        metrics: only these; ``None`` for all.
+    """
+    return [markdown(Tables([table])) for table in plain_tables(results['records'], metrics)]
+
+
+def printed(results: Mapping[str, Any]) -> str:
+    """What a run prints at its end: its first tables and its stages, drawn in a terminal, else as Markdown."""
+    sheets = [table.sheet() for table in plain_tables(results['records'], SHOWN)]
+    return written(Drawn([*sheets, *([stages(results['run'])] if results['run'].get('throughput') else [])]))
+
+
+def plain_tables(records: Sequence[Record], metrics: Iterable[str] | None = None,
+                 intervals: RecordIntervals | None = None) -> list[Table]:
+    """One table a metric, the known ones first.
+
+    Args:
+        records: of ``results.json``.
+        metrics: only these; ``None`` for all.
+        intervals: gives every number its interval.
+    """
+    there = list(dict.fromkeys(record['metric'] for record in records))
+    wanted = there if metrics is None else [metric for metric in there if metric in set(metrics)]
+    known = [metric for metric in METRICS if metric in wanted]
+    return [_table(metric, [r for r in records if r['metric'] == metric], intervals)
+            for metric in (*known, *(metric for metric in wanted if metric not in METRICS))]
+
+
+def _table(metric: str, records: Sequence[Record], intervals: RecordIntervals | None) -> Table:
+    """Lines by (grounder, rule), columns by (dataset, split), in order of appearance, a dataset's splits together."""
+    grounded = any(record['grounder'] != '-' for record in records)
+    first = {name: i for i, name in enumerate(dict.fromkeys(record['dataset'] for record in records))}
+    splits = sorted(dict.fromkeys((r['dataset'], r['split']) for r in records), key=lambda split: first[split[0]])
+    columns = [Column(dataset, split, metric, dataset) for dataset, split in splits]
+    measured = {(r['grounder'], r['proposals'], r['dataset'], r['split']): r for r in records}
+    counts = {(r['dataset'], r['split']): r['n'] for r in records}
+    lines = []
+    for grounder, rule in dict.fromkeys((r['grounder'], r['proposals']) for r in records):
+        found = [measured.get((grounder, rule, c.dataset, c.split)) for c in columns]
+        cells = tuple(Cell() if r is None else measured_cell(r, intervals) for r in found)
+        lines.append(Line((grounder, rule) if grounded else (rule,), cells, grounder=grounder, proposals=rule))
+    heads = ('grounder', 'proposals') if grounded else ('proposals',)
+    footer = ('expressions', *('' for _ in heads[1:]), *(str(counts[split]) for split in splits))
+    table = Table(metric, METRICS.get(metric, Metric(metric)).title, heads, columns, lines, footer)
+    return replace(table, notes=said_of_intervals(table))
+
+
+def document(results: Mapping[str, Any], title: str) -> str:
+    """All tables as one Markdown page with where they come from."""
+    run = results['run']
+    lines = [f'# {title}', '', f'`{run["command"]}`', '']
+    for note in run['notes']:
+        lines += [f'> {note}', '']
+    lines += ['\n\n'.join(tables(results)), '']
+    lines += [markdown(Drawn([stages(run)])), '']
+    lines += [f'{run["expressions"]} expressions on {run["images"]} images; seed {run["seed"]}; '
+              f'commit `{run["commit"]}`.', '']
+    return '\n'.join(lines)
+
+
+def stages(run: Mapping[str, Any]) -> Sheet:
+    """Seconds of each stage of a run, and how many images and expressions go through it a second."""
+    done = run.get('throughput', {})
+    rows = [[stage, f'{seconds:.1f}', *(_rate(done.get(stage, {}).get(f'{what}_per_second'))
+                                        for what in ('images', 'expressions'))]
+            for stage, seconds in run['seconds'].items()]
+    rows.append(['all', f'{run["wall_seconds"]:.1f}', '', ''])
+    heads = [Head('stage', number=False), *map(Head, ('seconds', 'images/s', 'expressions/s'))]
+    return Sheet('Seconds by stage', heads, 1, [list(map(words, row)) for row in rows])
+
+
+def _rate(rate: float | None) -> str:
+    return '' if rate is None else f'{rate:.1f}'
+
+
+def main(argv: Sequence[str]) -> int:
+    """``python -m reports tables``: print results as tables."""
+    parser = OneLineParser(prog='python -m reports tables', allow_abbrev=False,
+                           description='Tables of measured results.')
+    parser.add_argument('results', nargs='+', type=Path, metavar='RESULTS', help='a run\'s folder or results.json')
+    parser.add_argument('--like', choices=('paper',),
+                        help='in the layout of the paper\'s tables, beside the published numbers')
+    parser.add_argument('--ci', action='store_true',
+                        help='each number with its 95 %% interval, by bootstrap over images of predictions.jsonl')
+    for option, what in (('label', 'what the row of a method from outside is called in --like paper, one or '
+                                   'GROUNDER=TEXT for each'), ('venue', 'of that row'), ('backbone', 'of that row')):
+        parser.add_argument(f'--{option}', action='append', default=[], metavar='TEXT', help=what)
+    parser.add_argument('--notes', type=Path, metavar='FILE',
+                        help='what is said of data, weights and conventions goes into this file, not under the tables')
+    add_format(parser)
+    args: argparse.Namespace = parser.parse_args(argv)
+    if args.like is None and (args.label or args.venue or args.backbone):
+        raise InputError('--label, --venue and --backbone: name a row of --like paper; add it')
+    results = read_runs(args.results)
+    intervals = RecordIntervals(results) if args.ci else None
+    if args.like is None:
+        shown = plain_tables(results.records, intervals=intervals)
+    else:
+        shown = paper_tables(results, intervals, named_rows(outside_methods(results), args.label, args.venue,
+                                                            args.backbone))
+        for option in ('venue', 'backbone'):
+            if getattr(args, option) and all(option not in table.heads for table in shown):
+                raise InputError(f'--{option}: only Tables 3 and 4 on {", ".join(TITLES.values())} have it, and '
+                                 'nothing was measured for them; leave it out')
+    if args.notes is not None:
+        if not any(table.notes for table in shown):
+            raise InputError(f'--notes {args.notes}: nothing is said under these tables; leave it out, or add '
+                             '--like paper or --ci')
+        _write_notes(args.notes, shown)
+        shown = [replace(table, notes=()) for table in shown]
+    print(written(Tables(shown), args.format))
+    for line in left_out(shown) if args.like else ():
+        print(f'note: {line}', file=sys.stderr)
+    return 0
+
+
+def _write_notes(path: Path, shown: Sequence[Table]) -> None:
+    text = '\n\n'.join('\n\n'.join([table.title, *table.notes]) for table in shown if table.notes)
+    try:
+        path.write_text(text + '\n', encoding='utf-8')
+    except OSError as error:
+        raise InputError(f'--notes {path}: cannot be written ({error.strerror}); name another file') from None

@@ -1,0 +1,140 @@
+"""The lines under a table like the paper's: data, sizes, seeds, weights, conventions, and how to read it."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from harness.data.counts import PUBLISHED
+from reports.drawing.sheets import printable
+from reports.rows.metrics import METRICS
+from reports.rows.results_files import Results, Run, settings_of
+from reports.tables.layout import Table
+from reports.tables.record_intervals import said_of_intervals
+
+#: The paper's datasets as it writes them.
+TITLES = {'refcoco': 'RefCOCO', 'refcoco+': 'RefCOCO+', 'refcocog': 'RefCOCOg'}
+
+
+#: A note that is to be one line has room for limits of so many characters.
+ROOM = 90
+
+
+def notes_under(table: Table, results: Results, own: bool, compete: bool) -> tuple[list[str], list[str]]:
+    """What stands under a table, a paragraph each: its provenance and how to read it, and what limits it.
+
+    Args:
+        table: finished but for its notes.
+        results: what it was made from.
+        own: on other datasets than the paper's.
+        compete: the best of a column was sought block by block.
+    """
+    datasets = list(dict.fromkeys(column.dataset for column in table.columns))
+    runs = [run for run in results.runs if any(record['dataset'] in datasets for record in run.records)]
+    metrics = list(dict.fromkeys(column.metric for column in table.columns))
+    parts = [_sizes(table, metrics), f'Data: {_listed(_data(runs, datasets))}', f'Seed: {_listed(_seeds(runs))}',
+             *_weights(runs, table), f'Commit: {_listed(_commits(runs))}',
+             f'How it counts: {_listed(_conventions(runs, metrics), "; ")}']
+    scope = _scope(compete)
+    reading = f'Bold is the best number {scope}, italic the second best; — was not run.'
+    if not own:
+        reading = ('Cells read: measured here (published, difference); in parentheses alone, published only; — was not '
+                   f'run, or not published. Bold is the best number {scope}, italic the second best, where a published '
+                   'number stands in for one not measured. † the paper\'s authors ran the method themselves.')
+    notes = [printable('. '.join(parts) + '.'), reading, *said_of_intervals(table)]
+    return notes, list(map(printable, _warnings(runs, datasets)))
+
+
+def note_under(table: Table, own: bool, compete: bool, limits: Sequence[str]) -> str:
+    """What a paper has under it, in one line: how to read it, and what limits it or that something does."""
+    numbers = '' if own else 'Measured (published, difference); in parentheses alone, published. '
+    sure = any(cell.low is not None for line in table.lines for cell in line.cells)
+    brackets = 'In brackets, 95 % intervals. ' if sure else ''
+    dagger = '' if own else ' † run by the paper\'s authors.'
+    more = ' '.join(f'{limit.rstrip(".")}.' for limit in limits)
+    more = more if len(more) <= ROOM else 'Limited: see the notes.'
+    return f'{numbers}{brackets}Bold is the best {_scope(compete)}, italic the second.{dagger} {more}'.rstrip()
+
+
+def _scope(compete: bool) -> str:
+    return 'of its block' if compete else 'of its column'
+
+
+def _listed(items: Iterable[str], between: str = ', ') -> str:
+    return between.join(dict.fromkeys(items))
+
+
+def _sizes(table: Table, metrics: Sequence[str]) -> str:
+    """Expressions by split; a metric that counts others than the first one is told apart."""
+    counts = {metric: {(c.dataset, c.split): max((n for line in table.lines if (n := line.cells[i].n)), default=None)
+                       for i, c in enumerate(table.columns) if c.metric == metric} for metric in metrics}
+    first = counts[metrics[0]]
+    texts = [f'Expressions: {_sized(first)}']
+    texts += [f'for {metric}: {_sized(mine)}' for metric, mine in counts.items() if mine != first]
+    return '; '.join(texts)
+
+
+def _sized(counts: Mapping[tuple[str, str], int | None]) -> str:
+    by_dataset: dict[str, list[str]] = {}
+    for (dataset, split), n in counts.items():
+        if n is not None:
+            by_dataset.setdefault(dataset, []).append(f'{split} {n:,}')
+    return ' / '.join(f'{TITLES.get(dataset, dataset)} {", ".join(splits)}' for dataset, splits in by_dataset.items())
+
+
+def _data(runs: Iterable[Run], datasets: Sequence[str]) -> Iterator[str]:
+    for run in runs:
+        for name, sha in run.run.get('data', {}).items():
+            if name in datasets:
+                yield f'{name} {str(sha)[:12]}'
+
+
+def _seeds(runs: Iterable[Run]) -> Iterator[str]:
+    return (str(run.run.get('seed', 'unknown')) for run in runs)
+
+
+def _commits(runs: Iterable[Run]) -> Iterator[str]:
+    for run in runs:
+        head, plus, changes = str(run.run.get('commit', 'unknown')).partition('+')
+        yield head[:12] + plus + changes
+
+
+def _weights(runs: Iterable[Run], table: Table) -> list[str]:
+    """Weight files of the detector and of the rules and grounders in the table, by the seed of their training."""
+    used = {name for line in table.lines if any(cell.value is not None for cell in line.cells)
+            for name in (line.grounder or '', line.proposals)}
+    by_seed: dict[str, list[str]] = {}
+    for run in runs:
+        for name, weights in run.run.get('weights', {}).items():
+            base = name.partition(' ')[0]
+            if isinstance(weights, dict) and (base == 'detector' or any(other.startswith(base) for other in used)):
+                trained = f' trained with seed {weights["seed"]}' if 'seed' in weights else ''
+                by_seed.setdefault(trained, []).append(f'{name} {str(weights.get("sha256", "unknown"))[:12]}')
+    return [f'Weights{trained}: {_listed(files)}' for trained, files in by_seed.items()] or ['Weights: none']
+
+
+def _conventions(runs: Iterable[Run], metrics: Sequence[str]) -> Iterator[str]:
+    for run in runs:
+        described = run.run.get('conventions', {})
+        for metric in metrics:
+            key = METRICS[metric].convention
+            if key in described:
+                yield f'{metric}: {described[key]}'
+
+
+def _warnings(runs: Iterable[Run], datasets: Sequence[str]) -> list[str]:
+    """What keeps the numbers from being those of the whole split, and what a run noted about the datasets."""
+    found = []
+    for run in runs:
+        for record in run.records:
+            whole = PUBLISHED.get(record['dataset'], {}).get(record['split'])
+            if record['dataset'] in datasets and record['metric'] in ('referent_recall', 'accuracy', 'overall_iou') \
+                    and whole is not None and record['n'] != whole.expressions:
+                found.append(f'{TITLES[record["dataset"]]} {record["split"]}: {record["n"]:,} of '
+                             f'{whole.expressions:,} expressions; not comparable with the published number')
+        options = run.run.get('options', {})
+        if options.get('limit'):
+            found.append(f'Only the first {options["limit"]} expressions of each split were run.')
+        if settings := settings_of(run):
+            found.append(f'Run with {" ".join(f"--set {setting}" for setting in settings)}.')
+        found += [str(note) for note in run.run.get('notes', ())
+                  if not set(datasets).isdisjoint(str(note).partition(': ')[0].split(', '))]
+    return list(dict.fromkeys(found))

@@ -87,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument('--candidates', type=Path, metavar='FILE', help='outside boxes: {image_id: [[x, y, w, h], …]}')
     data.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
                       help='weights of detector, ref-nms-b, cmae, … instead of the shipped ones')
+    data.add_argument('--detector', metavar='NAME', default='mmdet-c4',
+                      help='what detects (default: mmdet-c4, with the weights of its name)')
     data.add_argument('--vectors', type=Path, metavar='FILE', help='word vectors, for instance glove.840B.300d.txt')
     data.add_argument('--import', action='append', type=Path, default=[], metavar='FILE.py', dest='imports',
                       help='your own file that registers a grounder, rule or metric')
@@ -136,11 +138,10 @@ def import_file(file: Path) -> None:
         spec.loader.exec_module(module)
     except Exception as error:
         raise InputError(own_fault(error) or f'--import {file}: {said(error)}; fix the file') from error
-    from harness.registry import DATASETS, GROUNDERS, METRICS, PROPOSAL_RULES
-    for registry in (DATASETS, GROUNDERS, METRICS, PROPOSAL_RULES):
-        for name in registry.module_dict:
-            if not name.isprintable():
-                raise InputError(f'--import {file}: registers {name!r}, a name that cannot be printed; choose another')
+    from harness.registry import DATASETS
+    for name in DATASETS.module_dict:
+        if not name.isprintable():
+            raise InputError(f'--import {file}: registers {name!r}, a name that cannot be printed; choose another')
 
 
 def own_fault(error: Exception) -> str | None:
@@ -152,7 +153,7 @@ def own_fault(error: Exception) -> str | None:
 
 def said(error: Exception) -> str:
     """An exception on one line."""
-    return f'{type(error).__name__}: {" ".join(str(error).split())}'
+    return str(error) if isinstance(error, InputError) else f'{type(error).__name__}: {" ".join(str(error).split())}'
 
 
 def main(argv: list[str]) -> int:
@@ -283,7 +284,7 @@ def request_of(args: argparse.Namespace) -> Request:
     request = Request(
         grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
         limit=args.limit, device=args.device, seed=args.seed, data_root=args.data_root, expressions=args.expressions,
-        split_by=args.split_by, max_pixels=args.max_pixels,
+        split_by=args.split_by, max_pixels=args.max_pixels, detector=args.detector,
         read_expressions=read_expressions, candidates=args.candidates, images=args.images, vectors=args.vectors,
         weights=parse_weights(args.weights), settings=parse_settings(args.settings))
     if args.detections is not None:

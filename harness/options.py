@@ -55,12 +55,17 @@ def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: st
     """
     hints = _hints(make)
     for option, value in options.items():
-        adapter = _adapter(hints.get(option, Any))
-        try:
-            adapter.validate_python(value)
-        except ValidationError as error:
-            kinds = ', or '.join(dict.fromkeys(wanted(one) for one in error.errors()))
-            raise InputError(f'{name}{before}{option}={_text(value)}: must be {kinds}') from None
+        if (kinds := wanted_by(hints.get(option, Any), value)) is not None:
+            raise InputError(f'{name}{before}{option}={_text(value)}: must be {kinds}')
+
+
+def wanted_by(hint: Any, value: object) -> str | None:
+    """What a value should have been by a type hint, taken strictly; ``None`` where it is that."""
+    try:
+        _adapter(hint).validate_python(value)
+    except ValidationError as error:
+        return ', or '.join(dict.fromkeys(wanted(one) for one in error.errors()))
+    return None
 
 
 def within(option: str, value: float | None, least: float, most: float) -> None:

@@ -2,10 +2,11 @@
 
 A plug-in is a class in a file of its own that registers itself under the name users type::
 
+    from harness.plugins import Rule
     from harness.registry import PROPOSAL_RULES
 
     @PROPOSAL_RULES.register_module(name='greedy')
-    class Greedy:
+    class Greedy(Rule):
         ...
 
 Importing the file is all it takes: ``--proposals greedy`` then finds it, ``--list`` prints it with the first line of
@@ -15,27 +16,51 @@ look-up, so the command line need not know any plug-in.
 What each registry holds:
 
 ``DATASETS``        functions ``load(root) -> Dataset``
-``PROPOSAL_RULES``  classes whose instances map ``(ImageFeatures, [Expression])`` to one ``InstanceData`` an expression
-                    (``bboxes`` (n, 4) xyxy float32, ``scores`` (n,) best first, ``labels`` (n,) int64 index into the
-                    detector's classes, ``det_scores`` (n,) confidence, ``relatedness`` (n,) where the rule has one)
-``GROUNDERS``       classes whose instances map ``(ImageFeatures, [Expression], [InstanceData])`` to one ``(n,)`` tensor
-                    of scores an expression, the higher the better
-``METRICS``         classes with ``reset()``, ``process(rows)``, ``merge(other)`` and ``compute()``
+``PROPOSAL_RULES``  classes that derive from :class:`harness.plugins.Rule`
+``GROUNDERS``       from :class:`harness.plugins.Grounder`
+``METRICS``         from :class:`harness.plugins.Metric`
+``DETECTORS``       from :class:`harness.plugins.Detector`
 
-A rule or grounder that needs trained weights sets the class attribute ``weights = 'its-weights-name'``; the run then
-passes the loaded file as the keyword ``weights``; weights of other plug-ins that it ``needs = ('their-name',)`` come as
-keywords of those names; ``with_vectors = True`` lets word vectors come as the keyword ``vectors``. A rule whose weights
-the project does not ship says in ``not_shipped`` how to make them. Options of ``--set NAME.KEY=VALUE`` arrive as
-further keywords.
+These base classes say what is asked of each, and a class is held against its base when it registers.
 """
+from __future__ import annotations
+
 from typing import Any
 
 from mmengine.registry import Registry
 
+from harness.errors import InputError
+from harness.plugins import Detector, Grounder, Metric, Rule, held_to
+
+
+class PluginRegistry(Registry):
+    """Classes of one kind, each held against the base class of that kind.
+
+    Args:
+        kind: in messages.
+        base: the base class.
+        locations: modules that register plug-ins, imported at the first look-up.
+    """
+
+    def __init__(self, kind: str, base: type, locations: list[str]) -> None:
+        super().__init__(kind, locations=locations)
+        self.base = base
+
+    def _register_module(self, module: Any, module_name: str | list[str] | None = None, force: bool = False) -> None:
+        name = module_name if isinstance(module_name, str) else module.__name__
+        if not name.isprintable():
+            raise InputError(f'registers {name!r}, a name that cannot be printed; choose another')
+        taken = name in self.module_dict and not force  # which mmengine refuses
+        plugin = module if taken else held_to(self.base, module, name)
+        super()._register_module(plugin, name, force)
+        plugin.name = name  # type: ignore[attr-defined]  # the base declares it
+
+
 DATASETS = Registry('dataset', locations=['harness.data.known', 'harness.embedded.known'])
-PROPOSAL_RULES = Registry('proposal rule', locations=['harness.proposals'])
-GROUNDERS = Registry('grounder', locations=['harness.evaluation.controls', 'adapters.registered'])
-METRICS = Registry('metric', locations=['harness.metrics'])
+PROPOSAL_RULES = PluginRegistry('proposal rule', Rule, ['harness.proposals'])
+GROUNDERS = PluginRegistry('grounder', Grounder, ['harness.evaluation.controls', 'adapters.registered'])
+METRICS = PluginRegistry('metric', Metric, ['harness.metrics'])
+DETECTORS = PluginRegistry('detector', Detector, ['harness.detection.detector'])
 
 
 def names(registry: Any) -> list[str]:

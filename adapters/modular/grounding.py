@@ -16,6 +16,7 @@ from grounders.visual import Places
 from harness.errors import InputError
 from harness.files.metadata import described
 from harness.files.weights import Weights, built
+from harness.plugins import Grounder
 from harness.types import Expression, ImageFeatures
 
 
@@ -30,7 +31,7 @@ class Seen(NamedTuple):
     rows: Rows
 
 
-class ModularGrounder:
+class ModularGrounder(Grounder):
     """A trained network of modules as a grounder.
 
     Args:
@@ -41,7 +42,6 @@ class ModularGrounder:
         InputError: the weights are of another network.
     """
 
-    weights: str
     title: str
     metadata: type[ModularMetadata]
     network_of: Callable[[dict], ModularNetwork]

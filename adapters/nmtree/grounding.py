@@ -17,6 +17,7 @@ from grounders.nmtree import NMTree
 from harness.errors import InputError
 from harness.files.metadata import described
 from harness.files.weights import Weights, built
+from harness.plugins import Grounder
 from harness.registry import GROUNDERS
 from harness.types import Expression, ImageFeatures
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @GROUNDERS.register_module(name='nmtree')
-class NMTreeGrounder:
+class NMTreeGrounder(Grounder):
     """NMTree: modules on a dependency tree, over MAttNet's features (ICCV 2019).
 
     Args:

@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     """Parse the options and train the parts asked for; ``ref-nms`` has a command line of its own."""
     if argv and argv[0] == 'ref-nms':
         return ref_nms_command.main(argv[1:])
-    trainable = [name for name, plugin in GROUNDERS.module_dict.items() if hasattr(plugin, 'recipe')]
+    trainable = [name for name, plugin in GROUNDERS.module_dict.items() if plugin.recipe is not None]
     parts = ['detector', 'ref-nms-b', *trainable]
     parser = OneLineParser(prog='run_benchmark.py train', description=__doc__.split('\n')[0])
     parser.add_argument('part', nargs='+', help=f'all, or some of: {", ".join(parts)}; or else {", ".join(FROZEN)}, '
@@ -186,7 +186,7 @@ class Training:
                 'sha256 of train': self._dataset(name, 'train').data_hash,
                 'sha256 of val': self._dataset(name, 'eval').data_hash, 'sha256 of detector': self._detector_hash,
                 **{f'sha256 of {other}': load_weights(self._file(f'{other}-{name}')).sha256
-                   for other in getattr(plugin, 'needs', ())}, **vectors_record(self.vectors),
+                   for other in plugin.needs}, **vectors_record(self.vectors),
                 'code of training': code_of(plugin.__module__, 'harness.training.grounder', 'harness.training.features',
                                             *DETECTING)}
 

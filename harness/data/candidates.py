@@ -33,11 +33,12 @@ class Candidates:
     """Candidates by image, or by ``(dataset, sent_id)`` where each expression has its own.
 
     ``boxes`` holds ``(n, 5)`` x, y, w, h, score in double precision, best score first, list order among equals;
-    ``scored`` says whether the file has scores: without them all are 1.
+    ``scored`` says whether the file has scores: without them all are 1. Boxes have no categories.
     """
 
     boxes: dict[Key, NDArray[np.float64]]
     scored: bool
+    classes: tuple[str, ...] = ()
 
     def for_expression(self, expression: Expression) -> InstanceData | None:
         """An expression's proposals, ``None`` where the file lacks its image (an empty list is a miss, not ``None``).

@@ -22,12 +22,14 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
+from harness import plugins
 from harness.data.masks import as_text
 from harness.detection.crop import crop_and_resize
 from harness.detection.pictures import read_image as read_image
 from harness.errors import InputError, shown
 from harness.files.metadata import DetectorMetadata, described
 from harness.files.weights import Weights, fill
+from harness.registry import DETECTORS
 from harness.types import Annotation, ImageFeatures, ImageInfo
 
 with redirect_stdout(StringIO()):  # registers transforms, and prints that an optional package is not there
@@ -90,8 +92,9 @@ class Seen(NamedTuple):
     image_size: tuple[int, int]
 
 
-class Detector:
-    """A trained detector.
+@DETECTORS.register_module(name='mmdet-c4')
+class Detector(plugins.Detector):
+    """A two-stage detector of mmdet with one stride-16 map and class-wise boxes, from a weight file.
 
     Args:
         weights: a detector's weight file; ``meta`` names its config and classes.

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
 from harness.files.image_header import MAX_PIXELS, OTHER_SIZE, Unusable
+from harness.plugins import Detector
 from harness.types import ImageFeatures, ImageInfo
 
 
@@ -58,9 +58,14 @@ class FromNowhere:
         return None
 
     def features(self, read: None, info: ImageInfo) -> ImageFeatures:
-        none = torch.zeros(0, len(self.classes), 4)
-        return ImageFeatures(info=info, scale=1.0, feature_map=torch.zeros(1, 0, 0, 0), class_boxes=none,
-                             class_scores=none[..., 0], classes=self.classes, detector=None)
+        return without_image(info, self.classes)
+
+
+def without_image(info: ImageInfo, classes: tuple[str, ...] = ()) -> ImageFeatures:
+    """What a rule or grounder that looks at no image is given: the image's record, and the names of categories."""
+    none = torch.zeros(0, len(classes), 4)
+    return ImageFeatures(info=info, scale=1.0, feature_map=torch.zeros(1, 0, 0, 0), class_boxes=none,
+                         class_scores=none[..., 0], classes=classes, detector=None)
 
 
 class StoredMap(NamedTuple):

@@ -15,12 +15,13 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from harness.options import CountOrNone
+from harness.plugins import Grounder
 from harness.registry import GROUNDERS
 from harness.types import Expression, ImageFeatures
 
 
 @GROUNDERS.register_module(name='chance')
-class Chance:
+class Chance(Grounder):
     """Any proposal, each as likely as another: what a grounder has to beat.
 
     Args:
@@ -38,7 +39,7 @@ class Chance:
                 for e, p in zip(expressions, proposals, strict=True)]
 
 
-class WordsShuffled:
+class WordsShuffled(Grounder):
     """A grounder that hears each sentence's words in another order.
 
     Args:

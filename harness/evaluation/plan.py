@@ -14,13 +14,12 @@ from typing import Any
 from harness.data.answers import Answers
 from harness.data.candidates import load_candidates
 from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
-from harness.detection.detector import Detector, described_detector
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, check_images
 from harness.device import pick_device
 from harness.errors import InputError
 from harness.evaluation.controls import Chance, WordsShuffled
 from harness.evaluation.datasets import EMBEDDED, find_datasets, home, notes_on
-from harness.evaluation.request import Request
+from harness.evaluation.request import DETECTOR, Request
 from harness.evaluation.run import TASKS, Plan, Plugins, images
 from harness.evaluation.settings import CRITICAL_OBJECTS, check_settings
 from harness.evaluation.tasks import JUDGED, check_judged, grounders_of, tasks_of
@@ -29,9 +28,10 @@ from harness.files import fields
 from harness.files.image_header import MAX_PIXELS
 from harness.files.weights import SHIPPED, Weights, load_weights, shipped_path
 from harness.names import pick
+from harness.plugins import Detector, Grounder
 from harness.program import program
 from harness.proposals.given import Given, OutsideBoxes
-from harness.registry import GROUNDERS, PROPOSAL_RULES, names
+from harness.registry import DETECTORS, GROUNDERS, PROPOSAL_RULES, names
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 from harness.words.critical_objects import CriticalObjects, words_to_look_up
 from harness.words.vectors import WordVectors, load_vectors
@@ -72,7 +72,9 @@ def prepare(request: Request, say: Callable[[str], object] = lambda what: None) 
     expressions = _expressions(request, datasets)
     store = _WeightStore(request)
     rules = _that_can_run(request, rules, datasets, store, notes)
-    vectors = cache(lambda: _vectors(request, [e for es in expressions.values() for e in es], datasets, rules, store))
+    detector = cache(lambda: _detector(request, store))
+    vectors = cache(lambda: _vectors(request, [e for es in expressions.values() for e in es], datasets, rules,
+                                     detector))
     plugins: dict[str, Plugins] = {}
     outside = _outside_boxes(request, grounders)
     if outside is not None:
@@ -82,7 +84,7 @@ def prepare(request: Request, say: Callable[[str], object] = lambda what: None) 
         plugins[name] = Plugins({r: Given(outside) if outside is not None else
                                  _build(PROPOSAL_RULES.get(r), r, name, store, request, vectors) for r in rules}, built,
                                 _controls(built, request.seed))
-    source = _source(request, store, outside, [g for p in plugins.values() for g in p.grounders.values()])
+    source = _source(request, detector, outside, [g for p in plugins.values() for g in p.grounders.values()])
     has_images = any(info.path is not None for d in datasets.values() for info in d.images.values())
     if isinstance(source, FromPictures) and not has_images:
         raise InputError(f'--expressions {request.expressions}: no image folder is known; add --images DIR')
@@ -95,6 +97,8 @@ def prepare(request: Request, say: Callable[[str], object] = lambda what: None) 
         '--masks': (request.masks, 'res' in tasks),
         '--images': (request.images, has_images),
         '--data-root': (request.data_root, request.expressions is None and not set(datasets) <= set(EMBEDDED)),
+        '--detector': (None if request.detector == DETECTOR else request.detector,
+                       isinstance(source, FromPictures | FromMaps)),
         '--device': (None if request.device == 'cpu' else request.device, isinstance(source, FromPictures | FromMaps))})
     referents = _masks(request, outside, datasets, expressions, notes) if 'res' in tasks else {}
     plan = Plan(datasets, expressions, plugins, source, tuple(tasks),
@@ -139,7 +143,7 @@ def _controls(grounders: Mapping[str, Any], seed: int) -> dict[str, Any]:
     if not grounders:
         return {}
     return {'chance': Chance(seed), **{f'{name}-shuffled': WordsShuffled(grounder, seed)
-                                       for name, grounder in grounders.items() if not hasattr(grounder, 'control')}}
+                                       for name, grounder in grounders.items() if not grounder.control}}
 
 
 def _rules(request: Request) -> list[str]:
@@ -150,7 +154,7 @@ def _rules(request: Request) -> list[str]:
             raise InputError('--proposals: boxes from outside (--candidates, --detections) are the proposals; '
                              'leave --proposals out')
         return rules
-    known = [n for n in names(PROPOSAL_RULES) if not getattr(PROPOSAL_RULES.get(n), 'needs_candidates', False)]
+    known = [n for n in names(PROPOSAL_RULES) if not PROPOSAL_RULES.get(n).needs_candidates]
     if request.rules is not None and 'given' in request.rules:
         raise InputError('--proposals given: needs boxes from outside; add --candidates FILE or --detections FILE')
     return pick('--proposals', request.rules, known, TABLE_1)
@@ -165,7 +169,7 @@ def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dat
     """
     lacking = {}
     for rule, name in itertools.product(rules, datasets):
-        if getattr(PROPOSAL_RULES.get(rule), 'needs_annotations', False) and datasets[name].annotations is None:
+        if PROPOSAL_RULES.get(rule).needs_annotations and datasets[name].annotations is None:
             lacking[rule] = f'{name} has no annotated boxes; give one with instances.json or leave the rule out'
         elif (path := store.missing(PROPOSAL_RULES.get(rule), name)) is not None:
             lacking[rule] = f'there is no {path.name}; {_how_to_train(rule)}'
@@ -173,7 +177,7 @@ def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dat
         notes.extend(f'{rule}: left out, {why}' for rule, why in lacking.items())
         return [r for r in rules if r not in lacking]
     for rule, why in lacking.items():
-        if getattr(PROPOSAL_RULES.get(rule), 'needs_annotations', False):
+        if PROPOSAL_RULES.get(rule).needs_annotations:
             raise InputError(f'--proposals {rule}: {why}')
     return rules
 
@@ -181,7 +185,7 @@ def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dat
 def _how_to_train(name: str) -> str:
     """What to do about weights of a rule that are not there."""
     rule = PROPOSAL_RULES.get(name)
-    train = getattr(rule, 'not_shipped', f'train them with "{program()} train all"')
+    train = rule.not_shipped or f'train them with "{program()} train all"'
     return f'{train} or give --weights {rule.weights}=FILE'
 
 
@@ -224,19 +228,27 @@ def _outside_boxes(request: Request, grounders: Sequence[str]) -> OutsideBoxes |
     return load_candidates(request.candidates)
 
 
-def _source(request: Request, store: _WeightStore, outside: OutsideBoxes | None,
-            grounders: Sequence[Any]) -> FromPictures | FromMaps | FromNowhere | None:
+def _detector(request: Request, store: _WeightStore) -> Detector:
+    """The detector asked for, with its weights, on its device."""
+    name, = pick('--detector', [request.detector], names(DETECTORS), ())
+    plugin = DETECTORS.get(name)
+    options = {} if plugin.weights is None else {'weights': store.get(plugin.weights, None)}
+    found: Detector = plugin(**options, device=pick_device(request.device))
+    return found
+
+
+def _source(request: Request, detector: Callable[[], Detector], outside: OutsideBoxes | None,
+            grounders: Sequence[Grounder]) -> FromPictures | FromMaps | FromNowhere | None:
     """Where image features come from; ``None`` for recall of outside boxes."""
     if request.masks is not None and (request.detections is None or not grounders):
         raise InputError('--masks: are masks of --detections, for a grounder to choose from; give both')
     if outside is not None and not grounders:
         return None
-    if outside is not None and not any(getattr(grounder, 'needs_image', True) for grounder in grounders):
-        return FromNowhere(getattr(outside, 'classes', ()))
-    detector = Detector(store.get('detector', None), pick_device(request.device))
+    if outside is not None and not any(grounder.needs_image for grounder in grounders):
+        return FromNowhere(outside.classes)
     if request.features is None:
-        return FromPictures(detector, request.max_pixels or MAX_PIXELS)
-    return FromMaps(detector, request.features, detect=outside is None)
+        return FromPictures(detector(), request.max_pixels or MAX_PIXELS)
+    return FromMaps(detector(), request.features, detect=outside is None)
 
 
 def _covered(outside: OutsideBoxes, datasets: Mapping[str, Dataset],
@@ -289,13 +301,13 @@ def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Map
 
 
 def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapping[str, Dataset],
-             rules: Sequence[str], store: _WeightStore) -> WordVectors:
+             rules: Sequence[str], detector: Callable[[], Detector]) -> WordVectors:
     """The shipped vectors, or the user's, of which only the words that can be asked for are kept."""
     if request.vectors is None:
         return load_vectors()
     categories = {c for d in datasets.values() for c in d.categories}
-    if any(getattr(PROPOSAL_RULES.get(r), 'with_vectors', False) for r in rules):
-        categories.update(described_detector(store.get('detector', None))[1])
+    if any(PROPOSAL_RULES.get(r).with_vectors for r in rules):
+        categories.update(detector().classes)
     return load_vectors(request.vectors, words_to_look_up(expressions, categories))
 
 
@@ -319,7 +331,7 @@ class _WeightStore:
 
     def missing(self, plugin: Any, dataset: str) -> Path | None:
         """Where a plug-in's weights would be, if they are not there."""
-        name = getattr(plugin, 'weights', None)
+        name = plugin.weights
         if name is None or name in self._given:
             return None
         path = shipped_path(name, home(dataset))
@@ -340,12 +352,12 @@ def _build(plugin: Any, name: str, dataset: str, store: _WeightStore, request: R
            vectors: Callable[[], WordVectors]) -> Any:
     """Construct a rule or grounder with its weights, word vectors and the user's settings."""
     options = dict(request.settings.get(name, {}))
-    if getattr(plugin, 'with_vectors', False):
+    if plugin.with_vectors:
         options['vectors'] = vectors()
-    if hasattr(plugin, 'not_shipped') and (path := store.missing(plugin, dataset)) is not None:
+    if plugin.not_shipped is not None and (path := store.missing(plugin, dataset)) is not None:
         raise InputError(f'{name}: its weights {path.name} are not shipped; {_how_to_train(name)}')
-    if (weights := getattr(plugin, 'weights', None)) is not None:
-        options['weights'] = store.get(weights, dataset)
-    for other in getattr(plugin, 'needs', ()):
+    if plugin.weights is not None:
+        options['weights'] = store.get(plugin.weights, dataset)
+    for other in plugin.needs:
         options[other] = store.get(other, dataset)
     return plugin(**options)

@@ -180,7 +180,7 @@ def proposals_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], n
             'labels': [_name(p, i, names) for i in range(len(p.bboxes))],
             'hits': _hits(truth, np.asarray(p.bboxes, dtype=np.float64).reshape(-1, 4)),
             'confidence': _column(p, 'det_scores'), 'relatedness': _column(p, 'relatedness'),
-            'word_attention': _rounded(getattr(p, 'word_attention', None)),
+            'word_attention': _rounded(p.get('word_attention')),
         })
     return rows
 

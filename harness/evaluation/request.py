@@ -11,6 +11,9 @@ from harness.detection.source import StoredMap
 from harness.proposals.given import OutsideBoxes
 from harness.types import Dataset
 
+#: What detects where nobody says what.
+DETECTOR = 'mmdet-c4'
+
 
 @dataclass
 class Request:
@@ -36,5 +39,6 @@ class Request:
     max_pixels: int | None = None
     reads_images: bool = True  # else the caller hands over pixels
     vectors: Path | None = None
+    detector: str = DETECTOR
     weights: dict[str, Path] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)

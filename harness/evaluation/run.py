@@ -20,7 +20,7 @@ from mmengine.structures import InstanceData
 from harness.data.masks import as_text
 from harness.data.needed_masks import Referents
 from harness.detection.detector import wholly_outside
-from harness.detection.source import FromMaps, FromNowhere, FromPictures
+from harness.detection.source import FromMaps, FromNowhere, FromPictures, without_image
 from harness.errors import InputError
 from harness.evaluation.predictions import (
     NO_GROUNDER,
@@ -33,6 +33,7 @@ from harness.evaluation.predictions import (
     to_xywh,
 )
 from harness.files.image_header import NOT_READABLE
+from harness.plugins import Grounder, Metric, Rule
 from harness.registry import METRICS
 from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
 
@@ -44,12 +45,12 @@ _NAMED = 3  # of many images that are left out
 class Plugins:
     """What one dataset's expressions go through: its rules and grounders by name, weights loaded.
 
-    ``controls`` are further grounders, for the rules that have the class attribute ``with_controls``.
+    ``controls`` are further grounders, for the rules ``with_controls``.
     """
 
-    rules: dict[str, Any]
-    grounders: dict[str, Any]
-    controls: dict[str, Any] = field(default_factory=dict)
+    rules: dict[str, Rule]
+    grounders: dict[str, Grounder]
+    controls: dict[str, Grounder] = field(default_factory=dict)
 
 
 @dataclass
@@ -110,7 +111,7 @@ class Outcome:
     """What a run measured: metric state by (dataset, split, rule, grounder), time by stage, counted oddities, and what
     is left out by its kind."""
 
-    metrics: dict[tuple[str, str, str, str], list[Any]] = field(default_factory=dict)
+    metrics: dict[tuple[str, str, str, str], list[Metric]] = field(default_factory=dict)
     stages: dict[str, Stage] = field(default_factory=lambda: defaultdict(Stage))
     counts: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, LeftOut] = field(default_factory=lambda: defaultdict(LeftOut))
@@ -251,12 +252,12 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
     outcome.expressions += len(group.expressions)
     outcome.counts['expressions without a word'] += sum(not e.tokens for e in group.expressions)
     for name, grounder in plugins.grounders.items():
-        if (longest := getattr(grounder, 'longest', None)) is not None:
+        if (longest := grounder.longest) is not None:
             cut = sum(len(e.tokens) > longest for e in group.expressions)
             outcome.counts[f'expressions longer than the {longest} words that {name} reads'] += cut
     for rule_name, rule in plugins.rules.items():
         with outcome.stage(f'propose: {rule_name}', len(group.expressions)):
-            proposals = [p.cpu() for p in rule(image if image is not None else group.info, group.expressions)]
+            proposals = [p.cpu() for p in rule(image or without_image(group.info), group.expressions)]
         grounders = grounders_of(plan, plugins, rule)
         choices = {name: _ground(plan, name, grounder, image, group.expressions, proposals, outcome)
                    for name, grounder in grounders.items()} or {NO_GROUNDER: [None] * len(truths)}
@@ -272,11 +273,11 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Ou
             outcome.counts[f'expressions without any proposal ({rule_name})'] += sum(len(p) == 0 for p in proposals)
 
 
-def grounders_of(plan: Plan, plugins: Plugins, rule: Any) -> dict[str, Any]:
+def grounders_of(plan: Plan, plugins: Plugins, rule: Rule) -> dict[str, Grounder]:
     """Who chooses among a rule's proposals."""
-    if getattr(rule, 'recall_only', False) and not plan.ground_recall_only:
+    if rule.recall_only and not plan.ground_recall_only:
         return {}
-    return plugins.grounders | (plugins.controls if getattr(rule, 'with_controls', False) else {})
+    return plugins.grounders | (plugins.controls if rule.with_controls else {})
 
 
 def _truths(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outcome) -> list[Truth]:
@@ -297,7 +298,7 @@ def _truths(plan: Plan, group: Group, image: ImageFeatures | None, outcome: Outc
         return truths
 
 
-def _ground(plan: Plan, name: str, grounder: Any, image: ImageFeatures | None, expressions: Sequence[Expression],
+def _ground(plan: Plan, name: str, grounder: Grounder, image: ImageFeatures | None, expressions: Sequence[Expression],
             proposals: Sequence[InstanceData], outcome: Outcome) -> list[Choice | None]:
     """The best proposal of each expression, the earlier one among equals, with its mask where RES is asked for."""
     assert image is not None, 'prepare() pairs grounders with a source of features'

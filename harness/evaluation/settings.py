@@ -29,7 +29,7 @@ def check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
     for name, options in settings.items():
         if name not in known:
             raise InputError(f'--set {name}.…: there is no rule or grounder of that name{nearest(name, known)}')
-        loaded = (*LOADED, *getattr(known[name], 'needs', ()))
+        loaded = LOADED if name == CRITICAL_OBJECTS else (*LOADED, *known[name].needs)
         accepted = [k for k in inspect.signature(known[name]).parameters if k not in loaded]
         for key in options:
             if key not in accepted:

@@ -163,7 +163,7 @@ def _notes(words: tuple[str, ...], plan: Plan, dataset: str) -> list[str]:
     if len(words) > LONGEST_SENTENCE:
         notes.append(f'of {len(words)} words the first {LONGEST_SENTENCE} are read')
     for name, grounder in plan.plugins[dataset].grounders.items():
-        longest = getattr(grounder, 'longest', None)
+        longest = grounder.longest
         if longest is not None and len(words) > longest:
             notes.append(f'{name} reads the first {longest} of {len(words)} words')
     return notes

@@ -35,7 +35,7 @@ def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:
     for_recall = list(tasks) == ['recall'] or (outside and request.tasks is None)
     asked = pick('--grounder', request.grounders, [*known, 'all', 'none'], [] if for_recall else [DEFAULT_GROUNDER])
     if 'all' in asked:
-        asked = [name for name in known if not getattr(GROUNDERS.get(name), 'control', False)]
+        asked = [name for name in known if not GROUNDERS.get(name).control]
     elif 'none' in asked and len(asked) > 1:
         raise InputError('--grounder none: means recall alone; leave it or the other grounders out')
     elif asked == ['none']:

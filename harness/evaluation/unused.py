@@ -18,6 +18,7 @@ EFFECTS = {
     '--features': 'stored features are for rules or grounders that look at images',
     '--images': 'this file of expressions is read without images',
     '--data-root': 'it is where real datasets are, and none is evaluated',
+    '--detector': 'no image is looked at',
     '--device': 'no network runs',
     '--masks': 'they are for RES of a grounder\'s choice among --detections',
 }

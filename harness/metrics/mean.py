@@ -1,33 +1,28 @@
 """What most metrics are: a mean of an integer over the expressions that have it.
 
 A metric sees the rows of ``predictions.jsonl`` that belong to one dataset, split, rule and grounder. Its state is
-exact integers, so neither the order of the rows nor their division among processes changes a digit.
+exact integers, so neither the order of the rows nor their division into parts changes a digit.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
 
-Row = Mapping[str, Any]
-Results = dict[str, tuple[float | None, int]]
+from harness.plugins import Metric, Results, Row
 
 
-class Mean:
+class Mean(Metric):
     """Mean over the rows for which :meth:`of` has a value.
 
     Subclasses give ``names`` (one), ``task``, ``scale`` (100 for percent) and ``of``.
     """
 
-    names: ClassVar[tuple[str, ...]]
-    task: ClassVar[str]
     scale: ClassVar[int] = 100
 
-    def __init__(self) -> None:
-        self.reset()
-
+    @abstractmethod
     def of(self, row: Row) -> int | None:
         """The row's count, ``None`` where the row has none and is left out of the mean."""
-        raise TypeError(f'{type(self).__name__} must say what it counts in a row')
 
     def reset(self) -> None:
         """Forget all rows."""
@@ -38,11 +33,6 @@ class Mean:
         counts = [count for row in rows if (count := self.of(row)) is not None]
         self.total += sum(counts)
         self.n += len(counts)
-
-    def merge(self, other: Mean) -> None:
-        """Count all the rows that another one, maybe in another process, has counted."""
-        self.total += other.total
-        self.n += other.n
 
     def compute(self) -> Results:
         """``{name: (value, n)}``; the value is ``None`` where no row had what it takes."""

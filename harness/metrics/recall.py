@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
-from harness.metrics.mean import Mean, Results, Row
+from harness.metrics.mean import Mean
+from harness.plugins import Metric, Results, Row
 from harness.registry import METRICS
 
 #: An object is found when a proposal overlaps it by strictly more than this (plain IoU).
@@ -37,13 +38,10 @@ class MeanProposals(Mean):
 
 
 @METRICS.register_module(name='context_recall')
-class ContextRecall:
+class ContextRecall(Metric):
     """Found share (%) of an expression's contextual objects, a mean over the expressions that have some."""
 
     names, task = ('context_recall',), 'recall'
-
-    def __init__(self) -> None:
-        self.reset()
 
     def reset(self) -> None:
         """Forget all rows."""
@@ -57,11 +55,6 @@ class ContextRecall:
             if n_context and hits is not None:
                 self.hits[n_context] += hits
                 self.expressions[n_context] += 1
-
-    def merge(self, other: ContextRecall) -> None:
-        """Count all the rows that another one, maybe in another process, has counted."""
-        self.hits.update(other.hits)
-        self.expressions.update(other.expressions)
 
     def compute(self) -> Results:
         """``{name: (value, n)}``; the value is ``None`` where no row had what it takes."""

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.metrics.mean import Results, Row
+from harness.plugins import Metric, Results, Row
 from harness.registry import METRICS
 
 
 @METRICS.register_module(name='overall_iou')
-class OverallIoU:
+class OverallIoU(Metric):
     """Pixels in both masks over pixels in either (%), each summed over all expressions."""
 
     names, task = ('overall_iou',), 'res'
-
-    def __init__(self) -> None:
-        self.reset()
 
     def reset(self) -> None:
         """Forget all rows."""
@@ -32,26 +29,17 @@ class OverallIoU:
                 self.union += row['mask_union']
                 self.n += 1
 
-    def merge(self, other: OverallIoU) -> None:
-        """Count all the rows that another one, maybe in another process, has counted."""
-        self.intersection += other.intersection
-        self.union += other.union
-        self.n += other.n
-
     def compute(self) -> Results:
         """``{name: (value, n)}``; the value is ``None`` where no row had what it takes."""
         return {self.names[0]: (100 * self.intersection / max(self.union, 1) if self.n else None, self.n)}
 
 
 @METRICS.register_module(name='pr@x')
-class PrecisionAt:
+class PrecisionAt(Metric):
     """Share of expressions (%) whose masks have I / U >= X, for X of 0.5 to 0.9; two empty masks are no hit."""
 
     thresholds = (0.5, 0.6, 0.7, 0.8, 0.9)
     names, task = tuple(f'pr@{x}' for x in thresholds), 'res'
-
-    def __init__(self) -> None:
-        self.reset()
 
     def reset(self) -> None:
         """Forget all rows."""
@@ -63,11 +51,6 @@ class PrecisionAt:
         ious = [intersection / union if union else 0.0 for intersection, union in masks]
         self.hits = [hits + sum(iou >= x for iou in ious) for hits, x in zip(self.hits, self.thresholds, strict=True)]
         self.n += len(ious)
-
-    def merge(self, other: PrecisionAt) -> None:
-        """Count all the rows that another one, maybe in another process, has counted."""
-        self.hits = [mine + theirs for mine, theirs in zip(self.hits, other.hits, strict=True)]
-        self.n += other.n
 
     def compute(self) -> Results:
         """``{name: (value, n)}`` of the five; the values are ``None`` where no row had what it takes."""

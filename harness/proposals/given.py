@@ -8,12 +8,19 @@ import torch
 from mmengine.structures import InstanceData
 
 from harness.errors import InputError
+from harness.plugins import Rule
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures, ImageInfo
 
 
 class OutsideBoxes(Protocol):
-    """What a reader of boxes has to give (:class:`harness.data.candidates.Candidates` is one)."""
+    """What a reader of boxes has to give (:class:`harness.data.candidates.Candidates` is one).
+
+    ``classes`` are the names of the boxes' categories, none where the file has none.
+    """
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
 
     def for_expression(self, expression: Expression) -> InstanceData | None:
         """An expression's boxes, ``None`` where the file lacks its image."""
@@ -27,7 +34,7 @@ class OutsideBoxes(Protocol):
 
 
 @PROPOSAL_RULES.register_module(name='given')
-class Given:
+class Given(Rule):
     """Outside boxes as they are, best first; recall of them needs no detector.
 
     Args:
@@ -41,13 +48,13 @@ class Given:
     def __init__(self, candidates: OutsideBoxes) -> None:
         self.candidates = candidates
 
-    def __call__(self, image: ImageFeatures | None, expressions: Sequence[Expression]) -> list[InstanceData]:
+    def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """One ``InstanceData`` an expression: ``bboxes`` float64 and never clipped, ``labels`` -1 where unknown.
 
         Raises:
             InputError: the file lacks the image of an expression; such expressions are to be left out beforehand.
         """
-        index = {name: i for i, name in enumerate(getattr(image, 'classes', ()))}
+        index = {name: i for i, name in enumerate(image.classes)}
         return [self._of(expression, index) for expression in expressions]
 
     def _of(self, expression: Expression, index: Mapping[str, int]) -> InstanceData:

@@ -8,13 +8,14 @@ from torch import Tensor
 
 from harness.errors import InputError
 from harness.options import Count, Share, Step, checked
+from harness.plugins import Rule
 from harness.proposals.nms import class_wise_nms
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 
 
 @PROPOSAL_RULES.register_module(name='greedy')
-class Greedy:
+class Greedy(Rule):
     """Class-wise NMS at 0.3, confidence of at least 0.65: the "Real" baseline of the two-stage papers.
 
     Source: MAttNet ``tools/run_detect.py``. Its NMS runs on the CPU and therefore counts inclusive pixels and
@@ -26,8 +27,6 @@ class Greedy:
         nms_iou: IoU from which a box is suppressed by a better one of its class.
         step: how far the threshold is lowered at a time.
     """
-
-    name = 'greedy'
 
     @checked
     def __init__(self, threshold: Share = 0.65, nms_iou: Share = 0.3, step: Step = 0.1) -> None:
@@ -59,7 +58,7 @@ class Greedy:
 
 
 @PROPOSAL_RULES.register_module(name='greedy-100')
-class Greedy100:
+class Greedy100(Rule):
     """The 100 most confident boxes after class-wise NMS: how far recall goes without a threshold.
 
     Args:
@@ -67,7 +66,6 @@ class Greedy100:
         nms_iou: as in :class:`Greedy`.
     """
 
-    name = 'greedy-100'
     recall_only = True
 
     @checked

@@ -7,12 +7,13 @@ import torch
 from mmengine.structures import InstanceData
 
 from harness.errors import InputError
+from harness.plugins import Rule
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 
 
 @PROPOSAL_RULES.register_module(name='ground-truth')
-class GroundTruth:
+class GroundTruth(Rule):
     """All annotated boxes of the image, in file order, each with score 1."""
 
     needs_annotations = True

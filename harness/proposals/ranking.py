@@ -1,21 +1,21 @@
 """What most rules are: a ranking of an image's candidates for each expression, of which the best part is proposed."""
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from harness.options import Count, Number, checked
-from harness.registry import PROPOSAL_RULES
+from harness.plugins import Rule
 from harness.types import Expression, ImageFeatures
 
 #: How many boxes are proposed where neither a threshold nor a number is asked for: as many as in the paper's tables.
 DEFAULT_TOP = 8
 
 
-class RankedRule(ABC):
+class RankedRule(Rule):
     """Proposes the best box always, of the others those with a score over the threshold, and no more than ``top``.
 
     Studies take ``ranked`` apart from ``kept`` to try many thresholds on one ranking.
@@ -32,11 +32,6 @@ class RankedRule(ABC):
     def __init__(self, threshold: Number | None = None, top: Count | None = None) -> None:
         self.threshold = None if threshold is None else float(threshold)
         self.top = DEFAULT_TOP if threshold is None and top is None else top
-
-    @property
-    def name(self) -> str:
-        """What users call the rule."""
-        return next((name for name, rule in PROPOSAL_RULES.module_dict.items() if rule is type(self)), 'rule')
 
     @abstractmethod
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.names import pick
+from harness.plugins import Rule
 from harness.registry import PROPOSAL_RULES, names
 
 REFERENCE = 'ref-nms-b'
@@ -84,7 +85,7 @@ def refuse_overridden(settings: Iterable[tuple[str, str]], contestants: Mapping[
 
 
 def _can_be_swept(rule: Any) -> bool:
-    return hasattr(rule, 'ranked') and hasattr(rule, 'kept') and 'threshold' in inspect.signature(rule).parameters
+    return rule.kept is not Rule.kept and 'threshold' in inspect.signature(rule).parameters
 
 
 def registered(wanted: Sequence[str] | None, contestants: Mapping[str, Contestant]) -> list[str]:

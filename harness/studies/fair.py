@@ -143,8 +143,7 @@ def choose(dataset: str, rules: Mapping[str, Any], contestants: Mapping[str, Con
 
 def mean_kept(rule: Any, scores: Sequence[Tensor]) -> float:
     """Mean number of proposals that a rule makes of these rankings."""
-    kept = getattr(rule, 'kept', len)
-    return sum(kept(own) for own in scores) / max(len(scores), 1)
+    return sum(rule.kept(own) for own in scores) / max(len(scores), 1)
 
 
 def least_threshold(rule: Any, scores: Sequence[Tensor], most: float) -> float:

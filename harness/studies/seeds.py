@@ -105,7 +105,7 @@ def _seeds(text: str) -> list[int]:
 def _grounders(wanted: Sequence[str] | None, dataset: str) -> list[str]:
     """Those asked for, or those with weights of the dataset; ``none`` is no grounder at all."""
     there = [name for name in names(GROUNDERS)
-             if not getattr(GROUNDERS.get(name), 'control', False) and shipped_path(name, dataset).exists()]
+             if not GROUNDERS.get(name).control and shipped_path(name, dataset).exists()]
     if wanted is not None and 'all' in ','.join(wanted).split(','):
         return there
     asked = pick('--grounder', wanted, [*names(GROUNDERS), 'none'], there)
@@ -257,7 +257,7 @@ class Study:
         """What shapes a run: data, and the weights and code of all that takes part in it."""
         plugins = [GROUNDERS.get(name) for name in self.grounders]
         rules = [PROPOSAL_RULES.get(CONTESTANTS[e.rule].rule) for e in entrants]
-        used = dict.fromkeys([*self.grounders, *(other for p in plugins for other in getattr(p, 'needs', ()))])
+        used = dict.fromkeys([*self.grounders, *(other for p in plugins for other in p.needs)])
         weights = {'detector': shipped_path('detector'), **{name: shipped_path(name, self.dataset) for name in used},
                    **{e.name: e.weights for e in entrants if e.weights is not None}}
         return {'dataset': self.dataset, 'limit': self.limit, 'proposals per expression': self.number,

@@ -121,9 +121,8 @@ def _rank(plan: Plan, group: Group, image: ImageFeatures, rules: Mapping[str, An
             found.seconds[key] += seconds
         with own.charged(add):
             proposed = rule(own, group.expressions)
-        ranked = getattr(rule, 'ranked', rule)(own, group.expressions)
-        if hasattr(rule, 'kept'):
-            _check_agrees(name, proposed, [boxes[:rule.kept(boxes.scores)] for boxes in ranked])
+        ranked = rule.ranked(own, group.expressions)
+        _check_agrees(name, proposed, [boxes[:rule.kept(boxes.scores)] for boxes in ranked])
         found.rankings[key] += [ranking(e, boxes, plan.context.get((e.dataset, e.sent_id)))
                                 for e, boxes in zip(group.expressions, ranked, strict=True)]
 

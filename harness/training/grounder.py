@@ -1,6 +1,7 @@
 """Train any grounder on annotated boxes: the plug-in says what and how, this file runs its stages.
 
-A grounder that can be trained has a class method ``recipe(material, seed) -> Recipe``.
+A grounder that can be trained has a class method ``recipe(material, seed) -> Recipe``
+(:class:`harness.plugins.Grounder`).
 """
 from __future__ import annotations
 
@@ -87,7 +88,7 @@ def train_grounder(name: str, material: Material, out: Path, work_dir: Path, *, 
         InputError: the grounder has no ``recipe``.
     """
     plugin = GROUNDERS.get(name)
-    if not hasattr(plugin, 'recipe'):
+    if plugin.recipe is None:
         raise InputError(f'train {name}: this grounder has no recipe to train it by')
     set_random_seed(seed)
     recipe: Recipe = plugin.recipe(material, seed)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from harness.data.archives import packed
+from harness.data.fields import MAX_COORDINATE
 from harness.data.files import require_regular
 from harness.errors import InputError
 
@@ -254,6 +255,7 @@ def _boxes(name: str, column: Sequence[Any], refuse: Callable[[np.ndarray, str],
     refuse(wrong, f'{name!r} must be four numbers x, y, width, height')
     boxes = _array(name, column, np.float64, refuse)
     refuse(np.any(np.isinf(boxes), axis=1), f'{name!r} holds a number that is not finite')
+    refuse(np.any(np.abs(boxes) > MAX_COORDINATE, axis=1), f'{name!r} reaches further than any image')
     refuse(np.any(boxes[:, 2:] < 0, axis=1), f'{name!r} has a negative width or height')
     return boxes.T
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from harness.data.fields import MAX_COORDINATE
 from harness.data.files import require_regular
 from harness.errors import InputError
 from reports.outcomes import OUTCOMES, rows_of
@@ -137,6 +138,8 @@ def _boxes(file: Path, places: dict[tuple, int]) -> Iterator[tuple[np.ndarray, n
         try:
             place = places.get((row['dataset'], row['sent_id'], row['proposals']))
             boxes = np.array(row['boxes'], float).reshape(-1, 4)
+            if not (np.abs(boxes) <= MAX_COORDINATE).all():
+                raise ValueError('reaches further than any image')
         except (KeyError, TypeError, ValueError, OverflowError):
             raise InputError(f'{file}: line {line}: is no row of proposals with boxes of four numbers; '
                              'give the run\'s folder as it was written') from None

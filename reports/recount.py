@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import InputError
+from harness.files.fields import MAX_COORDINATE
 from harness.files.reading import require_regular
 from reports.rows.prediction_rows import json_lines, read_predictions
 from reports.rows.results_files import Record, key_of, said
@@ -137,6 +138,8 @@ def _boxes(file: Path, places: dict[tuple, int]) -> Iterator[tuple[np.ndarray, n
         try:
             place = places.get((row['dataset'], row['sent_id'], row['proposals']))
             boxes = np.array(row['boxes'], float).reshape(-1, 4)
+            if not (np.abs(boxes) <= MAX_COORDINATE).all():
+                raise ValueError('reaches further than any image')
         except (KeyError, TypeError, ValueError, OverflowError):
             raise InputError(f'{file}: line {line}: is no row of proposals with boxes of four numbers; '
                              'give the run\'s folder as it was written') from None

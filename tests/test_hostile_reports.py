@@ -23,6 +23,8 @@ from tests.hostile_reports import (
 )
 from tests.html_run import write_run
 
+pytestmark = pytest.mark.filterwarnings('error::RuntimeWarning')  # which a terminal would show
+
 CAPSYS = pytest.CaptureFixture[str]
 #: Those that read a run's predictions, or else its results alone.
 ALL_READ_RESULTS = [command for command in COMMANDS if not command.startswith(('compare', 'failures'))]
@@ -88,6 +90,27 @@ def test_any_value_in_the_place_of_any(tmp_path: Path, other: Path, capsys: CAPS
     values[line] = changed(values[line], place, data.draw(st.sampled_from(VALUES)))
     write(file, values)
     one_line_at_most(capsys, data.draw(st.sampled_from(COMMANDS)), run, other)
+
+
+@pytest.mark.parametrize('value', [1e308, -1e308, 1e16])
+@pytest.mark.parametrize('field', ['score', 'box'])
+def test_a_score_or_a_box_beyond_all_measure(tmp_path: Path, other: Path, capsys: CAPSYS, field: str,
+                                             value: float) -> None:
+    run = write_run(tmp_path)
+    rows = read(run / 'predictions.jsonl')
+    rows[0] = changed(rows[0], [field] if field == 'score' else [field, 2], value)
+    write(run / 'predictions.jsonl', rows)
+    lines = {command: one_line_at_most(capsys, command, run, other) for command in QUICK}
+    assert all(('reaches further than any image' in line or 'negative width' in line) == (field == 'box')
+               for command, line in lines.items() if not command.startswith('tables'))
+
+
+def test_a_proposal_beyond_all_measure(tmp_path: Path, other: Path, capsys: CAPSYS) -> None:
+    run = write_run(tmp_path)
+    rows = read(run / 'proposals.jsonl')
+    write(run / 'proposals.jsonl', [changed(rows[0], ['boxes', 0, 2], 1e308), *rows[1:]])
+    for command in ('check RUN --against OTHER', 'html RUN -o PAGE'):
+        assert 'proposals.jsonl: line 1: ' in one_line_at_most(capsys, command, run, other)
 
 
 def test_a_figure_that_no_metric_has_is_named_without_its_signs(tmp_path: Path, other: Path, capsys: CAPSYS) -> None:

@@ -100,6 +100,7 @@ def test_a_whole_last_line_needs_no_end(tmp_path: Path) -> None:
     (json.dumps(row(gt_box=[1, 2, -3, 4])), "'gt_box' has a negative width"),
     (json.dumps(row(gt_box=None)), "'gt_box' must be a box of four numbers"),
     (LINE.replace('[10, 10,', '[1e999, 10,'), "'gt_box' holds a number that is not finite"),
+    (LINE.replace('[10, 10,', '[1e200, 10,'), "'gt_box' reaches further than any image"),
     (LINE.replace('[10, 10,', f'[1{"0" * 400}, 10,'), "'gt_box' is beyond 64 bits"),
     (json.dumps(row(dataset=7)), "'dataset' must be a name"),
 ])

@@ -21,6 +21,8 @@ CHANGED_SHARE = 0.6
 SEED = 0
 _DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz'
 NONE = '-'
+#: Of a higher one no grounder is the author, and rounding it overflows.
+HIGHEST_SCORE = 1e15
 
 
 class Expressions(NamedTuple):
@@ -82,10 +84,11 @@ def answers_of(predictions: pd.DataFrame, expressions: Expressions) -> dict[str,
 def _answers(rows: pd.DataFrame, expressions: Expressions) -> Answers:
     n, place = len(expressions.table), places_of(rows, expressions)
     iou = rows['iou'].to_numpy(float)
-    score = pd.to_numeric(rows['score'], errors='coerce').replace([np.inf, -np.inf], np.nan).to_numpy(float)
+    score = pd.to_numeric(rows['score'], errors='coerce').to_numpy(float)
     right = np.where(np.isnan(iou), rows['bin'] == NAMES.index('right'), iou >= HIT_IOU)
     return Answers(_laid(n, place, rows['bin'], -1), _laid(n, place, right, False), _laid(n, place, iou, np.nan),
-                   _laid(n, place, score, np.nan), _laid(n, place, rows['box'], None))
+                   _laid(n, place, np.where(np.abs(score) > HIGHEST_SCORE, np.nan, score), np.nan),
+                   _laid(n, place, rows['box'], None))
 
 
 def found_by_rule(predictions: pd.DataFrame, expressions: Expressions) -> dict[str, np.ndarray]:

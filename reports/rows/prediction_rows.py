@@ -17,6 +17,7 @@ import pandas as pd
 
 from harness.errors import InputError
 from harness.files.archives import packed
+from harness.files.fields import MAX_COORDINATE
 from harness.files.reading import require_regular
 
 #: What tells one row from another; ``EXPRESSION`` tells one expression from another.
@@ -255,6 +256,7 @@ def _boxes(name: str, column: Sequence[Any], refuse: Callable[[np.ndarray, str],
     refuse(wrong, f'{name!r} must be four numbers x, y, width, height')
     boxes = _array(name, column, np.float64, refuse)
     refuse(np.any(np.isinf(boxes), axis=1), f'{name!r} holds a number that is not finite')
+    refuse(np.any(np.abs(boxes) > MAX_COORDINATE, axis=1), f'{name!r} reaches further than any image')
     refuse(np.any(boxes[:, 2:] < 0, axis=1), f'{name!r} has a negative width or height')
     return boxes.T
 

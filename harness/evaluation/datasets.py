@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.data.counts import SPLIT_BY
+from harness.data.embedded_names import EMBEDDED
 from harness.data.known import datasets_in, load_known, split_makers
 from harness.errors import InputError
 from harness.names import pick
 from harness.registry import DATASETS
 from harness.types import Dataset
 
-EMBEDDED = ('mini-refcoco', 'mini-refcoco+', 'mini-refcocog')
 #: Whose shipped weights stand in where a real dataset's own are not given.
 STAND_IN = {'refcoco': 'mini-refcoco', 'refcoco+': 'mini-refcoco+', 'refcocog': 'mini-refcocog'}
 

@@ -67,6 +67,7 @@ def test_every_python_block_is_among_those_that_are_run() -> None:
     assert first_lines == {
         ('README.md', '# my_grounder.py'), ('README.md', '# grounding.py'), ('mmdet.md', '# grounding.py'),
         ('mmdet.md', 'from mmdet.apis import inference_detector, init_detector'),
+        ('python.md', 'from harness import load_dataset, read_predictions, run'),
         ('show.md', 'from pathlib import Path')}
 
 
@@ -160,6 +161,13 @@ def test_one_picture_and_one_sentence(elsewhere: Path, small_benchmark: Path) ->
     (elsewhere / 'shown.png').unlink()
     exec(python_block('show.md', 'from pathlib import Path'), {'__name__': '__main__'})
     assert cv2.imread('shown.png') is not None
+
+
+def test_a_notebook_s_run(elsewhere: Path, small_benchmark: Path) -> None:
+    names: dict = {}
+    exec(python_block('python.md', 'from harness import load_dataset'), names)
+    assert set(names['recall'].index) == {'greedy', 'ref-nms-b'} and names['recall'].between(0, 100).all()
+    assert len(names['answers']) == 2 * 8 and set(names['missed'].columns) >= {'sent', 'iou'}
 
 
 # ------------------------------------------------------------------------------------------ in mmdet

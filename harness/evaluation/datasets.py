@@ -1,7 +1,7 @@
 """Which datasets a request means, whose weights they take, and what is to be known of them."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness.data.counts import SPLIT_BY
@@ -77,6 +77,12 @@ def _complete(root: Path, split_by: str | None, notes: list[str]) -> list[str]:
         notes.append(f'--data-root {root}: left out {left_out}, for want of instances.json'
                      + (f' or refs({split_by})' if split_by else ''))
     return complete or found or list(there)
+
+
+def image_folders(datasets: Mapping[str, Dataset]) -> dict[str, str]:
+    """Where each dataset's images are, for reports to show."""
+    return {name: str(info.path.parent) for name, dataset in datasets.items()
+            for info in list(dataset.images.values())[:1] if info.path is not None}
 
 
 def notes_on(datasets: Iterable[Dataset], shipped_weights: bool) -> list[str]:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from harness.evaluation.plan import Request
     from harness.evaluation.run import Outcome
-    from harness.types import Dataset
 
 #: Subcommands, each a module with ``main(argv)``, and what it does.
 COMMANDS = {
@@ -237,6 +236,7 @@ class Measured:
 def measure(args: argparse.Namespace, console: Console) -> Measured:
     """Run what the options ask for."""
     from harness.evaluation.announcement import announcement
+    from harness.evaluation.datasets import image_folders
     from harness.evaluation.plan import prepare
     from harness.evaluation.result_folder import result_folder
     from harness.evaluation.run import run
@@ -249,19 +249,14 @@ def measure(args: argparse.Namespace, console: Console) -> Measured:
     with result_folder(args.out, console.print) as out:
         outcome = run(prepared.plan, out, lambda work: track(work, 'images', console))
     outcome.stages['read data and weights'].seconds = loaded
-    return Measured(out, outcome, prepared.data, prepared.notes, prepared.weights, folders(prepared.plan.datasets))
-
-
-def folders(datasets: Mapping[str, Dataset]) -> dict[str, str]:
-    """Where each dataset's images are, for reports to show."""
-    return {name: str(info.path.parent) for name, dataset in datasets.items()
-            for info in list(dataset.images.values())[:1] if info.path is not None}
+    return Measured(out, outcome, prepared.data, prepared.notes, prepared.weights,
+                    image_folders(prepared.plan.datasets))
 
 
 def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     """Judge the answers of ``--predictions``."""
     from adapters.originals.outside import read_predictions
-    from harness.evaluation.datasets import joined
+    from harness.evaluation.datasets import image_folders, joined
     from harness.evaluation.judge import check_answers, judge
     from harness.evaluation.plan import prepare_judgement
     from harness.evaluation.result_folder import result_folder
@@ -272,7 +267,7 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     notes = [*judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]
     with result_folder(args.out, console.print) as out:
         outcome = judge(judgement, datasets, expressions, out)
-    return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes, {}, folders(datasets))
+    return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes, {}, image_folders(datasets))
 
 
 def request_of(args: argparse.Namespace) -> Request:

@@ -57,7 +57,7 @@ def operators_environment() -> dict[str, str]:
 def main() -> None:
     if sys.version_info[:2] != (3, 11):
         sys.exit(f'error: {sys.executable} is Python {sys.version.split()[0]}; use 3.11, for instance '
-                 'make PYTHON=python3.11 (README.md says where to get one)'
+                 'make PYTHON=python3.11 (docs/dependencies.md says where to get one)'
                  + ', and remove .venv before' * (Path(sys.prefix) == VENV))
     dependencies, build, dev, fingerprint = pins()
     if STAMP.exists() and STAMP.read_text() == fingerprint:

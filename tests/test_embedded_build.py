@@ -9,8 +9,9 @@ import cv2
 import pytest
 from pycocotools import mask as coco_mask
 
+from harness.data.embedded_names import SPLIT_BY
 from harness.embedded import build as building
-from harness.embedded.build import PARTS, SPLIT_BY, Split, build_part, cache_root, finished, part_folder
+from harness.embedded.build import PARTS, Split, build_part, cache_root, finished, part_folder
 from harness.embedded.known import load_embedded
 from harness.embedded.language.expressions import holds
 from harness.embedded.world import make_scene

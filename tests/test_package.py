@@ -133,7 +133,7 @@ def test_a_checkout_s_commit_is_its_own() -> None:
         assert len(git_commit().removesuffix('+changes')) == 40
 
 
-def test_readme_names_the_pinned_versions() -> None:
+def test_the_docs_name_the_pinned_versions() -> None:
     pinned = set(re.findall(r'"([\w-]+==[\w.]+)"', (ROOT / 'pyproject.toml').read_text()))
-    printed = set(re.findall(r'[\w-]+==[\w.]+', (ROOT / 'README.md').read_text()))
+    printed = set(re.findall(r'[\w-]+==[\w.]+', (ROOT / 'docs/dependencies.md').read_text()))
     assert printed and printed <= pinned

@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 from safetensors import safe_open
 
-from harness.embedded.build import SPLIT_BY
+from harness.data.embedded_names import SPLIT_BY
 from harness.files.weights import SHIPPED, load_weights, shipped_path
 from harness.words.vectors import SHIPPED as VECTORS
 from harness.words.vectors import load_vectors

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from harness.commands import train_ref_nms as ref_nms_command
+from harness.data.embedded_names import SPLIT_BY
 from harness.detection.detector import Detector
 from harness.device import pick_device
-from harness.embedded.build import IMAGES, SPLIT_BY, part_folder
+from harness.embedded.build import IMAGES, part_folder
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.files.fingerprint import Record, code_of

@@ -1,17 +1,17 @@
 """Which datasets a request means, whose weights they take, and what is to be known of them."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness.data.counts import SPLIT_BY
+from harness.data.embedded_names import EMBEDDED
 from harness.data.known import datasets_in, load_known, split_makers
 from harness.errors import InputError
 from harness.names import pick
 from harness.registry import DATASETS
 from harness.types import Dataset
 
-EMBEDDED = ('mini-refcoco', 'mini-refcoco+', 'mini-refcocog')
 #: Whose shipped weights stand in where a real dataset's own are not given.
 STAND_IN = {'refcoco': 'mini-refcoco', 'refcoco+': 'mini-refcoco+', 'refcocog': 'mini-refcocog'}
 
@@ -77,6 +77,12 @@ def _complete(root: Path, split_by: str | None, notes: list[str]) -> list[str]:
         notes.append(f'--data-root {root}: left out {left_out}, for want of instances.json'
                      + (f' or refs({split_by})' if split_by else ''))
     return complete or found or list(there)
+
+
+def image_folders(datasets: Mapping[str, Dataset]) -> dict[str, str]:
+    """Where each dataset's images are, for reports to show."""
+    return {name: str(info.path.parent) for name, dataset in datasets.items()
+            for info in list(dataset.images.values())[:1] if info.path is not None}
 
 
 def notes_on(datasets: Iterable[Dataset], shipped_weights: bool) -> list[str]:

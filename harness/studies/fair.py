@@ -10,7 +10,6 @@ import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +18,8 @@ from tabulate import tabulate
 from torch import Tensor
 
 from harness.errors import InputError
-from harness.evaluation.plan import Prepared, prepare
+from harness.evaluation.datasets import image_folders
+from harness.evaluation.plan import prepare
 from harness.evaluation.result_folder import named_by_time, new_folder
 from harness.evaluation.results import run_record, write_results, write_text
 from harness.evaluation.run import Plan, Plugins, run
@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
                         options={k: v if isinstance(v, str | int | float | None) else str(v)
                                  for k, v in vars(args).items()},
                         seed=0, data=prepared.data, weights=prepared.weights, notes=notes,
-                        wall=time.perf_counter() - start, images_in=_folders(prepared))
+                        wall=time.perf_counter() - start, images_in=image_folders(prepared.plan.datasets))
     write_results(out, outcome, record)
     write_text(out / 'fair.json', json.dumps({name: {rule: asdict(choice) for rule, choice in mine.items()}
                                               for name, mine in choices.items()}, indent=1) + '\n')
@@ -211,10 +211,3 @@ def _number(value: float | None) -> str:
 def _titled(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     table = tabulate(rows, heads, 'github', disable_numparse=True, colalign=('left', *('right' for _ in heads[1:])))
     return f'**{title}**\n\n{table}'
-
-
-def _folders(prepared: Prepared) -> dict[str, str]:
-    """Where each dataset's images are, for reports to show."""
-    paths: dict[str, Path | None] = {name: next(iter(dataset.images.values())).path
-                                     for name, dataset in prepared.plan.datasets.items()}
-    return {name: str(path.parent) for name, path in paths.items() if path is not None}

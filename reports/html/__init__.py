@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from harness.embedded.build import SPLIT_BY
+from harness.data.embedded_names import EMBEDDED
 from harness.errors import InputError
 from harness.names import OneLineParser, nearest
 from reports.failures import BINS, MASK_IOU, bins, counted, remarks, titles
@@ -92,7 +92,7 @@ def report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
                            for (d, g, r), row in zip(counts.index, counts.to_numpy().tolist(), strict=True)]
     figures['binNames'] = [{'name': b.name, 'title': said_, 'color': b.color}
                            for b, said_ in zip(BINS, titles(MASK_IOU), strict=True)]
-    embedded = [name for name in dict.fromkeys(r['dataset'] for r in results.records) if name in SPLIT_BY]
+    embedded = [name for name in dict.fromkeys(r['dataset'] for r in results.records) if name in EMBEDDED]
     values = {
         'title': title, 'results': results, 'summary': said, 'tables': tables,
         'left_out': left_out([shown.table for shown in tables]),

@@ -51,9 +51,9 @@ class PluginRegistry(Registry):
         if not name.isprintable():
             raise InputError(f'registers {name!r}, a name that cannot be printed; choose another')
         taken = name in self.module_dict and not force  # which mmengine refuses
-        plugin = module if taken else held_to(self.base, module, name)
+        plugin: Any = module if taken else held_to(self.base, module, name)
         super()._register_module(plugin, name, force)
-        plugin.name = name  # type: ignore[attr-defined]  # the base declares it
+        plugin.name = name
 
 
 DATASETS = Registry('dataset', locations=['harness.data.known', 'harness.embedded.known'])

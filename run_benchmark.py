@@ -216,9 +216,16 @@ def benchmark(args: argparse.Namespace, command: str) -> int:
     set_random_seed(args.seed)
     console.print('reading data and weights …')
     measured = (measure if args.predictions is None else judge_file)(args, console)
-    options = {k: v if isinstance(v, str | int | bool | None) else str(v) for k, v in vars(args).items()}
+    options = {name: recorded(value) for name, value in vars(args).items()}
     finish(measured, command, {**options, 'device': device}, time.perf_counter() - start)
     return 0
+
+
+def recorded(value: Any) -> Any:
+    """An option as JSON keeps it, a list as a list."""
+    if isinstance(value, list):
+        return [recorded(one) for one in value]
+    return value if isinstance(value, str | int | bool | None) else str(value)
 
 
 @dataclass

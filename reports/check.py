@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from xml.etree import ElementTree
 import pandas as pd
 
 from harness.errors import InputError
+from harness.files.writing import write_text
 from harness.names import OneLineParser
 from reports.baseline import Baseline, part_of, part_there, read_baseline, read_run, updated
 from reports.compare import pair_up
@@ -334,13 +334,7 @@ def _update(now: Run, path: Path, reason: str) -> int:
 
 
 def _write(option: str, path: Path, text: str) -> None:
-    """A text file that is there whole or not at all."""
-    beside = path.with_name(path.name + '.part')
-    try:
-        beside.write_text(text, encoding='utf-8')
-        os.replace(beside, path)
-    except OSError as error:
-        raise InputError(f'{option} {path}: cannot be written ({error.strerror})') from None
+    write_text(path, text, advice='', where=f'{option} {path}')
 
 
 def _ratio(text: str) -> float:

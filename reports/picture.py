@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from harness.boxes import annotated_iou
 from harness.errors import InputError, exit_code
 
 if __name__ == '__main__':  # before what a Python without the packages cannot import
@@ -133,7 +134,7 @@ def _panel(axes: Axes, picture: Any, row: Row, boxes: Sequence[Sequence[float]],
     mark = '✓' if (row['iou'] or 0) >= 0.5 else '✗'
     axes.set_title(f'“{row["sent"]}”\n{rule} {mark}', fontsize=9, color='#222222')
     for box in boxes:
-        hit = _iou(box, row['gt_box']) > 0.5
+        hit = annotated_iou(box, row['gt_box']) > 0.5
         axes.add_patch(_rectangle(box, RED if hit else BLUE, linewidth=2.2 if hit else 1.2))
     if row.get('box') is not None:
         axes.add_patch(_rectangle(row['box'], YELLOW, linewidth=2, linestyle='--'))
@@ -141,15 +142,6 @@ def _panel(axes: Axes, picture: Any, row: Row, boxes: Sequence[Sequence[float]],
 
 def _rectangle(box: Sequence[float], color: str, **style: Any) -> Rectangle:
     return Rectangle((box[0], box[1]), box[2], box[3], fill=False, edgecolor=color, **style)
-
-
-def _iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Plain IoU of two xywh boxes."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

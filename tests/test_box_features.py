@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.modular.box_features import box_features, gather_context, last_pixel_corners, xyxy_to_xywh
+from adapters.modular.box_features import box_features, gather_context, last_pixel_corners
+from harness.boxes import xyxy_to_xywh
 
 
 def test_lfeats_of_one_box_count_the_last_pixel_inside():

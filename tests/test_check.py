@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.metrics import iou as harness_iou
+from harness import boxes as harness_iou
 from reports.__main__ import command_line
 from reports.check import SHIPPED
 from reports.recount import chosen_iou, plain_iou

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.metrics.iou import best_iou, mask_overlap, plain_iou, rec_iou, select, xywh_to_xyxy
+from harness.boxes import best_iou, plain_iou, rec_iou, xywh_to_xyxy
+from harness.metrics.iou import mask_overlap, select
 
 corners = st.floats(-50, 50, allow_subnormal=False)
 sides = st.floats(0.01, 80)

@@ -15,11 +15,11 @@ from mmengine.runner.checkpoint import load_state_dict
 from mmengine.structures import InstanceData
 
 import harness.mmdet_plugin  # noqa: F401 (registers)
+from harness.boxes import pairwise_iou
 from harness.data.plain import tokenize
 from harness.detection.detector import Detector, detector_config, read_image
 from harness.errors import InputError
 from harness.files.weights import load_weights, save_weights, shipped_path
-from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import RefNMSB
 from harness.types import Expression, ImageInfo
 

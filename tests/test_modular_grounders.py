@@ -2,8 +2,9 @@
 import pytest
 import torch
 
-from adapters.modular.box_features import box_features, gather_context, xyxy_to_xywh
+from adapters.modular.box_features import box_features, gather_context
 from adapters.modular.object_features import whole_image
+from harness.boxes import xyxy_to_xywh
 from harness.errors import InputError
 from harness.registry import GROUNDERS
 from tests.small_grounders import BOXES, GROUNDERS_OF, LABELS, OPT, VOCABULARY, an_image, propose, say, weights

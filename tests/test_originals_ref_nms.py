@@ -12,7 +12,6 @@ from adapters.originals.outside import read_expressions
 from adapters.originals.ref_nms_data import (
     CriticalBox,
     CriticalBoxes,
-    corners,
     read_ctxdb,
     read_refdb,
     read_vocabulary,
@@ -20,6 +19,7 @@ from adapters.originals.ref_nms_data import (
     write_ctxdb,
 )
 from adapters.originals.ref_nms_proposals import Proposals, read_proposals, read_regions, write_proposals
+from harness.boxes import corners
 from harness.errors import InputError
 
 #: ChopinSharp/ref-nms tools/build_refdb.py:27-48; boxes are x, y, x + w, y + h, words ids of std_vocab.

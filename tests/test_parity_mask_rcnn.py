@@ -7,12 +7,12 @@ import pytest
 import torch
 from pycocotools import mask as coco_mask
 
+from harness.boxes import pairwise_iou
 from harness.data.coco_categories import COCO_CLASSES
 from harness.detection.detector import Detector
 from harness.detection.original_names import rename
 from harness.detection.resizing import ScaleBy
 from harness.files.weights import Weights
-from harness.proposals.nms import pairwise_iou
 from harness.types import ImageInfo
 from tests.reference import vector_file
 

@@ -10,8 +10,9 @@ import torch
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
+from harness.boxes import xyxy_to_xywh
 from harness.errors import InputError
-from harness.evaluation.predictions import Choice, RowWriter, Truth, prediction_rows, proposals_rows, to_xywh
+from harness.evaluation.predictions import Choice, RowWriter, Truth, prediction_rows, proposals_rows
 from harness.types import Annotation, Expression
 
 EXPRESSION = Expression('refcoco', 'val', 7, 1, 'left cup', ('left', 'cup'), (10, 10, 20, 20), 3, 4, 'cup')
@@ -116,7 +117,7 @@ def test_which_proposals_hit_the_referent_and_which_a_contextual_object() -> Non
 
 
 def test_xywh_of_no_boxes() -> None:
-    assert to_xywh(np.zeros((0, 4))).shape == (0, 4)
+    assert xyxy_to_xywh(np.zeros((0, 4))).shape == (0, 4)
 
 
 def test_rows_written_so_far_survive_an_interruption(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.proposals.nms import class_wise_nms, pairwise_iou
+from harness.boxes import pairwise_iou
+from harness.proposals.nms import class_wise_nms
 
 
 def keep(boxes, scores, threshold=0.3, labels=None, **options):

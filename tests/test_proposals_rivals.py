@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmcv.ops import soft_nms
 
+from harness.boxes import best_iou, xywh_to_xyxy
 from harness.errors import InputError
-from harness.metrics.iou import best_iou, xywh_to_xyxy
 from harness.proposals.category_name import CategoryName
 from harness.proposals.class_agnostic import ClassAgnostic
 from harness.proposals.confidence import Confidence

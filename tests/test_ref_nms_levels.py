@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.proposals.nms import pairwise_iou
+from harness.boxes import pairwise_iou
 from harness.proposals.ref_nms import RefNMS
 from harness.training.ref_nms.binary_loss import binary_loss
 from harness.training.ref_nms.jitter import jittered

@@ -10,11 +10,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.structures import InstanceData
 from torch.nn import functional as F
 
+from harness.boxes import pairwise_iou
 from harness.detection.c4_head import C4Head
 from harness.detection.crop import crop_and_resize
 from harness.errors import InputError
 from harness.files.weights import load_weights
-from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import RefNMS, RefNMSB, find_candidates, over_threshold
 from harness.proposals.ref_nms_r import RefNMSR
 from harness.training.ref_nms import pooled_regions

@@ -9,8 +9,8 @@ import pytest
 
 import harness.evaluation.predictions
 import harness.proposals.greedy
+from harness.boxes import rec_iou
 from harness.files.weights import load_weights, save_weights, shipped_path
-from harness.metrics.iou import rec_iou
 from run_benchmark import command_line
 from tests.checked_runs import baseline_of, check
 

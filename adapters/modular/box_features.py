@@ -62,12 +62,6 @@ def gather_context(fc7: Tensor, cxt_index: Tensor) -> Tensor:
     return torch.cat([fc7, fc7.new_zeros(1, fc7.shape[1])])[cxt_index]
 
 
-def xyxy_to_xywh(boxes: Tensor) -> Tensor:
-    """``(..., 4)`` with x2 = x + w to x, y, w, h in float64."""
-    boxes = boxes.double()
-    return torch.cat([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], -1)
-
-
 def last_pixel_corners(boxes: Tensor) -> Tensor:
     """``(n, 4)`` xyxy with x2 = x + w to the corners that the originals pool: x, y, x + w − 1, y + h − 1.
 

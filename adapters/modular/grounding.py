@@ -8,11 +8,12 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from adapters.modular.box_features import SLOTS, box_features, xyxy_to_xywh
+from adapters.modular.box_features import SLOTS, box_features
 from adapters.modular.metadata import ModularMetadata
 from adapters.modular.object_features import ObjectFeatures
 from grounders.modular import Grounding, ModularNetwork, Rows
 from grounders.visual import Places
+from harness.boxes import xyxy_to_xywh
 from harness.errors import InputError
 from harness.files.metadata import described
 from harness.files.weights import Weights, built

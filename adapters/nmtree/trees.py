@@ -15,7 +15,7 @@ from torch import Tensor
 
 from grounders.tree_lstm import Forest
 from harness.errors import InputError
-from harness.words.critical_objects import english
+from harness.words.language import english
 
 PAD, UNK = 'PAD', 'UNK'
 DROPPED = frozenset({'DET', 'SYM', 'SPACE'})

@@ -20,6 +20,7 @@ from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
 from adapters.originals.writing import write_json
+from harness.boxes import xywh_to_xyxy
 from harness.data.box_forms import check_form
 from harness.errors import InputError
 from harness.files import fields
@@ -76,7 +77,7 @@ class Detections:
     @cached_property
     def _xyxy(self) -> NDArray[np.float64]:
         """``(N, 4)`` corners x, y, x + w, y + h."""
-        return np.concatenate([self.xywh[:, :2], self.xywh[:, :2] + self.xywh[:, 2:]], axis=1)
+        return xywh_to_xyxy(self.xywh)
 
     @cached_property
     def _grouped(self) -> dict[int, NDArray[np.int64]]:

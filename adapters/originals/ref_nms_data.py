@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from adapters.originals.numpy_file import read_npy
 from adapters.originals.writing import write_json
+from harness.boxes import XYXY
 from harness.errors import InputError
 from harness.files import fields
 from harness.files.reading import parse_json, read_bytes
-from harness.types import XYWH, Dataset, Expression, ImageInfo
+from harness.types import Dataset, Expression, ImageInfo
 from harness.words.vectors import UNKNOWN, Vocabulary
-
-XYXY = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -136,12 +135,6 @@ def write_ctxdb(path: str | Path, splits: ContextDB) -> None:
     write_json(Path(path), {
         split: {sent_id: {'gt': _record(row.referent), 'ctx': [_record(box) for box in row.context]}
                 for sent_id, row in rows.items()} for split, rows in splits.items()})
-
-
-def corners(xywh: XYWH) -> XYXY:
-    """x, y, x + w, y + h."""
-    x, y, width, height = xywh
-    return x, y, x + width, y + height
 
 
 def whole(text: str, where: str, what: str = 'the sent_id of an expression') -> int:

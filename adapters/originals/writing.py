@@ -1,12 +1,11 @@
-"""Files that are there whole or not at all."""
+"""Files of the originals' layouts, there whole or not at all."""
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError
+from harness.files.writing import ANOTHER_OUT, replacing
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -15,14 +14,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         InputError: it can't be written (a full disk, no permission).
     """
-    beside = path.with_name(path.name + '.part')
-    try:
+    with replacing(path, ANOTHER_OUT) as beside:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(data)
-        os.replace(beside, path)
-    except OSError as error:
-        raise InputError(f'{path}: cannot be written ({error.strerror}); free some space or choose another --out') \
-            from None
 
 
 def write_json(path: Path, value: Any) -> None:

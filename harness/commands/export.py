@@ -16,10 +16,11 @@ import numpy as np
 
 from adapters.originals import layout
 from adapters.originals.detections import Detections, write_detections
-from adapters.originals.ref_nms_data import ContextDB, CriticalBox, CriticalBoxes, corners, write_ctxdb
+from adapters.originals.ref_nms_data import ContextDB, CriticalBox, CriticalBoxes, write_ctxdb
 from adapters.originals.ref_nms_proposals import ProposalDB, Proposals, write_proposals
 from adapters.originals.results import Prediction, write_predictions
 from adapters.originals.run_rows import PredictionRow, ProposalsRow, prediction_rows, proposals_rows
+from harness.boxes import corners, xywh_to_xyxy
 from harness.data.coco_categories import COCO_CLASSES, COCO_IDS
 from harness.errors import InputError
 from harness.evaluation.datasets import load_dataset
@@ -196,7 +197,7 @@ def _proposals(row: ProposalsRow) -> Proposals:
     scores = np.array(row['confidence'], np.float64)
     if row['relatedness'] is not None:
         scores = scores * np.array(row['relatedness'], np.float64)
-    return Proposals(np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1), scores,
+    return Proposals(xywh_to_xyxy(boxes), scores,
                      np.array([_CLASS_INDEX[str(label)] for label in row['labels']], np.int64))
 
 

@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from harness.boxes import Floats, xywh_to_xyxy
 from harness.errors import InputError
 from harness.types import Dataset
-
-Floats = NDArray[np.float64]
 
 #: What a box may reach outside before it speaks against a form: rounding and an inclusive last pixel, in pixels, and as
 #: a share of the image's side.
@@ -37,10 +36,6 @@ def _corners(boxes: Floats) -> Floats:
     return boxes
 
 
-def _from_corner(boxes: Floats) -> Floats:
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-
-
 def _from_centre(boxes: Floats) -> Floats:
     return np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
 
@@ -54,18 +49,18 @@ class Form(NamedTuple):
     side: float | None = None
 
 
-XYWH = Form('x, y, width, height in pixels', _from_corner)
+XYWH = Form('x, y, width, height in pixels', xywh_to_xyxy)
 #: Forms that are met. The first that fits is named: corners in pixels are also fit to be thousandths, and both
 #: centres in pixels and corners in thousandths to be corners and sizes in thousandths.
 OTHERS = (
     Form('corners x1, y1, x2, y2 in pixels', _corners),
     Form('corners x1, y1, x2, y2 in thousandths of the image (0 to 1000)', _corners, 1000.),
     Form('centre x, y, width, height in pixels', _from_centre),
-    Form('x, y, width, height in thousandths of the image (0 to 1000)', _from_corner, 1000.),
+    Form('x, y, width, height in thousandths of the image (0 to 1000)', xywh_to_xyxy, 1000.),
 )
 FRACTIONS = (
     Form('corners x1, y1, x2, y2 as fractions of the image (0 to 1)', _corners, 1.),
-    Form('x, y, width, height as fractions of the image (0 to 1)', _from_corner, 1.),
+    Form('x, y, width, height as fractions of the image (0 to 1)', xywh_to_xyxy, 1.),
     Form('centre x, y, width, height as fractions of the image (0 to 1)', _from_centre, 1.),
 )
 

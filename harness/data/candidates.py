@@ -17,6 +17,7 @@ import torch
 from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
+from harness.boxes import xywh_to_xyxy
 from harness.data.box_forms import check_form
 from harness.data.excerpt import excerpt_rows, is_excerpt
 from harness.errors import InputError
@@ -50,7 +51,7 @@ class Candidates:
         boxes = self.boxes.get((expression.dataset, expression.sent_id), self.boxes.get(expression.image_id))
         if boxes is None:
             return None
-        xyxy = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], axis=1)
+        xyxy = xywh_to_xyxy(boxes[:, :4])
         return InstanceData(bboxes=torch.from_numpy(xyxy), scores=torch.from_numpy(boxes[:, 4].copy()))
 
     def count_outside(self, images: Mapping[Any, ImageInfo]) -> int:

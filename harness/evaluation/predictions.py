@@ -17,9 +17,10 @@ import numpy as np
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
+from harness.boxes import best_iou, plain_iou, rec_iou, xywh_to_xyxy, xyxy_to_xywh
 from harness.data.answers import NO_GROUNDER
 from harness.errors import InputError
-from harness.metrics.iou import best_iou, mask_overlap, plain_iou, rec_iou, xywh_to_xyxy
+from harness.metrics.iou import mask_overlap
 from harness.metrics.recall import HIT_IOU
 from harness.types import Annotation, Expression, ImageInfo
 
@@ -52,7 +53,7 @@ class Truth:
             mask: run lengths of the referent's mask.
             candidates: ``(n, 4)`` every box of the detector before NMS, xyxy image pixels.
         """
-        gt = xywh_to_xyxy([expression.gt_xywh])
+        gt = xywh_to_xyxy(np.array([expression.gt_xywh]))
         same = None
         if annotations is not None and expression.category is not None:
             same = sum(a.category == expression.category for a in annotations)
@@ -78,12 +79,6 @@ class Choice:
     score: float | None
     label: str | None
     rle: dict | None
-
-
-def to_xywh(boxes: np.ndarray) -> np.ndarray:
-    """``(n, 4)`` xyxy to float64 xywh with ``w = x2 - x1``."""
-    array = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    return np.concatenate((array[:, :2], array[:, 2:] - array[:, :2]), axis=1)
 
 
 def prediction_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], names: Sequence[str], rule: str,
@@ -176,7 +171,7 @@ def proposals_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], n
         e = truth.expression
         rows.append({
             'dataset': e.dataset, 'split': e.split, 'image_id': e.image_id, 'sent_id': e.sent_id, 'proposals': rule,
-            'boxes': to_xywh(np.asarray(p.bboxes)).round(3).tolist(),
+            'boxes': xyxy_to_xywh(np.asarray(p.bboxes)).round(3).tolist(),
             'labels': [_name(p, i, names) for i in range(len(p.bboxes))],
             'hits': _hits(truth, np.asarray(p.bboxes, dtype=np.float64).reshape(-1, 4)),
             'confidence': _column(p, 'det_scores'), 'relatedness': _column(p, 'relatedness'),

@@ -9,9 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.errors import InputError
 from harness.evaluation.run import Outcome, Stage
 from harness.files.weights import git_commit
+from harness.files.writing import write_text
 from harness.registry import METRICS
 
 CONVENTIONS = {
@@ -63,19 +63,3 @@ def write_results(out: Path, outcome: Outcome, run: Mapping[str, Any]) -> Path:
     path = out / 'results.json'
     write_text(path, json.dumps({'records': outcome.records(), 'run': run}, indent=1, ensure_ascii=False) + '\n')
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """A text file that is there whole or not at all.
-
-    Raises:
-        InputError: it can't be written (a full disk, no permission).
-    """
-    beside = path.with_name(path.name + '.part')
-    try:
-        beside.write_text(text, encoding='utf-8')
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f'{path}: cannot be written ({error.strerror}); '
-                         'free some space or choose another --out') from None

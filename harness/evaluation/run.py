@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.structures import InstanceData
 
+from harness.boxes import xyxy_to_xywh
 from harness.data.masks import as_text
 from harness.data.needed_masks import Referents
 from harness.detection.detector import wholly_outside
@@ -30,7 +32,6 @@ from harness.evaluation.predictions import (
     category_name,
     prediction_rows,
     proposals_rows,
-    to_xywh,
 )
 from harness.files.image_header import NOT_READABLE
 from harness.plugins import Grounder, Metric, Rule
@@ -318,8 +319,8 @@ def _ground(plan: Plan, name: str, grounder: Grounder, image: ImageFeatures | No
                 ids = [int(p.det_ids[k]) for p, k in zip(proposals, picks, strict=True) if k is not None]
                 rles = iter([as_text(plan.masks(i, image.info.height, image.info.width)) for i in ids])
     return [None if k is None else
-            Choice(to_xywh(p.bboxes[k])[0], float(s[k]), category_name(int(p.labels[k]), image.classes),
-                   next(rles))
+            Choice(xyxy_to_xywh(np.asarray(p.bboxes[k]))[0], float(s[k]),
+                   category_name(int(p.labels[k]), image.classes), next(rles))
             for p, s, k in zip(proposals, scores, picks, strict=True)]
 
 

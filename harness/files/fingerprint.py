@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from harness.errors import InputError, shown
 from harness.files.reading import parse_json, read_bytes
+from harness.files.writing import write_text
 
 Record = Mapping[str, Any]
 
@@ -168,6 +168,4 @@ def refuse_differences(where: str, kept: Record, now: Record, advice: str) -> No
 def keep(folder: Path, now: Record) -> None:
     """Write the record, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f'{FILE}.part'
-    beside.write_text(json.dumps(flat(now), indent=1) + '\n')
-    os.replace(beside, folder / FILE)
+    write_text(folder / FILE, json.dumps(flat(now), indent=1) + '\n', advice=None)

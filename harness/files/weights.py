@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from harness.errors import InputError, shown
 from harness.files.archives import packed
 from harness.files.reading import parse_json, require_regular
+from harness.files.writing import replacing
 from harness.program import program
 
 Network = TypeVar('Network', bound=nn.Module)
@@ -86,14 +86,13 @@ def load_weights(path: Path) -> Weights:
 def save_weights(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Write beside, then rename: a killed write leaves the old file whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + '.part')
     try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(beside),
-                  metadata={'meta': json.dumps(dict(meta), sort_keys=True)})
+        with replacing(path) as beside:
+            save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, str(beside),
+                      metadata={'meta': json.dumps(dict(meta), sort_keys=True)})
+            beside.chmod(0o644)
     except SafetensorError as error:  # what a full disk is to it
         raise InputError(f'{path}: cannot be written ({error}); free some space or choose another folder') from None
-    beside.chmod(0o644)
-    os.replace(beside, path)
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

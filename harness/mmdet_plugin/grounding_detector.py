@@ -22,13 +22,13 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 from torch.nn import functional as F
 
+from harness.boxes import pairwise_iou
 from harness.errors import InputError
 from harness.files.weights import fill, load_weights
 from harness.mmdet_plugin.box_features import BOX_FEATURES, channels
 from harness.mmdet_plugin.model_block import build_ref_nms, check_classes, check_model
 from harness.mmdet_plugin.words import Words
 from harness.proposals.confidence import Confidence
-from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import find_candidates
 from harness.training.ref_nms.binary_loss import REGIONS_AN_EXPRESSION, choose_regions
 

@@ -17,12 +17,12 @@ from mmengine.evaluator import BaseMetric
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
+from harness.boxes import Floats, best_iou, rec_iou, xywh_to_xyxy, xyxy_to_xywh
 from harness.data.box_forms import check_form
 from harness.errors import InputError
-from harness.evaluation.predictions import to_xywh
 from harness.files import fields
 from harness.files.reading import parse_json, read_bytes
-from harness.metrics.iou import Floats, best_iou, mask_overlap, rec_iou, xywh_to_xyxy
+from harness.metrics.iou import mask_overlap
 from harness.registry import METRICS
 
 GROUNDER = 'best score'
@@ -87,7 +87,7 @@ class REGMetric(BaseMetric):
         objects = sample.get('gt_instances') or {}
         if 'bboxes' in objects:
             boxes = objects['bboxes']
-            return to_xywh(_array(getattr(boxes, 'tensor', boxes)))
+            return xyxy_to_xywh(_array(getattr(boxes, 'tensor', boxes)))
         masks = _true_masks(sample) if masks is None else masks
         if masks is None:
             raise InputError(f'REGMetric: {_name(sample)} has neither gt_instances.bboxes nor gt_masks; add '
@@ -146,12 +146,12 @@ def row(proposals: Any, gold: Floats, mask: np.ndarray | None) -> dict[str, Any]
     if np.isnan(scores).any():
         raise InputError('REGMetric: some scores are not numbers; check the model\'s weights')
     best = int(scores.argmax()) if len(scores) else None
-    box = None if best is None else to_xywh(boxes[best])[0]
+    box = None if best is None else xyxy_to_xywh(boxes[best])[0]
     overlap, union = (None, None) if mask is None else _overlap(proposals, best, mask)
     words = getattr(proposals, 'words', None)
     return {
         'proposals': 'model', 'grounder': GROUNDER, 'box': box, 'n_proposals': len(boxes),
-        'best_proposal_iou': float(best_iou(xywh_to_xyxy([gold]), boxes)[0]),
+        'best_proposal_iou': float(best_iou(xywh_to_xyxy(gold), boxes)[0]),
         'iou': 0.0 if box is None else float(rec_iou(box[None], gold[None])[0]),
         'mask_intersection': overlap, 'mask_union': union,
         'without_proposals': not len(boxes), 'without_words': words is not None and not words,

@@ -10,26 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.boxes import pairwise_iou
+
 _LARGEST_BATCH = 2 ** 25  # pairs of boxes held at once: 128 MiB of float32
-
-
-def pairwise_iou(a: Tensor, b: Tensor, offset: float = 0) -> Tensor:
-    """Intersection over union of every box of ``a`` with every box of ``b``.
-
-    Args:
-        a: ``(n, 4)`` xyxy.
-        b: ``(m, 4)`` xyxy, same units.
-        offset: 0 for plain areas; 1 for inclusive pixels (a box from x1 to x2 is x2 - x1 + 1 wide).
-
-    Returns:
-        ``(n, m)`` float64; 0 where boxes don't overlap, NaN where both have no area.
-    """
-    a, b = a.double(), b.double()
-    top_left = torch.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    width, height = (bottom_right - top_left + offset).clamp(min=0).unbind(-1)
-    intersection = width * height
-    return intersection / (_area(a, offset)[:, None] + _area(b, offset)[None] - intersection)
 
 
 def class_wise_nms(boxes: Tensor, labels: Tensor, scores: Tensor, iou_threshold: float, offset: float = 0,
@@ -46,7 +29,7 @@ def class_wise_nms(boxes: Tensor, labels: Tensor, scores: Tensor, iou_threshold:
         scores: ``(n,)``, or ``(E, n)`` for E suppressions over the same boxes: overlaps are then computed once.
             Among equal scores the earlier box comes first. NaN is not allowed.
         iou_threshold: boxes that overlap a better kept one by more are suppressed.
-        offset: see :func:`pairwise_iou`.
+        offset: see :func:`harness.boxes.iou`.
         suppress_equal: suppress at the threshold too.
 
     Returns:
@@ -80,7 +63,3 @@ def _survivors(overlaps: Tensor, scores: Tensor) -> Tensor:
         if torch.equal(again, kept):
             return torch.zeros_like(kept).scatter(1, order, kept)
         kept = again
-
-
-def _area(boxes: Tensor, offset: float) -> Tensor:
-    return (boxes[:, 2] - boxes[:, 0] + offset) * (boxes[:, 3] - boxes[:, 1] + offset)

@@ -7,8 +7,8 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from harness.boxes import pairwise_iou, xywh_to_xyxy
 from harness.proposals.confidence import Confidence
-from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import find_candidates
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
@@ -55,5 +55,4 @@ def _every_box(image: ImageFeatures) -> InstanceData:
 
 def _referents(expressions: Sequence[Expression]) -> Tensor:
     """``(E, 4)`` float64 xyxy."""
-    xywh = torch.tensor([e.gt_xywh for e in expressions], dtype=torch.float64).reshape(-1, 4)
-    return torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), dim=1)
+    return xywh_to_xyxy(torch.tensor([e.gt_xywh for e in expressions], dtype=torch.float64).reshape(-1, 4))

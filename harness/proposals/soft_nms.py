@@ -19,6 +19,7 @@ from annotated_types import Ge, Le
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from harness.boxes import iou
 from harness.options import Count, Number, Share, checked
 from harness.proposals.confidence import Confidence
 from harness.proposals.ranking import ordered
@@ -74,15 +75,11 @@ def soften(boxes: Tensor, scores: Tensor, factor: Callable[[np.ndarray], np.ndar
     Returns:
         ``(n,)`` what is left of the scores, and ``(n,)`` bool, which boxes are left at all.
     """
-    x1, y1, x2, y2 = boxes.cpu().numpy().T
+    corners = boxes.cpu().numpy()
     left, kept, waiting = scores.cpu().numpy().copy(), np.zeros(len(scores), bool), np.ones(len(scores), bool)
-    areas = (x2 - x1 + 1) * (y2 - y1 + 1)
     while waiting.any():
         best = int(np.where(waiting, left, -np.inf).argmax())  # the first among equals
         kept[best], waiting[best] = True, False
-        width = np.minimum(x2[best], x2) - np.maximum(x1[best], x1) + 1
-        height = np.minimum(y2[best], y2) - np.maximum(y1[best], y1) + 1
-        shared = np.maximum(width, 0) * np.maximum(height, 0)
-        left[waiting] *= factor(shared / (areas[best] + areas - shared))[waiting]
+        left[waiting] *= factor(iou(corners[best], corners, offset=1))[waiting]
         waiting &= left >= LEAST_SCORE
     return torch.from_numpy(left), torch.from_numpy(kept)

@@ -21,9 +21,10 @@ from harness.errors import InputError
 from harness.evaluation.datasets import image_folders
 from harness.evaluation.plan import prepare
 from harness.evaluation.result_folder import named_by_time, new_folder
-from harness.evaluation.results import run_record, write_results, write_text
+from harness.evaluation.results import run_record, write_results
 from harness.evaluation.run import Plan, Plugins, run
 from harness.evaluation.settings import parse_setting
+from harness.files.writing import write_text
 from harness.options import within
 from harness.program import program
 from harness.progress import track

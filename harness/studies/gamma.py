@@ -18,7 +18,7 @@ from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.evaluation.datasets import EMBEDDED
 from harness.evaluation.result_folder import named_by_time, new_folder
-from harness.evaluation.results import write_text
+from harness.files.writing import write_text
 from harness.names import pick
 from harness.registry import DATASETS, names
 from harness.studies.options import DEFAULT, check_shared, study_parser

@@ -18,9 +18,9 @@ from tabulate import tabulate
 from harness.errors import InputError
 from harness.evaluation.plan import prepare
 from harness.evaluation.result_folder import named_by_time, new_folder
-from harness.evaluation.results import write_text
 from harness.evaluation.settings import parse_setting
 from harness.files.reading import parse_json, read_bytes
+from harness.files.writing import write_text
 from harness.names import nearest
 from harness.options import within
 from harness.progress import track

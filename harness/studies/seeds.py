@@ -24,10 +24,11 @@ from harness.errors import InputError, shown
 from harness.evaluation.datasets import EMBEDDED as DATASETS
 from harness.evaluation.plan import Prepared, Request, prepare
 from harness.evaluation.result_folder import new_folder
-from harness.evaluation.results import run_record, write_results, write_text
+from harness.evaluation.results import run_record, write_results
 from harness.evaluation.run import Plan, run
 from harness.files.fingerprint import Record, code_of, differences, keep, listed, read, sha256_of
 from harness.files.weights import load_weights, shipped_path
+from harness.files.writing import write_text
 from harness.names import OneLineParser, pick
 from harness.options import MOST_SEED, within
 from harness.progress import track

@@ -13,9 +13,9 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from harness.boxes import plain_iou, xywh_to_xyxy
 from harness.errors import InputError
 from harness.evaluation.run import Group, Plan, images
-from harness.metrics.iou import plain_iou, xywh_to_xyxy
 from harness.metrics.recall import HIT_IOU
 from harness.types import Annotation, Expression, ImageFeatures
 
@@ -139,7 +139,7 @@ def ranking(expression: Expression, boxes: InstanceData, context: Iterable[Annot
     """Where a ranking's first :data:`DEEPEST` boxes hit the referent and the contextual objects."""
     objects = [expression.gt_xywh, *(a.xywh for a in context or ())]
     first = boxes.bboxes[:DEEPEST].cpu().double().numpy()
-    hits = plain_iou(xywh_to_xyxy(objects), first) > HIT_IOU
+    hits = plain_iou(xywh_to_xyxy(np.array(objects)), first) > HIT_IOU
     places = np.where(hits.any(axis=1), hits.argmax(axis=1), NOWHERE).tolist() if len(first) else [
         NOWHERE] * len(objects)
     return Ranking(expression, boxes.scores[:DEEPEST].cpu(), places[0], None if context is None else tuple(places[1:]))

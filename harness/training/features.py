@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from harness.boxes import corners_to_last_pixel
 from harness.detection.crop import whole_map
 from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
@@ -42,8 +43,7 @@ class AnnotatedFeatures:
     def add(self, image: ImageFeatures) -> None:
         """Pool one image's annotated boxes and the image itself."""
         annotations = image.annotations or []
-        boxes = torch.tensor([a.xywh for a in annotations], dtype=torch.float32).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2] - 1
+        boxes = corners_to_last_pixel(torch.tensor([a.xywh for a in annotations], dtype=torch.float32).reshape(-1, 4))
         pool5 = image.pool(torch.cat((boxes, whole_map(image.feature_map).cpu() / image.scale)))
         self._parts['pool5'].append(pool5[:-1].half().cpu())
         self._parts['image_pool5'].append(pool5[-1:].half().cpu())

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 from harness.errors import InputError
-from harness.evaluation.results import write_text
 from harness.files import fingerprint
 from harness.files.fingerprint import Record, flat, sha256_of
 from harness.files.reading import parse_json, read_bytes
+from harness.files.writing import write_text
 from harness.training.runner import ADVICE
 
 _KEPT = 'finished.json'

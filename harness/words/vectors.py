@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import sys
 import zipfile
@@ -33,6 +32,7 @@ from torch import Tensor
 
 from harness.files.archives import packed
 from harness.files.reading import require_regular
+from harness.files.writing import replacing
 from harness.names import OneLineParser, at_least
 from harness.options import within
 
@@ -204,15 +204,12 @@ def save_vectors(path: str | Path, vectors: WordVectors, **metadata: str) -> Non
     described = {'name': vectors.name, 'words': json.dumps(vectors.words, ensure_ascii=False), **metadata}
     if vectors.gamma is not None:
         described['gamma'] = str(vectors.gamma)
-    beside = path.with_name(path.name + '.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({'vectors': vectors.vectors.half().contiguous()}, beside, metadata=described)
-        os.replace(beside, path)
+        with replacing(path) as beside:
+            save_file({'vectors': vectors.vectors.half().contiguous()}, beside, metadata=described)
     except (OSError, SafetensorError) as error:
         raise InputError(f'{path}: cannot write word vectors: {error}') from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import pandas as pd
 
 from harness.data.embedded_names import EMBEDDED
 from harness.errors import InputError
+from harness.files.writing import replacing
 from harness.names import OneLineParser, nearest
 from reports.failures import BINS, MASK_IOU, bins, counted, remarks, titles
 from reports.html.filters import FORMS, wanted
@@ -269,11 +269,5 @@ def _folder(option: str) -> tuple[str, Path]:
 
 def _write(path: Path, text: str) -> int:
     """A file that is there whole or not at all; its size."""
-    beside = path.with_name(path.name + '.part')
-    try:
-        size = beside.write_bytes(text.encode('utf-8', 'replace'))
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise InputError(f'-o {path}: cannot be written ({error.strerror}); name another file') from None
-    return size
+    with replacing(path, 'name another file', where=f'-o {path}') as beside:
+        return beside.write_bytes(text.encode('utf-8', 'replace'))

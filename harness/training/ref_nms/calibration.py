@@ -8,8 +8,8 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from harness.boxes import corners, pairwise_iou
 from harness.detection.crop import crop_and_resize
-from harness.proposals.nms import pairwise_iou
 from harness.proposals.ref_nms import RefNMS, over_threshold
 from harness.training.ref_nms.image_regions import Regions
 from harness.types import Expression
@@ -71,11 +71,10 @@ def calibrated(ranked: Sequence[tuple[Expression, InstanceData]], regions: Regio
     greedy = sum(regions[e.image_id]['n_greedy'] for e, _ in ranked) / max(len(ranked), 1)
     threshold = calibrate([boxes.scores for _, boxes in ranked], greedy) if ranked else 0.
     kept = [(e, over_threshold(boxes, threshold)) for e, boxes in ranked]
-    hits = sum(bool((pairwise_iou(boxes.bboxes, _xyxy(e)) > 0.5).any()) for e, boxes in kept)
+    hits = sum(bool((pairwise_iou(boxes.bboxes, _referent(e)) > 0.5).any()) for e, boxes in kept)
     number = sum(len(boxes) for _, boxes in kept)
     return Calibration(threshold, number / max(len(kept), 1), greedy, hits / max(len(kept), 1))
 
 
-def _xyxy(expression: Expression) -> Tensor:
-    x, y, w, h = expression.gt_xywh
-    return torch.tensor([[x, y, x + w, y + h]], dtype=torch.float64)
+def _referent(expression: Expression) -> Tensor:
+    return torch.tensor([corners(expression.gt_xywh)], dtype=torch.float64)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from harness.boxes import xywh_to_xyxy
 from harness.types import XYWH, Dataset
 from harness.words.critical_objects import CriticalObjects
 from harness.words.vectors import WordVectors
@@ -20,5 +21,4 @@ def critical_boxes(dataset: Dataset, split: str, vectors: WordVectors) -> dict[i
 
 
 def _xyxy(boxes: Sequence[XYWH]) -> Tensor:
-    xywh = torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4)
-    return torch.cat((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), dim=1)
+    return xywh_to_xyxy(torch.tensor(boxes, dtype=torch.float64))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.boxes import iou
+
 _NARROWEST = 0.01  # an interval of overlaps is halved until it is no wider than this
 _TRIES = 64
 _ROUNDS = 40
@@ -39,7 +41,7 @@ def jittered(targets: Tensor, low: Tensor, high: Tensor, width: float, height: f
         if not len(open_):
             break
         boxes = _drawn(targets[open_], low[open_], limit, generator)
-        overlap = _iou(boxes, targets[open_, None])
+        overlap = iou(boxes, targets[open_, None])
         good = (overlap >= low[open_, None]) & (overlap <= high[open_, None])
         first, hit = good.int().argmax(dim=1), good.any(dim=1)
         found[open_[hit]] = boxes[hit, first[hit]]
@@ -68,11 +70,3 @@ def _shrunk(targets: Tensor, overlap: Tensor) -> Tensor:
     centre, half = (targets[:, :2] + targets[:, 2:]) / 2, (targets[:, 2:] - targets[:, :2]) / 2
     half = half * overlap.sqrt()[:, None]
     return torch.cat((centre - half, centre + half), dim=1)
-
-
-def _iou(a: Tensor, b: Tensor) -> Tensor:
-    """Plain IoU of boxes side by side; 0 where either is turned inside out (``utils/misc.py: calculate_iou``)."""
-    sides = torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])
-    intersection = torch.where((sides > 0).all(dim=-1), sides.prod(dim=-1), 0.)
-    areas = [(box[..., 2:] - box[..., :2]).prod(dim=-1) for box in (a, b)]
-    return intersection / (areas[0] + areas[1] - intersection)

@@ -6,7 +6,6 @@ target and level, and an expression draws from those. That is the one difference
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from torch import Tensor
 from harness.detection.detector import Detector
 from harness.errors import InputError
 from harness.files.fingerprint import code_of, short
+from harness.files.writing import replacing
 from harness.training.features import described_images
 from harness.training.ref_nms.critical_boxes import critical_boxes
 from harness.training.ref_nms.image_regions import ImageRegions
@@ -124,9 +124,8 @@ def save_regions(path: Path, images: Mapping[int, Mapping[str, Any]], meta: Mapp
                for name, value in image.items() if isinstance(value, Tensor)}
     numbers = {str(image_id): {name: value for name, value in image.items() if not isinstance(value, Tensor)}
                for image_id, image in images.items()}
-    beside = path.with_name(path.name + '.part')
-    save_file(tensors, str(beside), metadata={'meta': json.dumps(dict(meta)), 'numbers': json.dumps(numbers)})
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        save_file(tensors, str(beside), metadata={'meta': json.dumps(dict(meta)), 'numbers': json.dumps(numbers)})
 
 
 def load_regions(path: Path, meta: Mapping[str, Any]) -> dict[int, dict[str, Any]] | None:

@@ -20,6 +20,7 @@ from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
 from harness.files.fingerprint import code_of, short
+from harness.files.writing import replacing
 from harness.progress import track
 from harness.training.ref_nms.image_regions import ImageRegions
 from harness.training.ref_nms.records import DETECTING
@@ -134,7 +135,6 @@ def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detect
 
 def _save(path: Path, record: Mapping[str, Any]) -> None:
     numbers = {name: value for name, value in record.items() if not isinstance(value, Tensor)}
-    beside = path.with_name(f'{path.name}.part{os.getpid()}')
-    save_file({name: value.contiguous() for name, value in record.items() if isinstance(value, torch.Tensor)},
-              str(beside), metadata={'numbers': json.dumps(numbers)})
-    os.replace(beside, path)
+    with replacing(path, ending=f'.part{os.getpid()}') as beside:
+        save_file({name: value.contiguous() for name, value in record.items() if isinstance(value, torch.Tensor)},
+                  str(beside), metadata={'numbers': json.dumps(numbers)})

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from harness.proposals.nms import pairwise_iou
+from harness.boxes import pairwise_iou
 from harness.training.ref_nms.binary_loss import BinarySampler
 from harness.training.ref_nms.image_regions import Regions
 from harness.training.ref_nms.jitter import jittered

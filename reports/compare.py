@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from harness.embedded.stats import LOCATION_WORDS
+from harness.data.location_words import LOCATION_WORDS
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
 from reports.drawing.listing import Block, Listing
@@ -99,7 +99,7 @@ def groups(rows: pd.DataFrame) -> Iterator[tuple[str, str, np.ndarray]]:
     """Grouping, group and which rows are in it; all rows first, no empty groups.
 
     Words are divided at white space. The size is the annotated box's, by COCO's limits. A location word is one of
-    ``LOCATION_WORDS`` in ``harness/embedded/stats.py``. Where the number of objects is not annotated, no group has it.
+    ``harness/data/location_words.py``. Where the number of objects is not annotated, no group has it.
     """
     yield 'all', 'all', np.ones(len(rows), bool)
     for grouping, labels, order in ((name, *of(rows)) for name, of in _GROUPINGS.items()):
@@ -278,7 +278,7 @@ NOTES = (
     f'Too small to tell: fewer than {FEWEST_IMAGES} images, or an interval that holds 0 and is wider than '
     f'{WIDEST:g} points. Of so many groups one in twenty differs by chance.',
     'Groups: words divided at white space; size of the annotated box in pixels; objects of the referent\'s category in '
-    'the image, itself included; location words as left, top, corner, second (harness/embedded/stats.py).',
+    'the image, itself included; location words as left, top, corner, second (harness/data/location_words.py).',
 )
 
 

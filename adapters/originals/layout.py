@@ -8,7 +8,7 @@ Sources: ``tools/eval_dets.py`` and ``tools/prepro.py`` of lichengunc/MAttNet; `
 from __future__ import annotations
 
 from harness.data.counts import SPLIT_BY as PUBLISHED
-from harness.embedded.build import SPLIT_BY as EMBEDDED
+from harness.data.embedded_names import SPLIT_BY as EMBEDDED
 
 #: Who made the splits of each dataset.
 SPLIT_BY = {**PUBLISHED, **EMBEDDED}

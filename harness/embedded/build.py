@@ -30,6 +30,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from harness.data.embedded_names import SPLIT_BY
 from harness.embedded.language.expressions import describe
 from harness.embedded.world import CATEGORIES, make_scene
 from harness.errors import InputError
@@ -40,7 +41,6 @@ EMBEDDED_VERSION = '1'
 """Changes whenever the bytes do."""
 
 SEED = 20_140_000
-SPLIT_BY = {'mini-refcoco': 'unc', 'mini-refcoco+': 'unc', 'mini-refcocog': 'umd'}
 EXPRESSIONS_AN_IMAGE = {'mini-refcoco': 7, 'mini-refcoco+': 7, 'mini-refcocog': 4}
 IMAGES = Path('images/train2014')
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.data.embedded_names import SPLIT_BY
 from harness.data.refer import load_refer
-from harness.embedded.build import SPLIT_BY, part_folder
+from harness.embedded.build import part_folder
 from harness.registry import DATASETS
 from harness.types import Dataset
 

@@ -16,16 +16,13 @@ from typing import Any
 from tabulate import tabulate
 
 from harness.data.coco_categories import COCO_CLASSES
-from harness.embedded.build import SPLIT_BY, part_folder
+from harness.data.embedded_names import SPLIT_BY
+from harness.data.location_words import LOCATION_WORDS
+from harness.embedded.build import part_folder
 from harness.errors import InputError
 from harness.files.reading import require_regular
 from harness.names import OneLineParser
 
-_LOCATIONS = (
-    'left right top bottom middle center centre front back behind above below under underneath beneath near nearest '
-    'nearer far farther farthest further furthest close closer closest first second third fourth fifth last 1st 2nd '
-    '3rd 4th leftmost rightmost topmost bottommost upper lower corner side edge foreground background between')
-LOCATION_WORDS = frozenset(_LOCATIONS.split())
 NO_NOUN_WORDS = frozenset(('one', 'ones', 'thing', 'left', 'right', 'top', 'bottom', 'middle', 'center', 'front',
                            'back', 'side', 'corner', 'far', 'second', 'third'))
 """Words that a tagger may call nouns but that name nothing one could look for."""

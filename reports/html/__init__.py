@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from harness.embedded.build import SPLIT_BY
+from harness.data.embedded_names import SPLIT_BY
 from harness.errors import InputError
 from harness.names import OneLineParser, nearest
 from reports.failures import BINS, MASK_IOU, bins, counted, remarks, titles

@@ -7,7 +7,7 @@ with a tick or a cross in the title.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,50 +25,24 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from harness.data.rows import PredictionRow, ProposalsRow, read_rows
 from harness.files.image_header import read_header, turned
-from harness.files.reading import parse_json, read_bytes
 from harness.names import OneLineParser, at_least
 
 RED, BLUE, YELLOW = '#d62728', '#1f77b4', '#ffd21f'
 Row = dict[str, Any]
 
 
-def _numbers(n: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and len(value) == n and all(isinstance(x, int | float) for x in value)
-
-
-def _is(*kinds: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kinds)
-
-
-#: What is looked at of a row of either file, and what it has to be.
-PROPOSALS: Mapping[str, Callable[[Any], bool]] = {
-    'dataset': _is(str), 'proposals': _is(str), 'sent_id': _is(int),
-    'boxes': lambda value: isinstance(value, list) and all(map(_numbers(4), value))}
-PREDICTION: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(('dataset', 'split', 'grounder', 'proposals', 'sent'), _is(str)),
-    'sent_id': _is(int), 'image_id': _is(int), 'iou': _is(int, float, type(None)), 'gt_box': _numbers(4),
-    'box': lambda value: value is None or _numbers(4)(value),
-    'image_size': lambda value: value is None or _numbers(2)(value)}
-
-
-def rows(path: Path, fields: Mapping[str, Callable[[Any], bool]]) -> Iterator[Row]:
-    """The rows of a ``.jsonl`` file.
-
-    Raises:
-        InputError: the file is missing, or a line is no such row.
-    """
-    for number, line in enumerate(read_bytes(path).splitlines(), 1):
-        row = parse_json(line, f'{path}, line {number}')
-        if not isinstance(row, dict) or not all(fits(row.get(name)) for name, fits in fields.items()):
-            raise InputError(f'{path}, line {number}: not a row of a run; give the folder that a run wrote')
-        yield row
+#: The fields that are looked at of a row of either file.
+PROPOSALS = ('dataset', 'proposals', 'sent_id', 'boxes')
+PREDICTION = ('dataset', 'split', 'grounder', 'proposals', 'sent', 'sent_id', 'image_id', 'iou', 'gt_box', 'box',
+              'image_size')
 
 
 def changed(results: Path, rules: Sequence[str], grounder: str, split: str, dataset: str) -> list[dict[str, Row]]:
     """Expressions that the first rule gets wrong and the second right, each with its rows by rule."""
     by_sentence: dict[int, dict[str, Row]] = {}
-    for row in rows(results / 'predictions.jsonl', PREDICTION):
+    for _, row in read_rows(results / 'predictions.jsonl', PredictionRow, *PREDICTION):
         if (row['dataset'], row['split'], row['grounder']) == (dataset, split, grounder) and row['proposals'] in rules:
             by_sentence.setdefault(row['sent_id'], {})[row['proposals']] = row
     first, second = rules
@@ -98,7 +72,8 @@ def draw(results: Path, images: Path, out: Path, *, rules: Sequence[str] = ('gre
         raise InputError(f'{results}: nothing of {grounder} on {dataset} {split} that {rules[0]} gets wrong and '
                          f'{rules[1]} right is left; check --dataset, --split, --grounder and --skip')
     wanted = {both[rules[0]]['sent_id'] for both in one_an_image}
-    boxes = {(row['sent_id'], row['proposals']): row['boxes'] for row in rows(results / 'proposals.jsonl', PROPOSALS)
+    proposals = read_rows(results / 'proposals.jsonl', ProposalsRow, *PROPOSALS)
+    boxes = {(row['sent_id'], row['proposals']): row['boxes'] for _, row in proposals
              if row['dataset'] == dataset and row['sent_id'] in wanted and row['proposals'] in rules}
     figure = Figure(figsize=(3.1 * len(one_an_image), 6.2), layout='constrained')
     axes = figure.subplots(len(rules), len(one_an_image), squeeze=False)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import bootstrap
 
 from reports.statistics.intervals import (
     FEWEST_IMAGES,
+    RESAMPLES,
     Interval,
     image_sums,
     interval,
@@ -100,6 +102,17 @@ def test_swapping_a_and_b_turns_the_sign(rows: list) -> None:
 def test_the_seed_decides() -> None:
     images, part, whole = np.arange(50), np.arange(50.), np.ones(50)
     assert interval(images, part, whole) == interval(images, part, whole) != interval(images, part, whole, seed=1)
+
+
+def test_images_are_drawn_as_scipy_s_bootstrap_draws_pairs() -> None:
+    rng = np.random.default_rng(3)
+    images, part, whole = np.arange(200), rng.integers(0, 50, 200), rng.integers(50, 90, 200)
+    expected = bootstrap((part, whole), lambda a, b, axis: a.sum(axis) / b.sum(axis), paired=True,
+                         n_resamples=RESAMPLES, method='percentile', rng=0)
+    found = interval(images.repeat(2), part.repeat(2), whole.repeat(2))
+    in_order = np.sort(expected.bootstrap_distribution)
+    assert (found.low, found.high) == (in_order[50], in_order[-51])
+    assert np.allclose((found.low, found.high), expected.confidence_interval, atol=1e-4)
 
 
 def test_many_images_are_drawn_in_pieces_and_enough_are_not_too_few() -> None:

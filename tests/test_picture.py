@@ -71,7 +71,7 @@ def test_a_damaged_file_is_named_with_its_line(results: Path, file: str, text: s
                                                capsys: pytest.CaptureFixture) -> None:
     with (results / f'{file}.jsonl').open('a') as lines:
         lines.write(text + '\n')
-    assert f'{file}.jsonl, line 7: ' in refused(results, capsys)
+    assert f'{file}.jsonl: line 7: ' in refused(results, capsys)
 
 
 def test_what_is_not_there_is_named(results: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,13 +1,13 @@
-"""One row an expression, rule and grounder: what everything after the run is made from.
+"""One row per expression, rule and grounder: what everything after the run is made from.
 
-``predictions.jsonl`` and ``proposals.jsonl`` are written image by image as the run goes. Boxes in them are ``xywh``
-with ``w = x2 - x1`` (``tools/save_matt_dets.py`` of ChopinSharp/ref-nms); ``null`` stands where something is not
-available.
+``predictions.jsonl`` and ``proposals.jsonl`` are written image by image as the run goes; ``harness/data/rows.py``
+declares their fields. Boxes in them are ``xywh`` with ``w = x2 - x1`` (``tools/save_matt_dets.py`` of
+ChopinSharp/ref-nms); ``null`` stands where something is not available.
 """
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from pycocotools import mask as coco_mask
 
 from harness.boxes import best_iou, plain_iou, rec_iou, xywh_to_xyxy, xyxy_to_xywh
 from harness.data.answers import NO_GROUNDER
+from harness.data.rows import PredictionRow, ProposalsRow
 from harness.errors import InputError
 from harness.metrics.iou import mask_overlap
 from harness.metrics.recall import HIT_IOU
@@ -83,19 +84,21 @@ class Choice:
 
 def prediction_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], names: Sequence[str], rule: str,
                     grounder: str, choices: Sequence[Choice | None],
-                    info: ImageInfo | None = None) -> list[dict[str, Any]]:
+                    info: ImageInfo | None = None) -> list[PredictionRow]:
     """Rows of one image, rule and grounder; ``choices`` holds ``None`` where there is nothing to choose from.
 
     With ``info`` they say which file the image is and its recorded width and height, in whose pixels boxes are.
     """
-    image = {} if info is None else {'image_size': [info.width, info.height],
-                                     'image_file': info.path and info.path.name}
-    return [{**_prediction_row(t, p, names, rule, grounder, c), **image}
-            for t, p, c in zip(truths, proposals, choices, strict=True)]
+    rows = [_prediction_row(t, p, names, rule, grounder, c) for t, p, c in zip(truths, proposals, choices, strict=True)]
+    if info is not None:
+        for row in rows:
+            row['image_size'] = [info.width, info.height]
+            row['image_file'] = info.path.name if info.path else None
+    return rows
 
 
 def _prediction_row(truth: Truth, proposals: InstanceData, names: Sequence[str], rule: str, grounder: str,
-                    choice: Choice | None) -> dict[str, Any]:
+                    choice: Choice | None) -> PredictionRow:
     e = truth.expression
     boxes = np.asarray(proposals.bboxes, dtype=np.float64).reshape(-1, 4)
     overlaps = plain_iou(truth.gt_xyxy, boxes)[0]
@@ -118,7 +121,8 @@ def _prediction_row(truth: Truth, proposals: InstanceData, names: Sequence[str],
         'n_proposals': len(boxes),
         'iou': None if not grounded else 0.0 if box is None else float(rec_iou(box[None], np.asarray([e.gt_xywh]))[0]),
         'mask_intersection': overlap, 'mask_union': union,
-        'chosen_ann_id': chosen and chosen.ann_id, 'chosen_gt_label': chosen and chosen.category,
+        'chosen_ann_id': chosen.ann_id if chosen else None,
+        'chosen_gt_label': chosen.category if chosen else None,
         'chosen_gt_iou': chosen_iou,
         'best_candidate_iou': truth.best_candidate_iou,
         'best_proposal_iou': float(overlaps[best]) if best is not None else 0.0,
@@ -159,14 +163,14 @@ def _name(proposals: InstanceData, index: int | None, names: Sequence[str]) -> s
 
 
 def proposals_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], names: Sequence[str],
-                   rule: str) -> list[dict[str, Any]]:
+                   rule: str) -> list[ProposalsRow]:
     """Each expression's proposals, best first, with the attention over its words where the rule has one.
 
     ``hits`` says of each whether it hits the ``'referent'``, else a ``'context'`` object, or nothing (``null``). Boxes
     are rounded to a thousandth of a pixel, scores to five digits: what is measured on them exactly is in
     :func:`prediction_rows`.
     """
-    rows = []
+    rows: list[ProposalsRow] = []
     for truth, p in zip(truths, proposals, strict=True):
         e = truth.expression
         rows.append({
@@ -203,7 +207,7 @@ class RowWriter:
         self._file = path.open('wb', buffering=0)
         self._whole = 0
 
-    def write(self, rows: Iterable[dict[str, Any]]) -> None:
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append all of ``rows``, or none.
 
         Raises:

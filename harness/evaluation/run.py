@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,7 +149,7 @@ class Outcome:
         images = self.images + sum(them.images for them in self.left_out.values())
         return [them.note(kind, images) for kind, them in self.left_out.items()]
 
-    def count(self, rows: Sequence[dict[str, Any]], tasks: Sequence[str]) -> None:
+    def count(self, rows: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> None:
         """Let the metrics of ``tasks`` see one rule's and grounder's rows of one dataset and split."""
         first = rows[0]
         key = (first['dataset'], first['split'], first['proposals'], first['grounder'])

@@ -7,15 +7,14 @@ against it before anything is built of it. Tensors are held against the network 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from harness.errors import InputError, shown
-from harness.files.fields import kind
+from harness.files.faults import fault
 from harness.files.weights import Weights
-from harness.options import wanted
 
 Checked = TypeVar('Checked', bound='Metadata')
 #: Layers of one kind upon another; no network of this field has more, and each is built before its shape is compared.
@@ -92,20 +91,3 @@ def described(weights: Weights, schema: type[Checked], mend: str | None = None) 
         return schema.model_validate(weights.meta)
     except ValidationError as error:
         raise InputError(f'{weights.path}: its metadata: {fault(error)}; {mend}') from None
-
-
-def fault(error: ValidationError) -> str:
-    """The first thing that is wrong, by its field, to stand behind a file's name."""
-    first: Any = error.errors(include_url=False)[0]
-    field = shown('.'.join(map(str, first['loc'])))
-    if first['type'] == 'missing':
-        return f'has no {field!r}'
-    if first['type'] == 'extra_forbidden':
-        return f'has {field!r}, which its network does not take'
-    if first['type'] == 'value_error':
-        return f'{field!r} {first["ctx"]["error"]}' if field else str(first['ctx']['error'])
-    return f'{field!r} must be {wanted(first)}, not {_value(first["input"])}' if field else 'is no record'
-
-
-def _value(value: Any) -> str:
-    return shown(str(value)) if type(value) in (int, float) and abs(value) < 1e18 else kind(value)

@@ -10,11 +10,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
+from annotated_types import Ge, Le
 
+from harness.data.rows import Box, Count, Id, Name, Pixels, PredictionRow, Share, Size
 from harness.errors import InputError
 from harness.files.archives import packed
 from harness.files.fields import MAX_COORDINATE
@@ -46,24 +48,31 @@ class Field(NamedTuple):
     high: float = _ANY_NUMBER
 
 
-FIELDS = {
-    'dataset': Field('name'), 'split': Field('name'), 'proposals': Field('name'), 'grounder': Field('name'),
-    'sent': Field('text'), 'gt_label': Field('text', null=True),
-    'image_id': Field('integer'), 'sent_id': Field('integer'), 'ann_id': Field('integer', null=True),
-    'n_proposals': Field('integer', null=True, low=0), 'n_same_category': Field('integer', null=True, low=0),
-    'context_hits': Field('integer', null=True, low=0), 'n_context': Field('integer', null=True, low=0),
-    'mask_intersection': Field('integer', null=True, low=0), 'mask_union': Field('integer', null=True, low=0),
-    'iou': Field('number', null=True, low=0, high=1), 'best_candidate_iou': Field('number', null=True, low=0, high=1),
-    'best_proposal_iou': Field('number', null=True, low=0, high=1),
-    'gt_box': Field('box'), 'box': Field('box', null=True),
-    'chosen_ann_id': Field('integer', null=True), 'chosen_gt_label': Field('text', null=True),
-    'chosen_gt_iou': Field('number', null=True, low=0, high=1),
-    'image_size': Field('size'), 'image_file': Field('text', null=True),
-}
+#: What is read of a row, in the order in which it is checked.
+_NAMES = ('dataset', 'split', 'proposals', 'grounder', 'sent', 'gt_label', 'image_id', 'sent_id', 'ann_id',
+          'n_proposals', 'n_same_category', 'context_hits', 'n_context', 'mask_intersection', 'mask_union', 'iou',
+          'best_candidate_iou', 'best_proposal_iou', 'gt_box', 'box', *OPTIONAL)
+_KINDS = {Name: 'name', str: 'text', Id: 'integer', Count: 'integer', Pixels: 'integer', Share: 'number', Box: 'box',
+          Size: 'size'}
+
+
+def _field(declared: Any) -> Field:
+    """What :class:`harness.data.rows.PredictionRow` declares of a field."""
+    if get_origin(declared) is NotRequired:
+        declared, = get_args(declared)
+    null = type(None) in get_args(declared)
+    if null:
+        declared, _ = get_args(declared)
+    limits = {type(limit): limit for limit in getattr(declared, '__metadata__', ())}
+    low, high = limits.get(Ge), limits.get(Le)
+    return Field(_KINDS[declared], null, low.ge if low else -_ANY_NUMBER, high.le if high else _ANY_NUMBER)
+
+
+_DECLARED = get_type_hints(PredictionRow, include_extras=True)
+FIELDS = {name: _field(_DECLARED[name]) for name in _NAMES}
 _TYPES = {'name': (str,), 'text': (str,), 'integer': (int,), 'number': (int, float), 'box': (list,), 'size': (list,)}
 _WORDS = {'name': 'a name', 'text': 'text', 'integer': 'a whole number', 'number': 'a number',
           'box': 'a box of four numbers', 'size': 'a width and a height'}
-_SLACK = 1e-9
 
 
 def predictions_file(path: str | Path) -> Path:
@@ -237,7 +246,7 @@ def _numbers(name: str, column: Sequence[Any], field: Field, refuse: Callable[[n
     exact = field.kind == 'integer' and not field.null
     numbers = _array(name, column, np.int64 if exact else np.float64, refuse)
     refuse(np.isinf(numbers), f'{name!r} is not a finite number')
-    refuse((numbers < field.low) | (numbers > field.high + _SLACK), f'{name!r} is out of range')
+    refuse((numbers < field.low) | (numbers > field.high), f'{name!r} is out of range')
     return numbers
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.commands.user_files import import_plugins
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.files.fingerprint import Record, keep
@@ -16,7 +17,6 @@ from harness.studies import seeds
 from harness.studies.seeds import Entrant, Study, report
 from harness.studies.spread import Spread, paired, spread
 from harness.types import Dataset
-from run_benchmark import import_plugins
 
 
 @pytest.fixture(autouse=True, scope='module')

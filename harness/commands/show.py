@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.arguments import add_device, add_settings, add_weights
 from harness.errors import InputError
 from harness.evaluation.settings import parse_settings, parse_weights
 from harness.evaluation.show import PICTURES, Answer, draw, ground, table
@@ -21,11 +22,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--proposals', default='ref-nms-b', metavar='RULE', help='from what (default: ref-nms-b)')
     parser.add_argument('--dataset-weights', metavar='DATASET',
                         help='whose shipped weights are taken (default: mini-refcoco)')
-    parser.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
-                        help='weights of detector, ref-nms-b, cmae, … instead of the shipped ones')
-    parser.add_argument('--set', action='append', default=[], metavar='NAME.OPTION=VALUE', dest='settings',
-                        help='an option of the rule or grounder, for instance ref-nms-b.threshold=0.2')
-    parser.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')
+    add_weights(parser)
+    add_settings(parser)
+    add_device(parser)
     parser.add_argument('--out', type=Path, metavar='FILE', help='the picture (default: IMAGE-grounded.png here)')
     args = parser.parse_args(argv)
     out = args.out or Path(f'{args.image.stem}-grounded.png')

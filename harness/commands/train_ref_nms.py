@@ -14,6 +14,7 @@ from typing import Any
 
 from mmengine.dist import is_main_process
 
+from harness.arguments import add_device, add_settings, add_vectors, add_weights
 from harness.detection.detector import Detector
 from harness.device import pick_device
 from harness.embedded.known import load_embedded
@@ -48,16 +49,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--loss', choices=('binary', 'ranking'), default='binary', help='Eq. 3 or Eq. 4')
     parser.add_argument('--recipe', choices=tuple(RECIPES), help='where the other options come from (default: '
                         '"released" for real datasets, "embedded" for ours)')
-    parser.add_argument('--set', action='append', default=[], metavar='OPTION=VALUE', dest='settings',
-                        help='any option of docs/ref-nms-options.md, for instance head=frozen, text=blind, lr=1e-3')
-    parser.add_argument('--weights', action='append', default=[], metavar='detector=FILE', help='a converted detector')
-    parser.add_argument('--vectors', type=Path, metavar='FILE', help='word vectors, for instance glove.840B.300d.txt')
+    add_settings(parser, 'any option of docs/ref-nms-options.md, for instance head=frozen, text=blind, lr=1e-3',
+                 'OPTION=VALUE')
+    add_weights(parser, 'a converted detector', 'detector=FILE')
+    add_vectors(parser)
     parser.add_argument('--maps', choices=('kept', 'anew'),
                         help='C4 maps: kept on disk, or computed anew each time (default)')
     parser.add_argument('--seed', type=int, default=1, help='seed of everything random (default: 1)')
     parser.add_argument('--checkpoint-every', type=int, metavar='N', help='steps (default: an epoch)')
     parser.add_argument('--workers', type=int, metavar='N', help='processes that load kept maps')
-    parser.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')
+    add_device(parser)
     parser.add_argument('--out', type=Path, metavar='FILE', help='where the weights go (default: in the work folder)')
     parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
                         help=f'regions, checkpoints and logs (default: {WORK})')

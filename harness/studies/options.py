@@ -5,6 +5,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from harness.arguments import add_device, add_limit, add_settings, add_vectors, add_weights
 from harness.errors import InputError
 from harness.evaluation.datasets import EMBEDDED, STAND_IN
 from harness.evaluation.plan import Request
@@ -20,9 +21,9 @@ def study_parser(name: str, what: str) -> OneLineParser:
     parser = OneLineParser(prog=f'run_benchmark.py study {name}', allow_abbrev=False, description=what)
     parser.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: mini-refcoco)')
     parser.add_argument('--split', action='append', metavar='NAME', help='splits (default: all but train)')
-    parser.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a look')
+    add_limit(parser)
     parser.add_argument('--data-root', type=Path, metavar='DIR', help='real datasets in REFER\'s layout')
-    parser.add_argument('--vectors', type=Path, metavar='FILE', help='word vectors, for instance glove.840B.300d.txt')
+    add_vectors(parser)
     parser.add_argument('--out', type=Path, metavar='DIR', help=f'default: results/study-{name}-<time>')
     return parser
 
@@ -30,12 +31,10 @@ def study_parser(name: str, what: str) -> OneLineParser:
 def with_rules(parser: OneLineParser) -> OneLineParser:
     """The same for a study that proposes."""
     parser.add_argument('--proposals', action='append', metavar='RULE', help='default: all whose weights are there')
-    parser.add_argument('--weights', action='append', default=[], metavar='NAME=FILE',
-                        help='weights instead of the shipped ones, or such as are not shipped')
-    parser.add_argument('--set', action='append', default=[], metavar='NAME.OPTION=VALUE', dest='settings',
-                        help='an option of a rule or grounder')
+    add_weights(parser, 'weights instead of the shipped ones, or such as are not shipped')
+    add_settings(parser)
     parser.add_argument('--split-by', metavar='NAME', help='who made the splits of --data-root: refs(NAME).p')
-    parser.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')
+    add_device(parser)
     return parser
 
 

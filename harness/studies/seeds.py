@@ -17,6 +17,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from harness.arguments import add_limit
 from harness.detection.detector import Detector
 from harness.device import pick_device
 from harness.embedded.known import load_embedded
@@ -78,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
                         help='an option of the training, for instance margin=0.2, top_h=50, delta=0.1, epochs=6')
     parser.add_argument('--proposals-per-expression', type=float, metavar='X',
                         help='the number on val (default: as trained, greedy\'s number)')
-    parser.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a look')
+    add_limit(parser)
     parser.add_argument('--out', type=Path, default=OUT, metavar='DIR', help=f'default: {OUT}')
     parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
                         help=f'features of images, for all seeds (default: {WORK})')

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-import run_benchmark
+from harness.commands.user_files import import_plugins
 from harness.evaluation.plan import names
 from harness.files.weights import shipped_path
 from harness.registry import GROUNDERS, PROPOSAL_RULES
@@ -22,7 +22,7 @@ _LOADED = ('weights', 'vectors', 'candidates')
 
 def settings() -> Iterator[Trial]:
     """``--set`` of every option of every rule and grounder."""
-    run_benchmark.import_plugins()
+    import_plugins()
     for registry, base in ((PROPOSAL_RULES, ('--task', 'recall', '--proposals')),
                            (GROUNDERS, ('--proposals', 'greedy', '--task', 'rec', '--grounder'))):
         for name in names(registry):

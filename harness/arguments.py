@@ -1,0 +1,27 @@
+"""Options that several commands share, each declared once."""
+from __future__ import annotations
+
+from argparse import _ActionsContainer
+from pathlib import Path
+
+
+def add_limit(parser: _ActionsContainer) -> None:
+    parser.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a look')
+
+
+def add_weights(parser: _ActionsContainer, help: str = 'weights of detector, ref-nms-b, cmae, … instead of the shipped '
+                'ones', metavar: str = 'NAME=FILE') -> None:
+    parser.add_argument('--weights', action='append', default=[], metavar=metavar, help=help)
+
+
+def add_settings(parser: _ActionsContainer, help: str = 'an option of a rule or grounder, for instance '
+                 'ref-nms-b.threshold=0.2', metavar: str = 'NAME.OPTION=VALUE') -> None:
+    parser.add_argument('--set', action='append', default=[], metavar=metavar, dest='settings', help=help)
+
+
+def add_vectors(parser: _ActionsContainer) -> None:
+    parser.add_argument('--vectors', type=Path, metavar='FILE', help='word vectors, for instance glove.840B.300d.txt')
+
+
+def add_device(parser: _ActionsContainer) -> None:
+    parser.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')

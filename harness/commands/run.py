@@ -1,0 +1,242 @@
+"""The run itself, ``run_benchmark.py`` without a command: expressions in, tables out; or answers from outside, judged.
+
+Libraries that take seconds to import are imported where they are needed, after the options have been read.
+"""
+from __future__ import annotations
+
+import argparse
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.arguments import add_device, add_limit, add_settings, add_vectors, add_weights
+from harness.commands import COMMANDS
+from harness.commands.loading import loading
+from harness.commands.user_files import import_plugins
+from harness.errors import InputError
+from harness.names import OneLineParser
+from harness.program import SCRIPT, program
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.evaluation.request import Request
+    from harness.evaluation.run import Outcome
+
+EPILOG = f"""commands (run_benchmark.py COMMAND --help says more of each):
+{chr(10).join(f'  {name:<10}  {what}' for name, (_, what) in COMMANDS.items())}
+
+examples:
+  run_benchmark.py                                                    CM-A-E on the whole embedded benchmark
+  run_benchmark.py --dataset mini-refcoco --split testB --limit 60    a look
+  run_benchmark.py --grounder none                                    recall alone
+  run_benchmark.py --expressions FILE.jsonl.gz --candidates BOXES.json.gz  recall of boxes from outside
+  run_benchmark.py --data-root DIR --dataset refcoco                  RefCOCO itself
+  run_benchmark.py convert IN.pth OUT.safetensors --as mattnet        an original checkpoint to weights for --weights
+  run_benchmark.py train all                                          the shipped weights anew, into results/weights
+  run_benchmark.py train all --overwrite                              the same over the shipped ones, in a checkout
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = OneLineParser(
+        allow_abbrev=False, prog=SCRIPT, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EPILOG,
+        description='Measure two-stage referring expression grounding: recall of critical objects, REC accuracy, '
+                    'RES overall IoU and Pr@X. Without options it runs on the embedded benchmark.')
+    p.add_argument('--list', action='store_true', help='print datasets, splits, grounders, rules and metrics, and stop')
+    what = p.add_argument_group('what to run (repeat an option or separate by commas; "all" means every known one)')
+    what.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: cmae), or none')
+    what.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: the three embedded ones)')
+    what.add_argument('--split', action='append', metavar='NAME', help='splits (default: all but train)')
+    what.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: all that can be)')
+    what.add_argument('--proposals', action='append', metavar='RULE', help='proposal rules (default: those of Table 1)')
+    add_limit(what)
+    data = p.add_argument_group('your own files')
+    data.add_argument('--data-root', type=Path, metavar='DIR', help='real datasets in REFER\'s layout: '
+                      'DIR/refcoco/refs(unc).p, DIR/refcoco/instances.json, DIR/images/train2014/…; or DIR/<any name>/')
+    data.add_argument('--split-by', metavar='NAME', help='who made the splits of --data-root: refs(NAME).p '
+                      '(default: as published, or the only one there)')
+    data.add_argument('--expressions', type=Path, metavar='FILE', help='plain expressions, .jsonl or .jsonl.gz; or the '
+                      'originals\' data.json, data_dep.json, std_refdb_….json')
+    data.add_argument('--images', type=Path, metavar='DIR', help='images of --expressions or --data-root, by '
+                      'file_name, COCO\'s names or <id>.jpg')
+    data.add_argument('--max-pixels', type=int, metavar='N',
+                      help='leave out images of more pixels (default: 50 million)')
+    data.add_argument('--candidates', type=Path, metavar='FILE', help='outside boxes: {image_id: [[x, y, w, h], …]}')
+    add_weights(data)
+    data.add_argument('--detector', metavar='NAME', default='mmdet-c4',
+                      help='what detects (default: mmdet-c4, with the weights of its name)')
+    add_vectors(data)
+    data.add_argument('--import', action='append', type=Path, default=[], metavar='FILE.py', dest='imports',
+                      help='your own file that registers a grounder, rule or metric')
+    data.add_argument('--detections', type=Path, metavar='FILE',
+                      help='the originals\' detections (dets.json, matt_dets_….json) as the proposals')
+    data.add_argument('--masks', type=Path, metavar='FILE', help='the originals\' masks of --detections (masks.json)')
+    data.add_argument('--features', type=Path, metavar='DIR',
+                      help='the originals\' head features (<image_id>.h5) in the place of images')
+    data.add_argument('--predictions', type=Path, metavar='FILE', help='judge answers from outside: predictions.jsonl, '
+                      'COCO results with sent_id, or the originals\' result files')
+    data.add_argument('--allow-missing', action='store_true',
+                      help='leave out expressions that --predictions answers not once, instead of counting them wrong')
+    how = p.add_argument_group('how')
+    how.add_argument('--out', type=Path, metavar='DIR', help='where results go (default: results/<time>)')
+    add_device(how)
+    how.add_argument('--seed', type=int, default=0, help='seed of whatever is random (default: 0)')
+    add_settings(how)
+    return p
+
+
+#: What has a part in judging ``--predictions``; nothing is run for it.
+JUDGING = frozenset(
+    'predictions dataset split task limit data_root expressions images imports allow_missing out'.split())
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the options; list, run or judge."""
+    args = parser().parse_args(argv)
+    refuse_beside(args)
+    loading()
+    import_plugins(args.imports)
+    if args.list:
+        from harness.commands.listing import listing
+        print(listing())
+        return 0
+    return benchmark(args, f'{program()} {shlex.join(argv)}'.rstrip())
+
+
+def refuse_beside(args: argparse.Namespace) -> None:
+    """Refuse what has no effect beside ``--list`` or ``--predictions``."""
+    defaults = vars(parser().parse_args([]))
+    given = [name for name, value in vars(args).items() if value != defaults[name]]
+    for name in given:
+        option = '--' + {'settings': 'set', 'imports': 'import'}.get(name, name).replace('_', '-')
+        if args.list and name not in ('list', 'imports'):
+            raise InputError(f'{option}: --list runs nothing; leave it out')
+        if args.predictions is not None and name not in JUDGING:
+            raise InputError(f'{option}: has no part in judging --predictions; leave it out')
+    if args.allow_missing and args.predictions is None:
+        raise InputError('--allow-missing: goes with --predictions FILE')
+
+
+def benchmark(args: argparse.Namespace, command: str) -> int:
+    """Run or judge, write and print."""
+    from mmengine.runner import set_random_seed
+    from rich.console import Console
+
+    from harness.device import pick_device
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    start = time.perf_counter()
+    if not 0 <= args.seed < 2 ** 32:
+        raise InputError(f'--seed {args.seed}: must be from 0 to 4294967295')
+    device = pick_device(args.device)
+    set_random_seed(args.seed)
+    console.print('reading data and weights …')
+    measured = (measure if args.predictions is None else judge_file)(args, console)
+    options = {name: recorded(value) for name, value in vars(args).items()}
+    finish(measured, command, {**options, 'device': device}, time.perf_counter() - start)
+    return 0
+
+
+def recorded(value: Any) -> Any:
+    """An option as JSON keeps it, a list as a list."""
+    if isinstance(value, list):
+        return [recorded(one) for one in value]
+    return value if isinstance(value, str | int | bool | None) else str(value)
+
+
+@dataclass
+class Measured:
+    """What a run or a judgement leaves: its folder, its outcome, and where that comes from."""
+
+    out: Path
+    outcome: Outcome
+    data: dict[str, str]
+    notes: list[str]
+    weights: dict[str, Any] = field(default_factory=dict)
+    images_in: dict[str, str] = field(default_factory=dict)
+
+
+def measure(args: argparse.Namespace, console: Console) -> Measured:
+    """Run what the options ask for."""
+    from harness.evaluation.announcement import announcement
+    from harness.evaluation.datasets import image_folders
+    from harness.evaluation.plan import prepare
+    from harness.evaluation.result_folder import result_folder
+    from harness.evaluation.run import run
+    from harness.progress import track
+
+    start = time.perf_counter()
+    prepared = prepare(request_of(args), console.print)
+    console.print(announcement(prepared.plan), markup=False)
+    loaded = time.perf_counter() - start
+    with result_folder(args.out, console.print) as out:
+        outcome = run(prepared.plan, out, lambda work: track(work, 'images', console))
+    outcome.stages['read data and weights'].seconds = loaded
+    return Measured(out, outcome, prepared.data, prepared.notes, prepared.weights,
+                    image_folders(prepared.plan.datasets))
+
+
+def judge_file(args: argparse.Namespace, console: Console) -> Measured:
+    """Judge the answers of ``--predictions``."""
+    from adapters.originals.outside import read_predictions
+    from harness.evaluation.datasets import image_folders, joined
+    from harness.evaluation.judge import check_answers, judge
+    from harness.evaluation.plan import prepare_judgement
+    from harness.evaluation.result_folder import result_folder
+
+    sets = read_predictions(args.predictions)
+    datasets, expressions, tasks = prepare_judgement(request_of(args), sets)
+    judgement = check_answers(sets, datasets, expressions, tasks, args.allow_missing)
+    notes = [*judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]
+    with result_folder(args.out, console.print) as out:
+        outcome = judge(judgement, datasets, expressions, out)
+    return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes, {}, image_folders(datasets))
+
+
+def request_of(args: argparse.Namespace) -> Request:
+    """The options as a request; files in the originals' layouts are read here, by their adapters."""
+    from adapters.originals.outside import read_expressions
+    from harness.evaluation.request import Request
+    from harness.evaluation.settings import parse_settings, parse_weights
+
+    request = Request(
+        grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
+        limit=args.limit, device=args.device, seed=args.seed, data_root=args.data_root, expressions=args.expressions,
+        split_by=args.split_by, max_pixels=args.max_pixels, detector=args.detector,
+        read_expressions=read_expressions, candidates=args.candidates, images=args.images, vectors=args.vectors,
+        weights=parse_weights(args.weights), settings=parse_settings(args.settings))
+    if args.detections is not None:
+        from adapters.originals.detections import read_detections
+        request.detections = read_detections(args.detections)
+    if args.masks is not None:
+        from adapters.originals.masks import read_masks
+        request.masks = read_masks(args.masks).rle
+    if args.features is not None:
+        from adapters.originals.features import read_head_features
+        request.features = read_head_features(args.features)
+    return request
+
+
+def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: float) -> None:
+    """Write ``results.json`` and ``tables.md``, and print."""
+    from harness.evaluation.results import run_record, write_results, write_text
+    from reports.tables.command import document, printed, read_results
+
+    out, outcome = measured.out, measured.outcome
+    record = run_record(outcome, command=command, options=options, seed=options['seed'], data=measured.data,
+                        weights=measured.weights, notes=measured.notes, wall=wall, images_in=measured.images_in)
+    results = read_results(write_results(out, outcome, record))
+    write_text(out / 'tables.md', document(results, 'Results'))
+    print(printed(results))
+    print()
+    for note in record['notes']:
+        print(f'note: {note}')
+    for what, n in record['counts'].items():
+        print(f'counted: {n} {what}')
+    print(f'{outcome.expressions} expressions on {outcome.images} images in {record["wall_seconds"]:.0f} s; '
+          f'all tables: {out / "tables.md"}')

@@ -2,8 +2,8 @@
 
 A baseline is a ``results.json`` that may have a ``tolerances`` block, ``{metric: points}``; ``--update`` writes one
 from a run. Every record of the baseline has to be there, on as many expressions, and not lower than its tolerance
-allows (or, with ``--significant``, not surely lower); data, weights, conventions and ``--set`` options have to be the
-same; and the run's figures have to follow from its own predictions (:mod:`reports.recount`). What counts things
+allows (or, with ``--significant``, not significantly lower); data, weights, conventions and ``--set`` options have to
+be the same; and the run's figures have to follow from its own predictions (:mod:`reports.recount`). What counts things
 instead of shares, as proposals, must not rise either.
 """
 from __future__ import annotations
@@ -27,7 +27,7 @@ from reports.compare import pair_up
 from reports.drawing.listing import Block, Listing
 from reports.drawing.rendering import markdown, written
 from reports.drawing.sheets import printable
-from reports.recount import Answers, recount
+from reports.recount import RunPredictions, recount
 from reports.rows.results_files import (
     AS_WRITTEN,
     Record,
@@ -44,9 +44,9 @@ from reports.statistics.outcomes import OUTCOMES
 SHIPPED = Path(__file__).with_name('baseline.json')
 DEFAULT_TOLERANCE = 0.5
 SIGNIFICANT = 0.01
-#: Stages are judged as if they had taken so many seconds at least: shorter ones are noise.
+#: A stage is judged as if it had taken at least this many seconds, because shorter times are noise.
 SHORTEST_STAGE = 1.0
-#: So many of what moved are printed; all of them are in --summary and --junit.
+#: This many failed cases are printed; --summary and --junit have all.
 FIRST = 10
 #: What is wrong with a record, weight or dataset that the baseline has and the run has not.
 ABSENT = 'is not there'
@@ -69,7 +69,7 @@ def cases(now: Run, baseline: Baseline, max_slowdown: float | None = None, signi
     again from its ``predictions.jsonl`` where that lies beside, times.
 
     Args:
-        max_slowdown: a stage may take so many times as long; ``None``: any time.
+        max_slowdown: a stage may take at most this many times as long; ``None``: any time.
         significant: test pairs of expressions instead of holding values against tolerances.
 
     Raises:
@@ -145,7 +145,7 @@ class Pairs:
         baseline, now: the runs' own.
     """
 
-    def __init__(self, baseline: Answers, now: Answers) -> None:
+    def __init__(self, baseline: RunPredictions, now: RunPredictions) -> None:
         self._both = baseline, now
 
     def test(self, record: Record) -> tuple[float, float]:
@@ -173,10 +173,10 @@ class Pairs:
         return b.value() - a.value(), p
 
 
-def _answers(run: Run, needed: bool) -> Answers | None:
+def _answers(run: Run, needed: bool) -> RunPredictions | None:
     file = beside(run, 'predictions.jsonl')
     if file is not None:
-        return Answers(file, ('box',))
+        return RunPredictions(file, ('box',))
     if needed:
         raise InputError(f'{run.file.with_name("predictions.jsonl")}: --significant needs it and it is not there; '
                          'give a run\'s folder, also as --against')
@@ -200,7 +200,7 @@ def _seconds(run: Run) -> dict[str, float]:
 
 
 def remarks(now: Run, baseline: Baseline) -> list[str]:
-    """What does not fail but should be known."""
+    """Remarks on what does not fail the check but should be known."""
     known = {key_of(record) for record in baseline.run.records}
     new = [said(key_of(record)) for record in now.records if key_of(record) not in known]
     found = [f'{len(new)} records are not in the baseline: {_some(new)}.'] if new else []
@@ -226,11 +226,11 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f'{text[:57]}…'
 
 
-def report(found: Sequence[Case], notes: Sequence[str], title: str, most: int | None = None) -> Listing:
+def check_listing(found: Sequence[Case], notes: Sequence[str], title: str, most: int | None = None) -> Listing:
     """Passed or failed, a table of what moved, a table of what became better, remarks.
 
     Args:
-        most: so many rows of a table at most, what moved before what is not there; ``None``: all.
+        most: the largest number of rows per table, what moved before what is not there; ``None``: all.
     """
     failed = sorted((case for case in found if case.wrong), key=lambda case: case.wrong == ABSENT)
     better = [case for case in found if case.better]
@@ -249,7 +249,7 @@ def _block(rows: Sequence[tuple[str, ...]], head: str, most: int | None) -> Bloc
 
 
 def junit(found: Sequence[Case]) -> str:
-    """JUnit XML: a test case each, in suites by kind."""
+    """JUnit XML with one test case per :class:`Case`, in one suite per group."""
     root = ElementTree.Element('testsuites', tests=str(len(found)), failures=str(sum(bool(c.wrong) for c in found)))
     for group in dict.fromkeys(case.group for case in found):
         mine = [case for case in found if case.group == group]
@@ -295,11 +295,11 @@ def main(argv: Sequence[str]) -> int:
         baseline = part_of(baseline, args.part)
     found = cases(now, baseline, args.max_slowdown, args.significant)
     said = [*_partial(now, baseline.run), *remarks(now, baseline)], f'Check against {against}'
-    whole = markdown(report(found, *said)) + '\n'
+    whole = markdown(check_listing(found, *said)) + '\n'
     for option, file, content in (('--junit', args.junit, junit(found)), ('--summary', args.summary, whole)):
         if file is not None:
             _write(option, file, content)
-    print(written(report(found, *said, FIRST)))
+    print(written(check_listing(found, *said, FIRST)))
     return int(any(case.wrong for case in found))
 
 
@@ -328,7 +328,7 @@ def _update(now: Run, path: Path, reason: str) -> int:
     new = updated(now, reason, before.tolerances if before else {}, before.updates if before else (), date)
     _write('--update', path, json.dumps(new, indent=1, ensure_ascii=False) + '\n')
     if before is not None:
-        print(written(report(cases(now, before), (), f'Check against {path} as it was', FIRST)), end='\n\n')
+        print(written(check_listing(cases(now, before), (), f'Check against {path} as it was', FIRST)), end='\n\n')
     print(f'{path}: now {len(now.records)} records of {now.file}, because: {reason}')
     return 0
 

@@ -276,7 +276,7 @@ NOTES = (
     'p: McNemar\'s exact test where an expression is right or wrong; otherwise a test that exchanges A and B in whole '
     'images by chance. McNemar\'s takes expressions as independent: trust the interval where they disagree.',
     f'Too small to tell: fewer than {FEWEST_IMAGES} images, or an interval that holds 0 and is wider than '
-    f'{WIDEST:g} points. Of so many groups one in twenty differs by chance.',
+    f'{WIDEST:g} points. Of all these groups, one in twenty differs by chance.',
     'Groups: words divided at white space; size of the annotated box in pixels; objects of the referent\'s category in '
     'the image, itself included; location words as left, top, corner, second (harness/data/location_words.py).',
 )

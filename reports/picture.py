@@ -61,23 +61,23 @@ def draw(results: Path, images: Path, out: Path, *, rules: Sequence[str] = ('gre
         out: the picture.
         rules: the rule on top and the one below.
         count: columns.
-        skip: leave out so many expressions first; at most one an image is drawn.
+        skip: how many expressions to leave out first; at most one expression per image is drawn.
 
     Raises:
         InputError: no expression changed, an image or its proposals are not there, or the picture can't be written.
     """
-    one_an_image = list({both[rules[0]]['image_id']: both for both in changed(results, rules, grounder, split,
-                                                                             dataset)}.values())[skip:skip + count]
-    if not one_an_image:
+    one_per_image = list({both[rules[0]]['image_id']: both for both in changed(
+        results, rules, grounder, split, dataset)}.values())[skip:skip + count]
+    if not one_per_image:
         raise InputError(f'{results}: nothing of {grounder} on {dataset} {split} that {rules[0]} gets wrong and '
                          f'{rules[1]} right is left; check --dataset, --split, --grounder and --skip')
-    wanted = {both[rules[0]]['sent_id'] for both in one_an_image}
+    wanted = {both[rules[0]]['sent_id'] for both in one_per_image}
     proposals = read_rows(results / 'proposals.jsonl', ProposalsRow, *PROPOSALS)
     boxes = {(row['sent_id'], row['proposals']): row['boxes'] for _, row in proposals
              if row['dataset'] == dataset and row['sent_id'] in wanted and row['proposals'] in rules}
-    figure = Figure(figsize=(3.1 * len(one_an_image), 6.2), layout='constrained')
-    axes = figure.subplots(len(rules), len(one_an_image), squeeze=False)
-    for column, both in enumerate(one_an_image):
+    figure = Figure(figsize=(3.1 * len(one_per_image), 6.2), layout='constrained')
+    axes = figure.subplots(len(rules), len(one_per_image), squeeze=False)
+    for column, both in enumerate(one_per_image):
         picture = _picture(images, both[rules[0]]['image_id'], both[rules[0]].get('image_size'))
         for line, rule in enumerate(rules):
             if (proposed := boxes.get((both[rule]['sent_id'], rule))) is None:
@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--split', default='testB')
     parser.add_argument('--grounder', default='cmae')
     parser.add_argument('--count', type=at_least(1), default=4, help='expressions (default: 4)')
-    parser.add_argument('--skip', type=at_least(0), default=0, help='leave out so many first')
+    parser.add_argument('--skip', type=at_least(0), default=0, help='expressions to leave out first (default: 0)')
     args = parser.parse_args(argv)
     draw(args.results, args.images, args.out, dataset=args.dataset, split=args.split, grounder=args.grounder,
          count=args.count, skip=args.skip)

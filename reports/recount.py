@@ -20,13 +20,14 @@ from reports.statistics.outcomes import OUTCOMES, rows_of
 
 #: Sums may be added up in another order, nothing else.
 ROUNDING = 1e-6
-#: Proposals are written to a thousandth of a pixel, which moves an IoU by less on boxes of so many pixels.
+#: Proposals are written to a thousandth of a pixel, which moves an IoU by less than this where both sides of the
+#: annotated box are ``SMALLEST`` pixels or more.
 WRITTEN_ROUNDED = 0.002
 SMALLEST = 4
 _CHUNK = 5_000
 
 
-class Answers:
+class RunPredictions:
     """The predictions of one run, by what its records are of.
 
     Args:
@@ -153,7 +154,7 @@ def _boxes(file: Path, places: dict[tuple, int]) -> Iterator[tuple[np.ndarray, n
         yield np.array(where), np.array([len(boxes) for boxes in lists]), np.concatenate(lists)
 
 
-def recount(answers: Answers, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
+def recount(answers: RunPredictions, records: Iterable[Record]) -> Iterator[tuple[str, str]]:
     """What is counted again, and what is wrong with it (empty: nothing).
 
     Args:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from harness.errors import InputError
-from reports.html import main, report
-from reports.html.gallery import SAMPLE, Answers, order_of_sample
+from reports.html import html_report, main
+from reports.html.gallery import SAMPLE, ShownAnswers, order_of_sample
 from reports.html.page import FOLDER, inline_json
 from reports.html.recall_curve import curve
 from reports.html.summary import two_rules
@@ -66,14 +66,14 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope='module')
 def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
-    return Page(report([write_run(tmp_path_factory.mktemp('run'))]).html)
+    return Page(html_report([write_run(tmp_path_factory.mktemp('run'))]).html)
 
 
 # What it says
 
 
 def said(folder: Path) -> str:
-    html = report([folder]).html
+    html = html_report([folder]).html
     part = html[html.index('<div class="sentences">'):]
     return Page(part[:part.index('</div>') + 6]).text.strip()
 
@@ -120,7 +120,7 @@ def test_the_two_rules_are_alike_in_their_number_of_proposals(rules: list[str], 
 def test_embedded_figures_are_called_so_and_others_are_not(page: Page, tmp_path: Path) -> None:
     assert 'Embedded benchmark. mini-refcoco is a small generated world' in page.text
     assert 'not RefCOCO’s' in page.text
-    assert 'Embedded benchmark' not in Page(report([write_run(tmp_path, dataset='mine')]).html).text
+    assert 'Embedded benchmark' not in Page(html_report([write_run(tmp_path, dataset='mine')]).html).text
 
 
 # Figure 2
@@ -174,7 +174,7 @@ def test_hostile_names_notes_and_commands_stay_text(tmp_path: Path) -> None:
         'command': bad, 'notes': [bad, '</style>\ud800'], 'versions': {bad: bad}, 'conventions': {'recall': bad},
         'weights': {bad: {'file': bad, 'command': bad}, 'x': bad}, 'seconds': {bad: 1.5, 'x': 'NaN', 'y': -3},
         'machine': [bad], 'commit': {bad: bad}, 'throughput': {bad: {'images_per_second': bad}}})
-    hostile = Page(report([folder], title=bad).html)
+    hostile = Page(html_report([folder], title=bad).html)
     assert not [element for element in hostile.elements if element[0] == 'img']
     assert not [name for _, attributes in hostile.elements for name in attributes if name.startswith('on')]
     assert hostile.text.count(bad) >= 10
@@ -244,14 +244,14 @@ def test_failures_tables_cost_and_provenance_are_on_the_page(page: Page) -> None
 
 
 def test_tables_keep_their_marks_and_say_what_limits_them(tmp_path: Path) -> None:
-    made = Page(report([write_run(tmp_path, run={'options': {'limit': 4}})]).html)
+    made = Page(html_report([write_run(tmp_path, run={'options': {'limit': 4}})]).html)
     assert made.elements.count(('span', {'class': 'best'})) >= 2
     assert 'Only the first 4 expressions of each split were run.' in made.text
 
 
-def answers(bins: list[int]) -> Answers:
+def answers(bins: list[int]) -> ShownAnswers:
     column = np.array(bins)
-    return Answers(column, column == 0, column * 0.0, column * 0.0, np.full(len(bins), None))
+    return ShownAnswers(column, column == 0, column * 0.0, column * 0.0, np.full(len(bins), None))
 
 
 def test_the_sample_prefers_changes_and_holds_every_bin() -> None:
@@ -270,7 +270,7 @@ def test_the_sample_prefers_changes_and_holds_every_bin() -> None:
 
 def test_two_runs_are_merged_and_what_both_have_counts_once(tmp_path: Path) -> None:
     one, two = write_run(tmp_path / 'one'), write_run(tmp_path / 'two', grounder='mattnet')
-    made = Page(report([one, two]).html)
+    made = Page(html_report([one, two]).html)
     data = made.json('data')
     assert list(data['answers']) == ['cmae', 'mattnet'] and len(data['sent']) == 4
     assert [c['n'] for c in made.json('figures')['curves']] == [4, 4]
@@ -285,14 +285,14 @@ def test_two_runs_are_merged_and_what_both_have_counts_once(tmp_path: Path) -> N
 ])
 def test_a_file_that_is_not_there_is_gone_without(tmp_path: Path, name: str, says: str) -> None:
     (write_run(tmp_path) / name).unlink()
-    made = report([tmp_path])
+    made = html_report([tmp_path])
     assert any(line.startswith(says) for line in made.lacks)
     text = Page(made.html).text
     assert all(line in text for line in made.lacks) and '75.00' in text
 
 
 def test_without_any_image_the_gallery_says_so(tmp_path: Path) -> None:
-    made = Page(report([write_run(tmp_path, images=False)]).html)
+    made = Page(html_report([write_run(tmp_path, images=False)]).html)
     assert 'the gallery has no pictures' in made.text and made.json('data')['thumb'] == [None] * 4
 
 
@@ -300,7 +300,7 @@ def test_images_may_lie_elsewhere_and_a_broken_one_is_left_out(tmp_path: Path) -
     write_run(tmp_path / 'run', images=False)
     folder = write_run(tmp_path / 'pictures')
     (folder / 'COCO_train2014_000000000008.png').write_bytes(b'no picture')
-    assert Page(report([tmp_path / 'run'], {'': folder}).html).json('data')['thumb'] == [0, 0, None, None]
+    assert Page(html_report([tmp_path / 'run'], {'': folder}).html).json('data')['thumb'] == [0, 0, None, None]
 
 
 def edit(file: Path, change: Callable[[dict], None]) -> None:
@@ -313,7 +313,7 @@ def test_proposals_of_an_earlier_version_are_left_out(tmp_path: Path) -> None:
     file = write_run(tmp_path) / 'proposals.jsonl'
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     file.write_text(''.join(json.dumps({k: v for k, v in row.items() if k != 'hits'}) + '\n' for row in rows))
-    made = report([tmp_path])
+    made = html_report([tmp_path])
     assert any('of an earlier version' in line for line in made.lacks)
     assert Page(made.html).json('figures')['curves'] == []
 
@@ -334,7 +334,7 @@ def test_proposals_of_an_earlier_version_are_left_out(tmp_path: Path) -> None:
 def test_a_damaged_row_is_refused_with_its_line(tmp_path: Path, change: Callable[[dict], None], says: str) -> None:
     edit(write_run(tmp_path) / 'proposals.jsonl', change)
     with pytest.raises(InputError, match=f'proposals.jsonl: line 2: .*{says}') as refused:
-        report([tmp_path])
+        html_report([tmp_path])
     assert '\n' not in str(refused.value)
 
 
@@ -387,7 +387,7 @@ def turned_run(folder: Path, orientation: int, size: list[int] | None) -> Path:
 ])
 def test_a_picture_is_turned_as_the_run_turned_it_so_that_boxes_lie_right(
         tmp_path: Path, orientation: int, recorded: list[int] | None, shown: list[int], red: tuple[int, int]) -> None:
-    (thumb,) = Page(report([turned_run(tmp_path, orientation, recorded)]).html).json('data')['thumbs']
+    (thumb,) = Page(html_report([turned_run(tmp_path, orientation, recorded)]).html).json('data')['thumbs']
     width, height, source = thumb
     assert [width, height] == shown
     picture = Image.open(io.BytesIO(base64.b64decode(source.partition(',')[2]))).convert('RGB')
@@ -398,7 +398,7 @@ def test_a_picture_is_turned_as_the_run_turned_it_so_that_boxes_lie_right(
 
 def pictured(folder: Path, **options: Any) -> list[int]:
     """The expressions that have a picture."""
-    data = Page(report([folder], **options).html).json('data')
+    data = Page(html_report([folder], **options).html).json('data')
     return [data['id'][i] for i, thumb in enumerate(data['thumb']) if thumb is not None]
 
 
@@ -416,12 +416,12 @@ def test_a_filter_is_told_on_the_page_and_holds_for_any_grounder_unless_one_is_n
     one = write_run(tmp_path / 'one')
     flipped = [s._replace(greedy=(*s.greedy[:2], not s.greedy[2])) for s in FOUR]
     two = write_run(tmp_path / 'two', flipped, grounder='mattnet')
-    made = Page(report([one, two], only='right on greedy').html)
+    made = Page(html_report([one, two], only='right on greedy').html)
     assert '4 of 4 have pictures: those that are “right on greedy”.' in made.text
-    named = Page(report([one, two], only='right on greedy with mattnet').html)
+    named = Page(html_report([one, two], only='right on greedy with mattnet').html)
     assert [thumb is not None for thumb in named.json('data')['thumb']] == [True, False, True, False]
     assert named.json('data')['grounder'] == 'mattnet', 'and the page begins with that grounder'
-    few = Page(report([one, two], only='right on greedy', pictures=3).html)
+    few = Page(html_report([one, two], only='right on greedy', pictures=3).html)
     assert '3 of 4 have pictures: a sample of the 4 that are “right on greedy”.' in few.text
 
 
@@ -429,7 +429,7 @@ def test_without_a_grounder_right_is_a_referent_that_is_proposed(tmp_path: Path)
     folder = write_run(tmp_path, grounder='-')
     assert pictured(folder, only='right on ref-nms-b only') == [1, 3]
     with pytest.raises(InputError, match='no grounder answered, so there are no bins'):
-        report([folder], only='suppressed on greedy')
+        html_report([folder], only='suppressed on greedy')
 
 
 def test_as_many_pictures_as_are_asked_for(tmp_path: Path) -> None:
@@ -447,10 +447,10 @@ def test_as_many_pictures_as_are_asked_for(tmp_path: Path) -> None:
 ])
 def test_a_filter_that_means_nothing_is_refused(tmp_path: Path, only: str, says: str) -> None:
     with pytest.raises(InputError, match=re.escape(says)) as refused:
-        report([write_run(tmp_path)], only=only)
+        html_report([write_run(tmp_path)], only=only)
     assert '\n' not in str(refused.value)
     with pytest.raises(InputError, match='one rule only'):
-        report([write_run(tmp_path, rules=('greedy',))], only='changed')
+        html_report([write_run(tmp_path, rules=('greedy',))], only='changed')
 
 
 @pytest.mark.parametrize('options, says', [

@@ -39,7 +39,7 @@ class Block(NamedTuple):
         return Sheet(printable(self.title), heads, labels, rows, note=' '.join(notes), notes=notes)
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Its rows, each with the keys."""
+        """The rows of the table, each with the keys of the block."""
         for row in self.table.to_dict('records'):
             yield {str(name): _plain(value) for name, value in (*self.keys.items(), *row.items())}
 
@@ -74,6 +74,6 @@ def _cell(name: str, value: Any) -> Parts:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy number as JSON has it, ``None`` for NaN."""
+    """A NumPy number as a plain one for JSON, ``None`` for NaN."""
     value = value.item() if hasattr(value, 'item') else value
     return None if isinstance(value, float) and math.isnan(value) else value

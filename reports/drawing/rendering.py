@@ -119,7 +119,7 @@ def _one_line(text: str) -> str:
 
 
 def comma_separated(document: Document) -> str:
-    """A row a record."""
+    """CSV with one row per record."""
     records = list(document.records())
     out = io.StringIO()
     writer = csv.DictWriter(out, list(dict.fromkeys(name for record in records for name in record)),
@@ -130,7 +130,7 @@ def comma_separated(document: Document) -> str:
 
 
 def as_json(document: Document) -> str:
-    """Everything that the tables hold."""
+    """JSON of everything that the tables hold."""
     return json.dumps(document.plain(), ensure_ascii=False, indent=1, allow_nan=False)
 
 

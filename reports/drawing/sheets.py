@@ -37,7 +37,7 @@ class Sheet:
     """A table to draw.
 
     Attributes:
-        labels: so many columns come first and say what a row is.
+        labels: how many of the first columns say what a row is.
         ends: rows under which there is a line.
         note: what has to stand under it in a paper, in one line.
         notes: everything there is to say of it, a paragraph each.
@@ -62,18 +62,18 @@ class Document(Protocol):
     def notes(self) -> Sequence[str]: ...
 
     def sheets(self) -> Sequence[Sheet]:
-        """What is drawn."""
+        """The sheets to draw."""
 
     def records(self) -> Iterable[Mapping[str, Any]]:
-        """A row of CSV each."""
+        """What the rows of the CSV hold."""
 
     def plain(self) -> Mapping[str, Any]:
-        """Everything, as JSON has it."""
+        """Everything that the document holds, ready for JSON."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Sheets alone."""
+    """A document made of its sheets alone: its CSV and JSON hold what the sheets show."""
 
     drawn: Sequence[Sheet]
     notes: Sequence[str] = ()
@@ -103,5 +103,5 @@ def printable(text: str) -> str:
 
 
 def spans(names: Iterable[Any]) -> list[tuple[Any, int]]:
-    """Neighbours of one name with how many they are."""
+    """Runs of equal neighbouring names, each with its length."""
     return [(name, len(list(group))) for name, group in groupby(names)]

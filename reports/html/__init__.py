@@ -44,21 +44,22 @@ from reports.tables.record_intervals import RecordIntervals, said_of_intervals
 
 
 class Report(NamedTuple):
-    """The page, and what it lacks, a line each."""
+    """The page as HTML, and one line for each thing that it lacks."""
 
     html: str
     lacks: list[str]
 
 
-def report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
-           title: str = 'Referring expression grounding', pictures: int = SAMPLE, only: str | None = None) -> Report:
+def html_report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
+                title: str = 'Referring expression grounding', pictures: int = SAMPLE,
+                only: str | None = None) -> Report:
     """Make the page.
 
     Args:
         paths: runs' folders or ``results.json`` files, merged.
         images: folders of images by dataset, ``''`` for every dataset; in the place of those that the results name.
         title: of the page.
-        pictures: so many expressions have one, at most.
+        pictures: the largest number of expressions that have a picture.
         only: which expressions, as :func:`reports.html.filters.wanted` takes it; ``None``: a sample of all.
 
     Raises:
@@ -118,7 +119,7 @@ class Shown(NamedTuple):
 
 
 def _shown(table: Table) -> Shown:
-    """Our own datasets' accuracy is in Table 2 already."""
+    """A table, and whether it is among the first; the accuracy of the user's own datasets is in Table 2 already."""
     published = any(cell.published is not None for line in table.lines for cell in line.cells)
     first = table.name in (('1', '2', '3', '4') if published else ('1', '2'))
     intervals = said_of_intervals(table)
@@ -223,7 +224,7 @@ def main(argv: Sequence[str]) -> int:
                         help='folder of the images, where it is not the one that the results name')
     parser.add_argument('--title', default='Referring expression grounding', help='of the page')
     parser.add_argument('--pictures', type=_count, default=SAMPLE, metavar='N',
-                        help=f'so many expressions have a picture (default: {SAMPLE}); each is some 10 kB of the page')
+                        help=f'how many expressions have a picture (default: {SAMPLE}); each adds about 10 kB')
     parser.add_argument('--only', metavar='FILTER',
                         help=f'which expressions have one (default: a sample of all): {"; ".join(FORMS)}')
     args: argparse.Namespace = parser.parse_args(argv)
@@ -232,7 +233,7 @@ def main(argv: Sequence[str]) -> int:
     if args.pictures == 0 and (args.only or args.images):
         raise InputError(f'--{"only" if args.only else "images"}: has no effect without pictures; leave it or '
                          '--pictures 0 out')
-    made = report(args.results, _images(args.images), args.title, args.pictures, args.only)
+    made = html_report(args.results, _images(args.images), args.title, args.pictures, args.only)
     size = _write(args.out, made.html)
     for line in made.lacks:
         print(f'note: {line}')
@@ -247,7 +248,7 @@ def _count(text: str) -> int:
 
 
 def _images(options: Sequence[str]) -> dict[str, Path]:
-    """All of ``--images``, by dataset; ``''`` is every other one."""
+    """The folders of ``--images`` by dataset; ``''`` stands for every other dataset."""
     folders: dict[str, Path] = {}
     for dataset, folder in map(_folder, options):
         if dataset in folders:
@@ -268,6 +269,6 @@ def _folder(option: str) -> tuple[str, Path]:
 
 
 def _write(path: Path, text: str) -> int:
-    """A file that is there whole or not at all; its size."""
+    """Write a file that is there whole or not at all; returns its size."""
     with replacing(path, 'name another file', where=f'-o {path}') as beside:
         return beside.write_bytes(text.encode('utf-8', 'replace'))

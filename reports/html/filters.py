@@ -9,7 +9,7 @@ import numpy as np
 from harness.errors import InputError
 from harness.names import nearest
 from reports.failures import NAMES
-from reports.html.gallery import Answers
+from reports.html.gallery import ShownAnswers
 
 #: What ``--only`` takes.
 FORMS = ('changed', 'right on RULE', 'right on RULE only', 'wrong on RULE', 'BIN on RULE, a bin of reports failures',
@@ -17,7 +17,7 @@ FORMS = ('changed', 'right on RULE', 'right on RULE only', 'wrong on RULE', 'BIN
 OUTCOMES = ('right', 'wrong', *NAMES[1:])
 
 
-def wanted(text: str, answers: Mapping[str, Mapping[str, Answers]], found: Mapping[str, np.ndarray],
+def wanted(text: str, answers: Mapping[str, Mapping[str, ShownAnswers]], found: Mapping[str, np.ndarray],
            rules: tuple[str, str | None]) -> tuple[np.ndarray, str | None]:
     """Which expressions a filter means, ``(expressions,)``, and the grounder that it names.
 
@@ -43,7 +43,7 @@ def wanted(text: str, answers: Mapping[str, Mapping[str, Answers]], found: Mappi
 Sides = Mapping[str, tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]]
 
 
-def _sides(mine: Mapping[str, Answers]) -> Sides:
+def _sides(mine: Mapping[str, ShownAnswers]) -> Sides:
     return {rule: ((of.bin >= 0, of.right.astype(bool)), of.bin) for rule, of in mine.items()}
 
 

@@ -26,7 +26,7 @@ HIGHEST_SCORE = 1e15
 
 
 class Expressions(NamedTuple):
-    """All expressions of the predictions: a row each, numbered from 0, and each one's number by dataset and id."""
+    """All expressions of the predictions: one row each, numbered from 0, and the number of each by dataset and id."""
 
     table: pd.DataFrame
     places: Mapping[tuple[str, int], int]
@@ -34,7 +34,7 @@ class Expressions(NamedTuple):
     split: np.ndarray
 
 
-class Answers(NamedTuple):
+class ShownAnswers(NamedTuple):
     """A grounder's answers on one rule, ``(expressions,)`` each.
 
     ``bin`` is -1 where there is none, ``right`` says whether the box is, ``iou`` and ``score`` are NaN where there is
@@ -62,18 +62,18 @@ def read_answers(files: Sequence[Path]) -> pd.DataFrame:
 
 
 def expressions_of(predictions: pd.DataFrame) -> Expressions:
-    """In order of appearance."""
+    """The expressions in order of appearance."""
     table = predictions.drop_duplicates(['dataset', 'sent_id'], ignore_index=True)
     places = {key: i for i, key in enumerate(zip(table['dataset'], table['sent_id'].tolist(), strict=True))}
     split, names = pd.factorize(table['dataset'].astype(str) + ' ' + table['split'].astype(str))
     return Expressions(table, places, list(names), split)
 
 
-def answers_of(predictions: pd.DataFrame, expressions: Expressions) -> dict[str, dict[str, Answers]]:
-    """By grounder and rule."""
+def answers_of(predictions: pd.DataFrame, expressions: Expressions) -> dict[str, dict[str, ShownAnswers]]:
+    """The answers by grounder and rule."""
     rows = rows_of('accuracy', predictions)
     rows = rows[rows['iou'].notna() | rows['mask_union'].notna()]
-    found: dict[str, dict[str, Answers]] = {}
+    found: dict[str, dict[str, ShownAnswers]] = {}
     if len(rows):
         rows = rows.assign(bin=bins(rows))
         for (grounder, rule), mine in rows.groupby(['grounder', 'proposals'], sort=False):
@@ -81,14 +81,14 @@ def answers_of(predictions: pd.DataFrame, expressions: Expressions) -> dict[str,
     return found
 
 
-def _answers(rows: pd.DataFrame, expressions: Expressions) -> Answers:
+def _answers(rows: pd.DataFrame, expressions: Expressions) -> ShownAnswers:
     n, place = len(expressions.table), places_of(rows, expressions)
     iou = rows['iou'].to_numpy(float)
     score = pd.to_numeric(rows['score'], errors='coerce').to_numpy(float)
     right = np.where(np.isnan(iou), rows['bin'] == NAMES.index('right'), iou >= HIT_IOU)
-    return Answers(_laid(n, place, rows['bin'], -1), _laid(n, place, right, False), _laid(n, place, iou, np.nan),
-                   _laid(n, place, np.where(np.abs(score) > HIGHEST_SCORE, np.nan, score), np.nan),
-                   _laid(n, place, rows['box'], None))
+    return ShownAnswers(_laid(n, place, rows['bin'], -1), _laid(n, place, right, False), _laid(n, place, iou, np.nan),
+                        _laid(n, place, np.where(np.abs(score) > HIGHEST_SCORE, np.nan, score), np.nan),
+                        _laid(n, place, rows['box'], None))
 
 
 def found_by_rule(predictions: pd.DataFrame, expressions: Expressions) -> dict[str, np.ndarray]:
@@ -115,7 +115,7 @@ def _laid(n: int, place: np.ndarray, values: Any, empty: Any) -> np.ndarray:
     return laid
 
 
-def order_of_sample(answers: Mapping[str, Mapping[str, Answers]], found: Mapping[str, np.ndarray],
+def order_of_sample(answers: Mapping[str, Mapping[str, ShownAnswers]], found: Mapping[str, np.ndarray],
                     rules: tuple[str, str | None], splits: np.ndarray, most: int = SAMPLE) -> Iterator[int]:
     """Expressions in the order in which they deserve a picture.
 
@@ -165,9 +165,10 @@ def sample(order: Iterable[int], expressions: Expressions, thumbnails: Thumbnail
     return chosen
 
 
-def payload(expressions: Expressions, answers: Mapping[str, Mapping[str, Answers]], found: Mapping[str, np.ndarray],
-            proposals: Proposals | None, pictures: Mapping[int, Thumbnail]) -> dict[str, Any]:
-    """What the page's script reads: a column a thing, compact."""
+def payload(expressions: Expressions, answers: Mapping[str, Mapping[str, ShownAnswers]],
+            found: Mapping[str, np.ndarray], proposals: Proposals | None,
+            pictures: Mapping[int, Thumbnail]) -> dict[str, Any]:
+    """What the page's script reads: one compact column per field."""
     table = expressions.table
     sources = {thumb.source: thumb for thumb in pictures.values()}
     numbers = {source: i for i, source in enumerate(sources)}
@@ -184,7 +185,7 @@ def payload(expressions: Expressions, answers: Mapping[str, Mapping[str, Answers
     }
 
 
-def _answer_columns(mine: Answers, pictures: Mapping[int, Thumbnail]) -> dict[str, Any]:
+def _answer_columns(mine: ShownAnswers, pictures: Mapping[int, Thumbnail]) -> dict[str, Any]:
     return {'bin': _letters(mine.bin), 'right': _letters(np.where(mine.bin < 0, -1, mine.right)),
             'iou': _rounded(mine.iou, 2), 'score': _rounded(mine.score, 4),
             'box': {i: box for i in pictures if (box := _box(mine.box[i])) is not None}}
@@ -207,7 +208,7 @@ def _proposal_columns(proposals: Proposals, n: int) -> dict[str, Any]:
 
 
 def _letters(column: np.ndarray) -> str:
-    """A digit an expression, or a dash for -1."""
+    """One digit per expression, or a dash for -1."""
     return ''.join(NONE if x < 0 else _DIGITS[x] for x in np.asarray(column, int).tolist())
 
 

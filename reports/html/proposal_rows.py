@@ -20,7 +20,7 @@ NEEDED = ('dataset', 'sent_id', 'proposals', 'boxes', 'hits', 'confidence', 'wor
 _LARGEST = 1e6
 
 
-class Drawn(NamedTuple):
+class DrawnProposals(NamedTuple):
     """Proposals to draw: boxes ``(n, 4)`` xywh in whole pixels, and a letter of :data:`HITS` for each."""
 
     boxes: np.ndarray
@@ -48,7 +48,7 @@ class Proposals(NamedTuple):
     rank: np.ndarray
     top: np.ndarray
     attention: dict[str, dict[int, Sequence[float]]]
-    drawn: dict[str, dict[int, Drawn]]
+    drawn: dict[str, dict[int, DrawnProposals]]
     without_hits: list[Path]
 
 
@@ -65,7 +65,7 @@ def read_proposals(files: Sequence[Path], places: Mapping[tuple[str, int], int],
             boxes are, a number is none, or the expression is in no prediction.
     """
     attention: dict[str, dict[int, Sequence[float]]] = {}
-    drawn: dict[str, dict[int, Drawn]] = {}
+    drawn: dict[str, dict[int, DrawnProposals]] = {}
     without_hits: list[Path] = []
     rows: list[tuple[int, int, int, int, float]] = []
     rules: dict[str, int] = {}
@@ -94,7 +94,7 @@ def read_proposals(files: Sequence[Path], places: Mapping[tuple[str, int], int],
                 attention.setdefault(name, {})[place] = _numbers(file, line, row, 'word_attention', 1).tolist()
             if place in wanted:
                 corners = _numbers(file, line, row, 'boxes', 2).reshape(-1, 4).round().astype(int)
-                drawn.setdefault(name, {})[place] = Drawn(corners, ''.join(HITS[hit] for hit in hits))
+                drawn.setdefault(name, {})[place] = DrawnProposals(corners, ''.join(HITS[hit] for hit in hits))
     table = np.array(rows, float).reshape(-1, 5)
     expression, rule, length, rank = table[:, :4].T.astype(int)
     return Proposals(list(rules), expression, rule, length, rank, table[:, 4], attention, drawn, without_hits)
@@ -127,7 +127,7 @@ def _first(file: Path, line: int, confidence: Any) -> float:
 
 
 def _numbers(file: Path, line: int, row: Mapping[str, Any], name: str, dimensions: int) -> np.ndarray:
-    """A field as an array: a number each, or four for each box."""
+    """A field as an array: one number per entry, or four per box."""
     try:
         array = np.array(row[name], float)
     except (ValueError, TypeError, OverflowError):

@@ -31,7 +31,7 @@ class Curve(NamedTuple):
 
 
 def curve(images: np.ndarray, length: np.ndarray, rank: np.ndarray, most: int = MOST) -> Curve:
-    """Of one rule's lists.
+    """The curve of one rule's lists.
 
     Args:
         images: ``(n,)`` each expression's image.

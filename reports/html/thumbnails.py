@@ -59,7 +59,7 @@ class Thumbnails:
 
 
 def thumbnail(file: Path, size: Size | None = None) -> Thumbnail | None:
-    """Of one image file, turned as the run turns it; ``None`` where it can't be read or is too large."""
+    """The thumbnail of one image file, turned as the run turns it; ``None`` where it can't be read or is too large."""
     try:
         header = read_header(file)
         with Image.open(file, formats=('PNG', 'JPEG')) as image:

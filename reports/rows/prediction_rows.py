@@ -135,7 +135,7 @@ class _Texts:
 
 
 def _chunks(file: Path, texts: dict[str, _Texts], extra: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """A file's columns, so many rows at a time."""
+    """A file's columns, a bounded number of rows at a time."""
     pick: Callable[[Any], tuple] | None = None
     names: list[str] = []
     rows: list[tuple] = []
@@ -201,7 +201,7 @@ def _short(error: BaseException) -> str:
 
 def _columns(file: Path, lines: Sequence[int], values: dict[str, Sequence[Any]], texts: dict[str, _Texts],
              extra: Sequence[str]) -> dict[str, Any]:
-    """Checked columns of some rows."""
+    """The columns of some rows, checked."""
 
     def refuse(wrong: np.ndarray, what: str) -> None:
         if wrong.any():

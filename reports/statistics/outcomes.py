@@ -21,7 +21,7 @@ PRECISION_AT = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class Outcome(NamedTuple):
-    """Arrays ``(n,)``, a number a row: ``part`` and ``whole`` are 0 where a row doesn't count."""
+    """A metric on n rows, as arrays ``(n,)``: ``part`` and ``whole`` are 0 where a row doesn't count."""
 
     part: np.ndarray
     whole: np.ndarray
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
         return float(self.part.sum() / whole) if whole else float('nan')
 
     def of(self, rows: np.ndarray) -> Outcome:
-        """Of some rows, by index or mask."""
+        """The outcome on some of the rows, by index or mask."""
         return Outcome(self.part[rows], self.whole[rows], self.counts[rows])
 
     def by_row(self) -> np.ndarray:
@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
         return np.divide(self.part, self.whole, out=np.full(len(self.part), np.nan), where=self.whole > 0)
 
 
-class Metric(NamedTuple):
+class RowMetric(NamedTuple):
     """A metric that can be told from prediction rows.
 
     Attributes:
@@ -96,13 +96,13 @@ def _precision(at: float) -> Callable[[pd.DataFrame], Outcome]:
 
 
 OUTCOMES = {
-    'referent_recall': Metric('recall', True, _over('best_proposal_iou')),
-    'context_recall': Metric('recall', False, _context),
-    'mean_proposals': Metric('recall', False, _proposals, percent=False),
-    'accuracy': Metric('rec', True, lambda rows: _share(rows['iou'] >= HIT_IOU, rows['iou'].notna())),
-    'accuracy_strict': Metric('rec', True, _over('iou')),
-    'overall_iou': Metric('res', False, _overall),
-    **{f'pr@{x}': Metric('res', True, _precision(x)) for x in PRECISION_AT},
+    'referent_recall': RowMetric('recall', True, _over('best_proposal_iou')),
+    'context_recall': RowMetric('recall', False, _context),
+    'mean_proposals': RowMetric('recall', False, _proposals, percent=False),
+    'accuracy': RowMetric('rec', True, lambda rows: _share(rows['iou'] >= HIT_IOU, rows['iou'].notna())),
+    'accuracy_strict': RowMetric('rec', True, _over('iou')),
+    'overall_iou': RowMetric('res', False, _overall),
+    **{f'pr@{x}': RowMetric('res', True, _precision(x)) for x in PRECISION_AT},
 }
 
 

@@ -16,7 +16,7 @@ from harness.errors import InputError
 from harness.names import OneLineParser
 from reports.drawing.rendering import add_format, markdown, written
 from reports.drawing.sheets import Drawn, Head, Sheet, words
-from reports.rows.metrics import METRICS, Metric
+from reports.rows.metrics import METRICS, TitledMetric
 from reports.rows.results_files import Record, read_results, read_runs
 from reports.tables.layout import Cell, Column, Line, Table, Tables
 from reports.tables.outside_rows import named_rows
@@ -77,7 +77,7 @@ def _table(metric: str, records: Sequence[Record], intervals: RecordIntervals | 
         lines.append(Line((grounder, rule) if grounded else (rule,), cells, grounder=grounder, proposals=rule))
     heads = ('grounder', 'proposals') if grounded else ('proposals',)
     footer = ('expressions', *('' for _ in heads[1:]), *(str(counts[split]) for split in splits))
-    table = Table(metric, METRICS.get(metric, Metric(metric)).title, heads, columns, lines, footer)
+    table = Table(metric, METRICS.get(metric, TitledMetric(metric)).title, heads, columns, lines, footer)
     return replace(table, notes=said_of_intervals(table))
 
 

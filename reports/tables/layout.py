@@ -28,7 +28,7 @@ class Cell:
     Attributes:
         value: measured on ``n`` expressions; ``None`` where it was not.
         published: what the paper prints in this cell.
-        low, high: 95 % interval of ``value``, from so many ``images``.
+        low, high: 95 % interval of ``value``, measured on ``images`` images.
         measurable: whether the line can be measured here at all.
         mark: :data:`BEST`, :data:`SECOND` or nothing.
     """
@@ -109,7 +109,7 @@ class Table:
         return all(cell.value is None for line in self.lines for cell in line.cells)
 
     def sheet(self) -> Sheet:
-        """What is drawn of it."""
+        """The sheet to draw."""
         heads = [*(Head(head, number=False) for head in self.heads),
                  *(Head(column.split, (column.top, column.head)) for column in self.columns)]
         rows = [[*map(words, line.labels), *(cell.parts(self.alone) for cell in line.cells)] for line in self.lines]
@@ -121,7 +121,7 @@ class Table:
         return Sheet(self.title, heads, len(self.heads), rows, frozenset(ends), self.note, self.notes)
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """A row a cell that holds a number."""
+        """One CSV row per cell that holds a number."""
         for line in self.lines:
             for column, cell in zip(self.columns, line.cells, strict=True):
                 if cell.shown is not None:
@@ -132,7 +132,7 @@ class Table:
                            'difference': cell.difference}
 
     def plain(self) -> dict[str, Any]:
-        """Everything that it holds, cell by cell."""
+        """Everything that the table holds, cell by cell, for JSON."""
         return {
             'table': self.name, 'title': self.title, 'notes': list(self.notes),
             'columns': [column._asdict() for column in self.columns],

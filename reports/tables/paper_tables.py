@@ -47,12 +47,12 @@ class Row(NamedTuple):
 
     @property
     def stage(self) -> str:
-        """One-stage methods have no proposals."""
+        """Whether the method has one stage or two; one-stage methods have no proposals."""
         return 'one-stage' if self.proposals == NO_GROUNDER else 'two-stage'
 
     @property
     def marked_method(self) -> str:
-        """With the paper's dagger."""
+        """The name of the method, with the paper's dagger."""
         return self.method + ('†' if self.dagger else '')
 
 
@@ -162,7 +162,7 @@ def outside_methods(results: Results) -> list[Method]:
 
 
 def _methods(layout: Layout, rows: Sequence[Row]) -> set[Method]:
-    """What of ours belongs into the paper's own rows."""
+    """The grounders and rules, as (grounder, rule), that have a row of the paper's own."""
     return {(row.grounder, row.proposals) for row in rows if layout.measurable(row)}
 
 
@@ -241,7 +241,7 @@ def _paper_columns(layout: Layout) -> list[Column]:
 
 
 def _own_columns(layout: Layout, keys: Iterable[Key]) -> list[Column]:
-    """Of the datasets and splits that were measured, a dataset's splits together."""
+    """The columns of the datasets and splits that were measured, a dataset's splits together."""
     measured = list(dict.fromkeys((dataset, split) for dataset, split, *_ in keys))
     first = {dataset: i for i, dataset in reversed(list(enumerate(d for d, _ in measured)))}
     return [Column(dataset, split, metric, dataset, top) for metric, top in layout.metrics

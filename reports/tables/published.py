@@ -28,7 +28,7 @@ class Published(Tables):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print them."""
+    """``python -m reports published``: print the published tables."""
     parser = OneLineParser(prog='python -m reports published', allow_abbrev=False,
                            description='The published numbers: the 429 of Tables 1 to 4 by default.')
     add_format(parser)

@@ -14,7 +14,7 @@ from reports.tables.record_intervals import said_of_intervals
 TITLES = {'refcoco': 'RefCOCO', 'refcoco+': 'RefCOCO+', 'refcocog': 'RefCOCOg'}
 
 
-#: A note that is to be one line has room for limits of so many characters.
+#: The most characters that the limits may take in a note that has to be one line.
 ROOM = 90
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reports.html import report
+from reports.html import html_report
 from tests.html_run import FOUR, Said, write_run
 
 selenium = pytest.importorskip('selenium', reason='selenium is not installed')
@@ -50,7 +50,7 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp('report')
     file = folder / 'report.html'
-    file.write_text(report([write_run(folder / 'run', MANY)]).html, encoding='utf-8')
+    file.write_text(html_report([write_run(folder / 'run', MANY)]).html, encoding='utf-8')
     return file.as_uri()
 
 

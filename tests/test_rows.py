@@ -1,0 +1,34 @@
+"""The declared rows of a run's files: a reader takes some fields, and these alone are checked."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.data.rows import PredictionRow, read_rows
+from harness.errors import InputError
+from tests.prediction_files import ROW, row, write
+
+
+def test_the_declaration_has_every_field_of_a_row() -> None:
+    assert set(PredictionRow.__annotations__) == {*ROW, 'context_ann_ids'}
+
+
+def test_a_reader_gets_the_fields_that_it_names_with_the_number_of_the_line(tmp_path: Path) -> None:
+    file = write(tmp_path / 'p.jsonl', [row(sent_id=1, iou='no number'), row(sent_id=2)])
+    file.write_text('\n' + file.read_text())
+    assert list(read_rows(file, PredictionRow, 'sent_id', 'box')) == [
+        (2, {'sent_id': 1, 'box': [10, 10, 20, 20]}), (3, {'sent_id': 2, 'box': [10, 10, 20, 20]})]
+
+
+@pytest.mark.parametrize(('line', 'said'), [
+    (json.dumps(row(iou='1')), "is no row of a run: 'iou' must be a number, not text"),
+    (json.dumps(row(iou=1.5)), "'iou' must be"), ('{"sent_id": 1}', "has no 'iou'"), ('[]', 'is no record'),
+    ('{"sent_id": 1, "iou": NaN}', 'is not valid JSON (NaN is no number)'), ('{', 'is not valid JSON')])
+def test_another_row_is_refused_in_one_line(tmp_path: Path, line: str, said: str) -> None:
+    (tmp_path / 'p.jsonl').write_text(json.dumps(ROW) + '\n' + line)
+    with pytest.raises(InputError) as error:
+        list(read_rows(tmp_path / 'p.jsonl', PredictionRow, 'sent_id', 'iou'))
+    assert str(error.value).startswith(f'{tmp_path / "p.jsonl"}: line 2: ') and said in str(error.value)
+    assert '\n' not in str(error.value)

@@ -12,7 +12,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from harness.boxes import annotated_iou
 from harness.errors import InputError, exit_code
 
 if __name__ == '__main__':  # before what a Python without the packages cannot import
@@ -25,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+from harness.boxes import annotated_iou
 from harness.data.rows import PredictionRow, ProposalsRow, read_rows
 from harness.files.image_header import read_header, turned
 from harness.names import OneLineParser, at_least

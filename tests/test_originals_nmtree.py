@@ -1,26 +1,12 @@
 """NMTree's prepared data, trees and features; ``torch.save`` writes the ``.pth`` files, as in the original."""
-import json
 
 import numpy as np
 import pytest
 import torch
 
-from adapters.nmtree.original_data import read_nmtree_data, read_trees, read_visual_features
+from adapters.nmtree.original_data import read_trees, read_visual_features
 from harness.errors import InputError
 
-#: daqingliu/NMTree misc/parser.py:172-239.
-RECORD = {
-    'refs': [{'ref_id': 3, 'split': 'val', 'category_id': 18, 'ann_id': 70, 'sent_ids': [31, 32],
-              'box': [10, 20, 30, 40], 'image_id': 7}],
-    'images': [{'image_id': 7, 'height': 100, 'width': 200, 'file_name': 'COCO_train2014_000000000007.jpg',
-                'ref_ids': [3], 'ann_ids': [70], 'h5_id': 0}],
-    'anns': [{'ann_id': 70, 'category_id': 18, 'box': [10, 20, 30, 40], 'image_id': 7, 'h5_id': 0}],
-    'sentences': [{'sent_id': 31, 'tokens': ['red', 'dog']}, {'sent_id': 32, 'tokens': ['UNK']}],
-    'word_to_ix': {'PAD': 0, 'red': 1, 'dog': 2, 'UNK': 3},
-    'tag_to_ix': {'PAD': 0, 'JJ': 1, 'NN': 2},
-    'dep_to_ix': {'PAD': 0, 'ROOT': 1, 'amod': 2},
-    'cat_to_ix': {'dog': 18},
-}
 #: daqingliu/NMTree misc/parser.py:44-75, 133-136: "red dog on grass", and a sentence of which nothing was left (66-68).
 TREES = {
     31: {'tree': {(1, 'dog', 'NOUN', 'NN', 'ROOT'): [
@@ -46,29 +32,6 @@ def refusal(read, *arguments):
         read(*arguments)
     assert len(str(error.value).splitlines()) == 1
     return str(error.value)
-
-
-class TestData:
-    @pytest.fixture
-    def path(self, tmp_path):
-        path = tmp_path / 'refcocog_umd' / 'data_dep.json'
-        path.parent.mkdir()
-        path.write_text(json.dumps(RECORD))
-        return path
-
-    def test_dataset_and_vocabularies(self, path):
-        data = read_nmtree_data(path)
-        assert (data.dataset.name, [e.sent_id for e in data.dataset.expressions]) == ('refcocog', [31, 32])
-        assert data.dataset.expressions[0].tokens == ('red', 'dog')
-        assert (data.words, data.tags, data.deps) == (('PAD', 'red', 'dog', 'UNK'), ('PAD', 'JJ', 'NN'),
-                                                      ('PAD', 'ROOT', 'amod'))
-        assert (data.annotation_rows, data.category_ids) == ({70: 0}, {'dog': 18})
-
-    def test_a_vocabulary_without_pad(self, path):
-        path.write_text(json.dumps({**RECORD, 'tag_to_ix': {'JJ': 0}}))
-        assert "'tag_to_ix' must have PAD as 0" in refusal(read_nmtree_data, path)
-        path.write_text(json.dumps({**RECORD, 'dep_to_ix': [1]}))
-        assert "'dep_to_ix' must be ids by word" in refusal(read_nmtree_data, path)
 
 
 class TestTrees:

@@ -18,7 +18,7 @@ from adapters.originals.ref_nms_data import (
     read_words,
     write_ctxdb,
 )
-from adapters.originals.ref_nms_proposals import Proposals, read_proposals, read_regions, write_proposals
+from adapters.originals.ref_nms_proposals import Proposals, read_proposals, write_proposals
 from harness.boxes import corners
 from harness.errors import InputError
 
@@ -263,48 +263,3 @@ class TestProposals:
         path.write_bytes(b'cos\nsystem\n(S"touch ' + str(tmp_path / 'ran').encode() + b'"\ntR.')
         assert 'asks for os.system' in refusal(read_proposals, path)
         assert not (tmp_path / 'ran').exists()
-
-
-class TestRegions:
-    """ChopinSharp/ref-nms lib/vanilla_utils.py:218-234: (300, 324) and (300, 81), the background first."""
-
-    @pytest.fixture
-    def files(self, tmp_path):
-        boxes = np.arange(3 * 324, dtype=np.float32).reshape(3, 324)
-        scores = np.linspace(0, 1, 3 * 81, dtype=np.float32).reshape(3, 81)
-        paths = tmp_path / 'rpn_boxes.pkl', tmp_path / 'rpn_box_scores.pkl'
-        for path, array in zip(paths, (boxes, scores), strict=True):
-            path.write_bytes(pickle.dumps({581857: array}))
-        return *paths, boxes, scores
-
-    def test_without_the_background(self, files):
-        regions = read_regions(*files[:2])[581857]
-        assert regions.class_boxes.shape == (3, 80, 4) and regions.class_scores.shape == (3, 80)
-        assert regions.class_boxes[0, 0].tolist() == [4, 5, 6, 7]
-        np.testing.assert_array_equal(regions.class_boxes.reshape(3, 320), files[2][:, 4:])
-        np.testing.assert_array_equal(regions.class_scores, files[3][:, 1:])
-
-    def test_of_different_images(self, files):
-        files[1].write_bytes(pickle.dumps({1: files[3]}))
-        assert 'is not of the same images' in refusal(read_regions, *files[:2])
-
-    @pytest.mark.parametrize('boxes, scores, complaint', [
-        (np.zeros((3, 320)), np.zeros((3, 81)), 'must be (R, 324) and (R, 81)'),
-        (np.zeros((2, 324)), np.zeros((3, 81)), 'must be (R, 324) and (R, 81)'),
-        (np.full((3, 324), np.nan), np.zeros((3, 81)), 'not finite'),
-        (np.full((3, 324), 1e300), np.zeros((3, 81)), 'not finite'),
-        (np.zeros((3, 324)), np.full((3, 81), 1e300), 'not finite'),
-        ([1], np.zeros((3, 81)), 'must hold an array of numbers'),
-        (np.array([[{}]], object), np.zeros((3, 81)), 'asks for numpy numbers of type O'),
-    ])
-    @pytest.mark.filterwarnings('error')
-    def test_refusals(self, files, boxes, scores, complaint):
-        files[0].write_bytes(pickle.dumps({581857: boxes}))
-        files[1].write_bytes(pickle.dumps({581857: scores}))
-        assert complaint in refusal(read_regions, *files[:2])
-
-    @pytest.mark.parametrize('key', ['a', None, b'7', True, '9' * 5000, '07'])
-    def test_images_that_have_no_number(self, files, key):
-        for path, array in zip(files[:2], files[2:], strict=True):
-            path.write_bytes(pickle.dumps({key: array}))
-        assert 'must be the id of an image' in refusal(read_regions, *files[:2])

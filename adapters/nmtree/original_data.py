@@ -1,15 +1,13 @@
-"""NMTree's prepared data: ``data_dep.json``, the trees in ``data_dep.pth``, and the visual features it was trained on.
+"""NMTree's prepared data: the trees in ``data_dep.pth``, and the visual features it was trained on.
 
-Sources, all of daqingliu/NMTree: ``misc/parser.py`` (``prepare_data``, ``build_vocab``, ``main``) writes the JSON as
-MAttNet does, with ``tag_to_ix`` and ``dep_to_ix`` and words from ``PAD`` on, and with ``torch.save`` the trees by
-``sent_id``: ``{tree, tokens, tags, deps}``, a tree nested as ``{(position, word, class, tag, label): [trees below]}``;
+Sources, all of daqingliu/NMTree: ``misc/parser.py`` (``prepare_data``, ``main``) writes with ``torch.save`` the trees
+by ``sent_id``: ``{tree, tokens, tags, deps}``, a tree nested as ``{(position, word, class, tag, label): [below]}``;
 ``utils/gt_loader.py`` and ``utils/det_loader.py`` read ``matt_res_gt_feats.pth`` and ``matt_res_det_feats.pth`` as one
 array (boxes, 3072) for each ``sent_id``, boxes in the order of the image's ``ann_ids`` or of its detections.
 """
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adapters.nmtree.trees import PAD, Parse, from_nested
-from adapters.originals.mattnet_data import annotation_rows, category_ids, read_dataset, words_in_order
+from adapters.nmtree.trees import Parse, from_nested
 from harness.errors import InputError
 from harness.files import fields, torch_file
-from harness.types import Dataset
-
-
-@dataclass(frozen=True)
-class NMTreeData:
-    """What ``data_dep.json`` holds: ``words``, ``tags`` and ``deps`` in order of their ids, ``PAD`` first; the rows of
-    features by ``ann_id``; COCO's id by category. The dataset's sentences are the trees' words."""
-
-    dataset: Dataset
-    words: tuple[str, ...]
-    tags: tuple[str, ...]
-    deps: tuple[str, ...]
-    annotation_rows: dict[int, int]
-    category_ids: dict[str, int]
-
-
-def read_nmtree_data(path: str | Path, name: str | None = None, images: Path | None = None) -> NMTreeData:
-    """Read ``data_dep.json``; the dataset is named after its folder unless ``name`` says otherwise.
-
-    Raises:
-        InputError: the file is not as described.
-    """
-    path = Path(path)
-    record, dataset = read_dataset(path, name, images)
-    words, tags, deps = (words_in_order(record, key, str(path)) for key in ('word_to_ix', 'tag_to_ix', 'dep_to_ix'))
-    for key, vocabulary in (('word_to_ix', words), ('tag_to_ix', tags), ('dep_to_ix', deps)):
-        if not vocabulary or vocabulary[0] != PAD:
-            raise InputError(f'{path}: {key!r} must have {PAD} as 0')
-    return NMTreeData(dataset, words, tags, deps, annotation_rows(record, str(path)), category_ids(record, str(path)))
 
 
 def read_trees(path: str | Path) -> dict[int, Parse]:

@@ -3,13 +3,12 @@
 ====================== ===============================================================================================
 module                 files
 ====================== ===============================================================================================
-``mattnet_data``       MAttNet's and CM-A-E's ``data.json`` and ``data.h5``
+``mattnet_data``       MAttNet's and CM-A-E's ``data.json``, and NMTree's ``data_dep.json``
 ``detections``         ``*_dets.json`` and ``matt_dets_*.json``
 ``masks``              ``*_masks.json`` and ``matt_mask_*.json``
 ``features``           ``*_det_feats.h5``, ``*_ann_feats.h5``, ``matt_feats_*.h5`` and head features, an image a file
 ``ref_nms_data``       ``std_refdb``, ``std_ctxdb``, ``std_vocab`` and ``std_glove``
-``ref_nms_proposals``  ``rpn_boxes.pkl``, ``rpn_box_scores.pkl`` and ``proposals_*.pkl``
-``nmtree_data``        ``data_dep.json``, ``data_dep.pth``, ``matt_res_gt_feats.pth`` and ``matt_res_det_feats.pth``
+``ref_nms_proposals``  ``proposals_*.pkl``
 ``results``            what ``eval_dets``, ``eval_ref``, ``eval_masks`` and NMTree's ``eval_det`` save
 ====================== ===============================================================================================
 

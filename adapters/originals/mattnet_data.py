@@ -1,24 +1,17 @@
-"""MAttNet's and CM-A-E's prepared data: ``data.json``, and ``data.h5`` with the encoded sentences.
+"""MAttNet's and CM-A-E's prepared data, ``data.json``, and what NMTree's ``data_dep.json`` shares with it.
 
-Source: ``tools/prepro.py`` of lichengunc/MAttNet (``main``, ``prepare_json``, ``build_vocab``, ``encode_captions``);
-the copy in ChopinSharp/CM-Erase-REG is the same. ``word_to_ix`` has ``<PAD>`` first and ``<UNK>``, ``<BOS>``, ``<EOS>``
-last; rare words of a sentence's ``tokens`` are already ``<UNK>``. ``labels`` (sentences, label_length) int32 has a row
-``h5_id`` a sentence, zeros at the end. Boxes are xywh as annotated.
+Source: ``tools/prepro.py`` of lichengunc/MAttNet (``main``, ``prepare_json``, ``build_vocab``); the copy in
+ChopinSharp/CM-Erase-REG is the same. Rare words of a sentence's ``tokens`` are already ``<UNK>``. Boxes are xywh as
+annotated.
 """
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from adapters.modular.attributes import Attributes
-from adapters.modular.vocabulary import PAD, UNK, Vocabulary
-from adapters.originals.hdf5 import numbers
+from adapters.modular.vocabulary import UNK
 from harness.data.box_forms import check_truth
 from harness.data.image_files import ImageFolders, folders_of_images
 from harness.errors import InputError
@@ -26,66 +19,22 @@ from harness.files import fields
 from harness.files.reading import parse_json, read_bytes
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 
-_LONGEST = 1000
 
-
-@dataclass(frozen=True)
-class MattNetData:
-    """What the two files hold.
-
-    Attributes:
-        dataset: refs in file order, the sentences of each in order; ``sent`` is the encoded words, as the file has no
-            other text; no masks.
-        vocabulary: words in order of their ids, and the length that sentences are cut at.
-        attributes: attribute words in order of their ids, and of how many referents each is said.
-        said: attribute words of each ``ref_id``.
-        labels: ``(sentences, L)`` int64 word ids, zeros at the end; ``None`` without ``data.h5``.
-        sentence_rows: row of ``labels`` by ``sent_id``.
-        annotation_rows: row of ``*_ann_feats.h5`` by ``ann_id``.
-        category_ids: COCO's id by category name.
-    """
-
-    dataset: Dataset
-    vocabulary: Vocabulary
-    attributes: Attributes
-    said: dict[int, tuple[str, ...]]
-    labels: NDArray[np.int64] | None
-    sentence_rows: dict[int, int]
-    annotation_rows: dict[int, int]
-    category_ids: dict[str, int]
-
-
-def read_mattnet_data(data_json: str | Path, data_h5: str | Path | None = None, name: str | None = None,
-                      images: Path | None = None) -> MattNetData:
-    """Read ``data.json`` and, where given, ``data.h5``.
+def read_dataset(path: Path, name: str | None, images: Path | None) -> Dataset:
+    """The dataset of a ``data.json`` or ``data_dep.json``.
 
     Args:
-        data_json, data_h5: the files.
+        path: the file.
         name: of the dataset; by default what the folder is called before its last ``_``: ``refcoco``.
         images: the image folder.
 
+    Returns:
+        Refs in file order, the sentences of each in order; ``sent`` is the encoded words, as the file has no other
+        text; no masks.
+
     Raises:
-        InputError: a file is missing or not as described, or the two do not belong together.
+        InputError: the file is missing or not as described.
     """
-    path = Path(data_json)
-    record, dataset = read_dataset(path, name, images)
-    where = str(path)
-    vocabulary = _vocabulary(record, where)
-    attributes = _attributes(record, where)
-    rows = fields.items(record, 'sentences', where)
-    sentence_rows = {fields.integer(row, 'sent_id', f'{where}: sentences[{i}]'):
-                     fields.integer(row, 'h5_id', f'{where}: sentences[{i}]') for i, row in enumerate(rows)}
-    _check_rows(sentence_rows, 'sentences', where)
-    labels = None if data_h5 is None else _labels(Path(data_h5), len(rows), vocabulary)
-    known = frozenset(attributes.words)
-    said = {fields.integer(ref, 'ref_id', where): _said(ref, known, f'{where}: refs[{i}]')
-            for i, ref in enumerate(fields.items(record, 'refs', where))}
-    return MattNetData(dataset, vocabulary, attributes, said, labels, sentence_rows,
-                       annotation_rows(record, where), category_ids(record, where))
-
-
-def read_dataset(path: Path, name: str | None, images: Path | None) -> tuple[dict[str, Any], Dataset]:
-    """What MAttNet's ``data.json`` and NMTree's ``data_dep.json`` share: the record, and the dataset in it."""
     data = read_bytes(path)
     record = parse_json(data, str(path))
     where = str(path)
@@ -103,7 +52,7 @@ def read_dataset(path: Path, name: str | None, images: Path | None) -> tuple[dic
     dataset = Dataset(name, infos, expressions, annotations, tuple(sorted(category_ids(record, where))), [note],
                       hashlib.sha256(data).hexdigest(), where)
     check_truth(dataset, where)
-    return record, dataset
+    return dataset
 
 
 def words_in_order(record: Any, key: str, where: str) -> tuple[str, ...]:
@@ -125,19 +74,6 @@ def category_ids(record: Any, where: str) -> dict[str, int]:
     found = {name: fields.integer(table, name, f'{where}: cat_to_ix') for name in table}
     fields.unique(found.values(), 'category id', where)
     return found
-
-
-def annotation_rows(record: Any, where: str) -> dict[int, int]:
-    """``h5_id`` by ``ann_id``."""
-    rows = {fields.integer(row, 'ann_id', f'{where}: anns[{i}]'): fields.integer(row, 'h5_id', f'{where}: anns[{i}]')
-            for i, row in enumerate(fields.items(record, 'anns', where))}
-    _check_rows(rows, 'anns', where)
-    return rows
-
-
-def _check_rows(rows: dict[int, int], what: str, where: str) -> None:
-    if sorted(rows.values()) != list(range(len(rows))):
-        raise InputError(f"{where}: the 'h5_id' of {what} must be 0 to {len(rows) - 1}, each once")
 
 
 def _images(record: Any, folder: Path | None, where: str) -> dict[int, ImageInfo]:
@@ -185,33 +121,3 @@ def _of_ref(ref: Any, name: str, infos: Mapping[int, ImageInfo], annotations: Ma
             raise InputError(f"{where}: one of its 'sent_ids' is not among the file's sentences")
         words = tokens[sent_id]
         yield Expression(name, split, image_id, sent_id, ' '.join(words), words, box, ref_id, ann_id, referent.category)
-
-
-def _vocabulary(record: Any, where: str) -> Vocabulary:
-    words = words_in_order(record, 'word_to_ix', where)
-    longest = fields.integer(record, 'label_length', where)
-    if not words or words[0] != PAD or UNK not in words:
-        raise InputError(f"{where}: 'word_to_ix' must have {PAD} as 0, and {UNK}")
-    if not 0 < longest <= _LONGEST:
-        raise InputError(f"{where}: 'label_length' {longest} is no length of a sentence")
-    return Vocabulary(words, longest)
-
-
-def _attributes(record: Any, where: str) -> Attributes:
-    words = words_in_order(record, 'att_to_ix', where)
-    counts = fields.required(record, 'att_to_cnt', where)
-    return Attributes(words, tuple(fields.integer(counts, word, f'{where}: att_to_cnt') for word in words))
-
-
-def _said(ref: Any, known: frozenset[str], where: str) -> tuple[str, ...]:
-    said = fields.words(ref, 'att_wds', where)
-    if not known.issuperset(said):
-        raise InputError(f"{where}: one of its 'att_wds' is not in 'att_to_ix'")
-    return said
-
-
-def _labels(path: Path, sentences: int, vocabulary: Vocabulary) -> NDArray[np.int64]:
-    labels = np.array(numbers(path, 'labels', (sentences, vocabulary.max_length)))
-    if labels.dtype.kind not in 'iu' or (labels.size and not (labels.min() >= 0 and labels.max() < len(vocabulary))):
-        raise InputError(f"{path}: 'labels' must be ids of the {len(vocabulary)} words in data.json")
-    return labels.astype(np.int64)

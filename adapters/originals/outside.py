@@ -30,7 +30,7 @@ def read_expressions(path: Path, images: Path | None = None) -> dict[str, Datase
         dataset = refdb.dataset(read_words(path.with_name(f'std_vocab_{refdb.dataset_splitby}.txt')))
         return {dataset.name: dataset}
     if _PREPARED.match(first_line):
-        _, dataset = read_dataset(path, None, images)
+        dataset = read_dataset(path, None, images)
         return {dataset.name: dataset}
     return load_expressions(path, images)
 

@@ -1,10 +1,8 @@
-"""Ref-NMS's pickles: what its detector found before NMS, and the proposals that are left after it.
+"""Ref-NMS's pickles of proposals, those that are left after NMS.
 
-Sources, all of ChopinSharp/ref-nms: ``data/rpn_boxes.pkl`` and ``data/rpn_box_scores.pkl`` are read in
-``lib/vanilla_utils.py`` (``DetEvalLoader``): by image id, boxes (300, 81·4) xyxy in image pixels and confidences
-(300, 81), the background first; ``cache/proposals_<m>_<dataset>_<tid>.pkl`` is written by
-``tools/save_ref_nms_proposals.py`` (``rank_proposals``, ``main``): by split and sentence, a list of ``{score, box,
-cls_idx}`` with xyxy boxes, class by class, and nothing thresholded.
+Source: ``tools/save_ref_nms_proposals.py`` (``rank_proposals``, ``main``) of ChopinSharp/ref-nms writes
+``cache/proposals_<m>_<dataset>_<tid>.pkl``: by split and sentence, a list of ``{score, box, cls_idx}`` with xyxy boxes,
+class by class, and nothing thresholded.
 """
 from __future__ import annotations
 
@@ -113,44 +111,3 @@ def _proposals(rows: Any, where: str) -> Proposals:
     if not np.isin(classes, np.arange(1, CLASSES + 1)).all():
         raise InputError(f"{where}: 'cls_idx' must be a class from 1 to {CLASSES}")
     return Proposals(numbers[:, :4].copy(), numbers[:, 4].copy(), classes.astype(np.int64))
-
-
-@dataclass(frozen=True, eq=False)
-class Regions:
-    """An image's R regions before NMS: ``class_boxes`` (R, 80, 4) xyxy and ``class_scores`` (R, 80) float32, no
-    background."""
-
-    class_boxes: NDArray[np.float32]
-    class_scores: NDArray[np.float32]
-
-
-def read_regions(boxes: str | Path, scores: str | Path) -> dict[int, Regions]:
-    """The regions of each image of ``rpn_boxes.pkl`` and ``rpn_box_scores.pkl``, which are held whole.
-
-    Raises:
-        InputError: a file is not as described, or they are not of the same images and regions.
-    """
-    by_image, confidences = _arrays(boxes), _arrays(scores)
-    if by_image.keys() != confidences.keys():
-        raise InputError(f'{scores}: is not of the same images as {boxes}; the two files belong together')
-    return {image_id: _regions(array, confidences[image_id], f'{boxes}: image {image_id}')
-            for image_id, array in by_image.items()}
-
-
-def _arrays(path: str | Path) -> dict[int, NDArray]:
-    record = safe_pickle.load(path)
-    if not isinstance(record, dict) or not all(isinstance(array, np.ndarray) for array in record.values()):
-        raise InputError(f'{path}: must hold an array of numbers by image id')
-    return _by_id(record, 'the id of an image', str(path))
-
-
-def _regions(boxes: NDArray, scores: NDArray, where: str) -> Regions:
-    n = len(scores) if scores.ndim else 0
-    if scores.shape != (n, CLASSES + 1) or boxes.shape != (n, 4 * (CLASSES + 1)):
-        raise InputError(f'{where}: boxes and confidences must be (R, {4 * (CLASSES + 1)}) and (R, {CLASSES + 1}), '
-                         f'they are {boxes.shape} and {scores.shape}')
-    with np.errstate(over='ignore'):  # it is infinite then, and refused
-        boxes, scores = boxes.astype(np.float32), scores.astype(np.float32)
-    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
-        raise InputError(f'{where}: holds numbers that are not finite')
-    return Regions(boxes.reshape(n, CLASSES + 1, 4)[:, 1:], scores[:, 1:])

@@ -127,9 +127,5 @@ def readers() -> Iterator[Trial]:
                              write=partial(_pickled, protocol=protocol))
     yield from trials_of('c.json', sound.CTXDB, ('adapters.originals.ref_nms_data.read_ctxdb', 'c.json'),
                          program='read')
-    yield from trials_of('data.json', sound.DATA, ('adapters.originals.mattnet_data.read_mattnet_data', 'data.json'),
-                         program='read')
-    yield from trials_of('d.json', sound.DATA_DEP, ('adapters.nmtree.original_data.read_nmtree_data', 'd.json'),
-                         program='read')
     yield from trials_of('p.json', sound.EVAL_DETS, ('adapters.originals.results.read_predictions', 'p.json'),
                          program='read')

@@ -1,4 +1,4 @@
-"""What masks share, and which proposals count; what boxes share is in :mod:`harness.boxes`."""
+"""What metrics compare: boxes by the functions of :mod:`harness.boxes`, masks, and which proposals count."""
 from __future__ import annotations
 
 from typing import Any
@@ -6,6 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco_mask
+
+from harness.boxes import best_iou, plain_iou, rec_iou, xywh_to_xyxy
+
+__all__ = ['best_iou', 'mask_overlap', 'plain_iou', 'rec_iou', 'select', 'xywh_to_xyxy']
 
 
 def mask_overlap(predicted: dict[str, Any], gold: dict[str, Any]) -> tuple[int, int]:

@@ -67,6 +67,9 @@ class Run:
         found = {key: run.get(key, {}) for key in ('options', 'data')} if isinstance(run, dict) else {'run': run}
         if strange := [key for key, value in found.items() if not isinstance(value, dict)]:
             raise InputError(f'{path}: {strange[0]!r} must be a record; give the folder that a run wrote')
+        for option in ('data_root', 'split_by'):
+            if not isinstance(found.get('options', {}).get(option), str | None):
+                raise InputError(f'{path}: options.{option} must be text or null; give the folder that a run wrote')
         return found
 
 

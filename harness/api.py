@@ -15,12 +15,11 @@ import pandas as pd
 from mmengine.runner import set_random_seed
 
 from harness.errors import InputError
-from harness.evaluation.datasets import find_datasets, image_folders
-from harness.evaluation.plan import prepare
+from harness.evaluation.datasets import find_datasets
+from harness.evaluation.measure import measure
 from harness.evaluation.request import Request
-from harness.evaluation.result_folder import ROWS, result_folder
-from harness.evaluation.results import run_record, write_results
-from harness.evaluation.run import run as run_plan
+from harness.evaluation.result_folder import ROWS
+from harness.evaluation.results import write_results
 from harness.files.reading import parse_json, read_bytes
 from harness.options import within
 from harness.progress import track
@@ -93,16 +92,12 @@ def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, l
         settings={name: dict(options) for name, options in (settings or {}).items()})
     within('--seed', seed, 0, 2 ** 32 - 1)
     set_random_seed(seed)
-    prepared = prepare(request)
     moved: list[str] = []
-    with result_folder(_path(out), moved.append) as folder:
-        outcome = run_plan(prepared.plan, folder, lambda images: track(images, 'images'))
+    measured = measure(request, _path(out), lambda images: track(images, 'images'), moved.append)
     options = _options(request)
-    record = run_record(outcome, command=f'harness.run({_written(options)})', options=options, seed=seed,
-                        data=prepared.data, weights=prepared.weights, notes=prepared.notes,
-                        wall=time.perf_counter() - start, images_in=image_folders(prepared.plan.datasets))
-    write_results(folder, outcome, record)
-    return Results(folder, read_results(folder), (*record['notes'], *moved))
+    record = measured.record(f'harness.run({_written(options)})', options, seed, time.perf_counter() - start)
+    write_results(measured.out, measured.outcome, record)
+    return Results(measured.out, read_results(measured.out), (*record['notes'], *moved))
 
 
 def read_results(folder: str | Path) -> pd.DataFrame:

@@ -200,8 +200,8 @@ def held_to(base: type, cls: type, name: str) -> type:
     lacking = [*(key for key in attributes if not hasattr(cls, key)), *sorted(getattr(cls, '__abstractmethods__', ()))]
     if lacking:
         raise InputError(f'{name}: its class {cls.__name__} has no {lacking[0]}; see harness.plugins.{base.__name__}')
-    for key in attributes.keys() & own:
-        value, hint = vars(cls).get(key, getattr(cls, key)), attributes[key]
+    for key in (key for key in own if key in attributes):
+        value, hint = getattr(cls, key), attributes[key]
         kinds = wanted_by(get_args(hint)[0] if get_origin(hint) is ClassVar else hint, value)
         if kinds is not None and not isinstance(value, property):
             raise InputError(f'{name}: {key!r} of its class {cls.__name__} must be {kinds}, not {value!r}')

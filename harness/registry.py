@@ -34,15 +34,15 @@ from harness.plugins import Detector, Grounder, Metric, Rule, held_to
 
 
 class PluginRegistry(Registry):
-    """Classes of one kind, each held against the base class of that kind.
+    """Plug-ins of one kind under names that can be printed, classes among them held against the base of that kind.
 
     Args:
         kind: in messages.
-        base: the base class.
+        base: the base class; ``None`` where plug-ins are functions.
         locations: modules that register plug-ins, imported at the first look-up.
     """
 
-    def __init__(self, kind: str, base: type, locations: list[str]) -> None:
+    def __init__(self, kind: str, base: type | None, locations: list[str]) -> None:
         super().__init__(kind, locations=locations)
         self.base = base
 
@@ -50,13 +50,13 @@ class PluginRegistry(Registry):
         name = module_name if isinstance(module_name, str) else module.__name__
         if not name.isprintable():
             raise InputError(f'registers {name!r}, a name that cannot be printed; choose another')
-        taken = name in self.module_dict and not force  # which mmengine refuses
-        plugin: Any = module if taken else held_to(self.base, module, name)
-        super()._register_module(plugin, name, force)
-        plugin.name = name
+        if self.base is not None and (force or name not in self.module_dict):  # mmengine refuses one that is taken
+            module = held_to(self.base, module, name)
+            module.name = name
+        super()._register_module(module, name, force)
 
 
-DATASETS = Registry('dataset', locations=['harness.data.known', 'harness.embedded.known'])
+DATASETS = PluginRegistry('dataset', None, ['harness.data.known', 'harness.embedded.known'])
 PROPOSAL_RULES = PluginRegistry('proposal rule', Rule, ['harness.proposals'])
 GROUNDERS = PluginRegistry('grounder', Grounder, ['harness.evaluation.controls', 'adapters.registered'])
 METRICS = PluginRegistry('metric', Metric, ['harness.metrics'])

@@ -1,6 +1,7 @@
 """What MAttNet and CM-A-E eat: all expressions of an image with their proposals, each box, place and sentence once."""
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -47,7 +48,6 @@ class ModularGrounder(Grounder):
     metadata: type[ModularMetadata]
     network_of: Callable[[dict], ModularNetwork]
 
-
     def __init__(self, weights: Weights, with_st: bool | None = None) -> None:
         meta = described(weights, self.metadata)
         self.path = weights.path
@@ -77,9 +77,9 @@ class ModularGrounder(Grounder):
         self.network.to(image.feature_map.device)
         return self.match(image, self.see(image, expressions, proposals))
 
+    @abstractmethod
     def match(self, image: ImageFeatures, seen: Seen) -> Grounding:
         """One call of the network."""
-        raise NotImplementedError
 
     def see(self, image: ImageFeatures, expressions: Sequence[Expression], proposals: Sequence[InstanceData]) -> Seen:
         """Pool what is new and lay out the rows; there is at least one proposal."""

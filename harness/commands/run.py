@@ -8,7 +8,6 @@ import argparse
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,8 @@ from harness.program import SCRIPT, program
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.evaluation.measure import Measured
     from harness.evaluation.request import Request
-    from harness.evaluation.run import Outcome
 
 EPILOG = f"""commands (run_benchmark.py COMMAND --help says more of each):
 {chr(10).join(f'  {name:<10}  {what}' for name, (_, what) in COMMANDS.items())}
@@ -128,15 +127,15 @@ def benchmark(args: argparse.Namespace, command: str) -> int:
     from rich.console import Console
 
     from harness.device import pick_device
+    from harness.options import within
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     start = time.perf_counter()
-    if not 0 <= args.seed < 2 ** 32:
-        raise InputError(f'--seed {args.seed}: must be from 0 to 4294967295')
+    within('--seed', args.seed, 0, 2 ** 32 - 1)
     device = pick_device(args.device)
     set_random_seed(args.seed)
     console.print('reading data and weights …')
-    measured = (measure if args.predictions is None else judge_file)(args, console)
+    measured = (measure_request if args.predictions is None else judge_file)(args, console)
     options = {name: recorded(value) for name, value in vars(args).items()}
     finish(measured, command, {**options, 'device': device}, time.perf_counter() - start)
     return 0
@@ -149,36 +148,14 @@ def recorded(value: Any) -> Any:
     return value if isinstance(value, str | int | bool | None) else str(value)
 
 
-@dataclass
-class Measured:
-    """What a run or a judgement leaves: its folder, its outcome, and where that comes from."""
-
-    out: Path
-    outcome: Outcome
-    data: dict[str, str]
-    notes: list[str]
-    weights: dict[str, Any] = field(default_factory=dict)
-    images_in: dict[str, str] = field(default_factory=dict)
-
-
-def measure(args: argparse.Namespace, console: Console) -> Measured:
+def measure_request(args: argparse.Namespace, console: Console) -> Measured:
     """Run what the options ask for."""
     from harness.evaluation.announcement import announcement
-    from harness.evaluation.datasets import image_folders
-    from harness.evaluation.plan import prepare
-    from harness.evaluation.result_folder import result_folder
-    from harness.evaluation.run import run
+    from harness.evaluation.measure import measure
     from harness.progress import track
 
-    start = time.perf_counter()
-    prepared = prepare(request_of(args), console.print)
-    console.print(announcement(prepared.plan), markup=False)
-    loaded = time.perf_counter() - start
-    with result_folder(args.out, console.print) as out:
-        outcome = run(prepared.plan, out, lambda work: track(work, 'images', console))
-    outcome.stages['read data and weights'].seconds = loaded
-    return Measured(out, outcome, prepared.data, prepared.notes, prepared.weights,
-                    image_folders(prepared.plan.datasets))
+    return measure(request_of(args), args.out, lambda work: track(work, 'images', console), moved=console.print,
+                   say=console.print, announce=lambda plan: console.print(announcement(plan), markup=False))
 
 
 def judge_file(args: argparse.Namespace, console: Console) -> Measured:
@@ -186,6 +163,7 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     from adapters.originals.outside import read_predictions
     from harness.evaluation.datasets import image_folders, joined
     from harness.evaluation.judge import check_answers, judge
+    from harness.evaluation.measure import Measured
     from harness.evaluation.plan import prepare_judgement
     from harness.evaluation.result_folder import result_folder
 
@@ -224,12 +202,11 @@ def request_of(args: argparse.Namespace) -> Request:
 
 def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: float) -> None:
     """Write ``results.json`` and ``tables.md``, and print."""
-    from harness.evaluation.results import run_record, write_results, write_text
+    from harness.evaluation.results import write_results, write_text
     from reports.tables.command import document, printed, read_results
 
     out, outcome = measured.out, measured.outcome
-    record = run_record(outcome, command=command, options=options, seed=options['seed'], data=measured.data,
-                        weights=measured.weights, notes=measured.notes, wall=wall, images_in=measured.images_in)
+    record = measured.record(command, options, options['seed'], wall)
     results = read_results(write_results(out, outcome, record))
     write_text(out / 'tables.md', document(results, 'Results'))
     print(printed(results))

@@ -32,10 +32,6 @@ def import_file(file: Path) -> None:
         spec.loader.exec_module(module)
     except Exception as error:
         raise InputError(user_code_error(error) or f'--import {file}: {said(error)}; fix the file') from error
-    from harness.registry import DATASETS
-    for name in DATASETS.module_dict:
-        if not name.isprintable():
-            raise InputError(f'--import {file}: registers {name!r}, a name that cannot be printed; choose another')
 
 
 def user_code_error(error: Exception) -> str | None:

@@ -79,7 +79,7 @@ def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, l
         weights: files of weights by name, for instance ``{'cmae': 'cmae.safetensors'}``.
         settings: options by rule or grounder, for instance ``{'ref-nms-b': {'threshold': 0.2}}``.
         device: ``'cpu'`` or ``'cuda'``; by default a GPU where there is one.
-        seed: of whatever is random.
+        seed: of everything random.
 
     Raises:
         InputError: something of this cannot be met; nothing has been written then.

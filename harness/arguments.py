@@ -1,4 +1,4 @@
-"""Options that several commands share, each declared once: a function adds one to a parser or to a group of its options."""
+"""Options that several commands share, each declared once; a function adds one to a parser or a group of options."""
 from __future__ import annotations
 
 from argparse import _ActionsContainer
@@ -6,7 +6,8 @@ from pathlib import Path
 
 
 def add_limit(parser: _ActionsContainer) -> None:
-    parser.add_argument('--limit', type=int, metavar='N', help='only the first N expressions of each split, for a quick look')
+    parser.add_argument('--limit', type=int, metavar='N',
+                        help='only the first N expressions of each split, for a quick look')
 
 
 def add_weights(parser: _ActionsContainer, help: str = 'weights of detector, ref-nms-b, cmae, … instead of the shipped '

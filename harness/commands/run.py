@@ -46,12 +46,14 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         description='Measure two-stage referring expression grounding: recall of critical objects, REC accuracy, '
                     'RES overall IoU and Pr@X. Without options it runs on the embedded benchmark.')
-    p.add_argument('--list', action='store_true', help='print every dataset, split, grounder, rule, detector and metric, and stop')
+    p.add_argument('--list', action='store_true',
+                   help='print every dataset, split, grounder, rule, detector and metric, and stop')
     what = p.add_argument_group('what to run (repeat an option or separate by commas; "all" means every known one)')
     what.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: cmae), or none')
     what.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: the three embedded ones)')
     what.add_argument('--split', action='append', metavar='NAME', help='splits (default: all but train)')
-    what.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: all that can be measured)')
+    what.add_argument('--task', action='append', metavar='NAME',
+                      help='recall, rec, res (default: all that can be measured)')
     what.add_argument('--proposals', action='append', metavar='RULE', help='proposal rules (default: those of Table 1)')
     add_limit(what)
     data = p.add_argument_group('your own files')
@@ -80,8 +82,8 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument('--predictions', type=Path, metavar='FILE', help='judge answers from outside: predictions.jsonl, '
                       'COCO results with sent_id, or the originals\' result files')
     data.add_argument('--allow-missing', action='store_true',
-                      help='leave out expressions without exactly one answer in --predictions, instead of counting them '
-                      'as wrong')
+                      help='leave out expressions without exactly one answer in --predictions, instead of counting '
+                      'them as wrong')
     how = p.add_argument_group('how')
     how.add_argument('--out', type=Path, metavar='DIR', help='where results go (default: results/<time>)')
     add_device(how)

@@ -24,7 +24,7 @@ install:
 	@$(PYTHON) .ci/install.py
 
 benchmark: install
-	@echo 'MAttNet, NMTree and CM-A-E on the embedded benchmark, all datasets and evaluation splits: 6 to 8 minutes on 2 cores'
+	@echo 'MAttNet, NMTree and CM-A-E on the embedded benchmark, all datasets and evaluation splits: 6 to 10 minutes on 2 cores'
 	@$(BIN)/python run_benchmark.py --grounder all --out results/benchmark
 	@$(BIN)/python -m reports html results/benchmark -o results/benchmark/report.html
 

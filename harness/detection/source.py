@@ -40,6 +40,11 @@ class FromPictures:
             self.oriented[info.path, info.height, info.width] = orientation
         return pixels
 
+    def turned(self, info: ImageInfo) -> list[str]:
+        """What was done about an image's orientation, nothing for most."""
+        key = info.path, info.height, info.width
+        return [self.oriented[key]] if key in self.oriented else []
+
     def features(self, pixels: np.ndarray, info: ImageInfo) -> ImageFeatures:
         return self.detector.features(pixels, info)
 

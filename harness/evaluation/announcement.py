@@ -1,7 +1,7 @@
 """What a run is going to do, in one line."""
 from __future__ import annotations
 
-from harness.evaluation.run import Plan, grounders_of, images
+from harness.evaluation.plan import Plan, images
 
 
 def announcement(plan: Plan) -> str:
@@ -9,13 +9,13 @@ def announcement(plan: Plan) -> str:
 
     All datasets have the same rules and grounders.
     """
-    plugins = next(iter(plan.plugins.values()))
+    chosen_by = next(iter(plan.chosen_by().values()))
     said = []
     if 'recall' in plan.tasks:
-        said.append(f'recall of {", ".join(plugins.rules)}')
+        said.append(f'recall of {", ".join(chosen_by)}')
     by_grounders: dict[tuple[str, ...], list[str]] = {}
-    for name, rule in plugins.rules.items():
-        by_grounders.setdefault(tuple(grounders_of(plan, plugins, rule)), []).append(name)
+    for name, grounders in chosen_by.items():
+        by_grounders.setdefault(tuple(grounders), []).append(name)
     tasks = ' and '.join(task.upper() for task in plan.tasks if task != 'recall')
     said += [f'{tasks} by {", ".join(grounders)} on {", ".join(rules)}'
              for grounders, rules in by_grounders.items() if grounders]

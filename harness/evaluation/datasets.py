@@ -21,16 +21,17 @@ def home(name: str) -> str:
     return name if name in EMBEDDED else STAND_IN.get(name, STAND_IN['refcoco'])
 
 
-def find_datasets(asked: Sequence[str] | None, root: Path | None, split_by: str | None, images: Path | None,
-                  notes: list[str]) -> dict[str, Dataset]:
+def find_datasets(asked: Sequence[str] | None, root: Path | None, split_by: str | None, images: Path | None) -> tuple[
+        dict[str, Dataset], list[str]]:
     """Datasets by name: the embedded ones, or those in REFER's layout that ``--data-root`` holds, by default all of
-    these.
+    these; and notes on those that are left out.
 
     Raises:
         InputError: a name is unknown, the folder holds none, or whatever is wrong with their files.
     """
     DATASETS.import_from_location()
     registered = list(DATASETS.module_dict)
+    notes: list[str] = []
     if root is None:
         if split_by is not None:
             raise InputError('--split-by: says which refs of --data-root are meant; add --data-root DIR')
@@ -38,11 +39,14 @@ def find_datasets(asked: Sequence[str] | None, root: Path | None, split_by: str 
         default: Sequence[str] = EMBEDDED
     else:
         there = list(datasets_in(_folder(root)))
-        default = there if asked is not None else _complete(root, split_by, notes)
+        default = there
+        if asked is None:
+            default, notes = _complete(root, split_by)
     known = dict.fromkeys([*registered, *there])
     if 'all' in ','.join(asked or ()).split(','):
         known = dict.fromkeys(name for name in known if name in there or name not in SPLIT_BY)
-    return {name: load_dataset(name, root, split_by, images) for name in pick('--dataset', asked, known, default)}
+    wanted = pick('--dataset', asked, known, default)
+    return {name: load_dataset(name, root, split_by, images) for name in wanted}, notes
 
 
 def load_dataset(name: str, root: Path | None, split_by: str | None = None, images: Path | None = None) -> Dataset:
@@ -62,8 +66,8 @@ def _folder(root: Path) -> Path:
     return root
 
 
-def _complete(root: Path, split_by: str | None, notes: list[str]) -> list[str]:
-    """The datasets of a data root that can be read; the others are noted."""
+def _complete(root: Path, split_by: str | None) -> tuple[list[str], list[str]]:
+    """The datasets of a data root that can be read, and a note on the others."""
     there = datasets_in(root)
     if not there:
         what = 'is itself a dataset\'s folder; give the one that holds it' if split_makers(root) else (
@@ -74,9 +78,9 @@ def _complete(root: Path, split_by: str | None, notes: list[str]) -> list[str]:
     complete = [name for name in found if (root / name / 'instances.json').exists()]
     if complete and len(complete) < len(there):
         left_out = ', '.join(name for name in there if name not in complete)
-        notes.append(f'--data-root {root}: left out {left_out}, for want of instances.json'
-                     + (f' or refs({split_by})' if split_by else ''))
-    return complete or found or list(there)
+        return complete, [f'--data-root {root}: left out {left_out}, for want of instances.json'
+                          + (f' or refs({split_by})' if split_by else '')]
+    return complete or found or list(there), []
 
 
 def image_folders(datasets: Mapping[str, Dataset]) -> dict[str, str]:

@@ -15,10 +15,13 @@ from harness.data.box_forms import check_form
 from harness.data.masks import as_text, to_rle
 from harness.data.needed_masks import Referents, referent_masks
 from harness.errors import InputError
+from harness.evaluation.counters import Counters
+from harness.evaluation.figures import Figures
+from harness.evaluation.outcome import Outcome
 from harness.evaluation.predictions import Choice, RowWriter, Truth, prediction_rows
-from harness.evaluation.run import Outcome
+from harness.evaluation.result_folder import ROWS
 from harness.evaluation.tasks import cannot_judge
-from harness.registry import METRICS
+from harness.evaluation.timing import Timing
 from harness.types import Dataset, Expression, ImageInfo
 
 #: What only proposals can tell.
@@ -85,22 +88,20 @@ def check_answers(sets: Sequence[Answers], datasets: Mapping[str, Dataset], expr
 
 def judge(judgement: Judgement, datasets: Mapping[str, Dataset], expressions: Chosen, out: Path) -> Outcome:
     """Write ``predictions.jsonl`` into ``out``, an existing folder, and count."""
-    METRICS.import_from_location()
-    outcome = Outcome()
+    figures = []
     seen: set[tuple[str, int]] = set()
-    with RowWriter(out / 'predictions.jsonl') as writer:
+    with RowWriter(out / ROWS) as writer:
         for answers, tasks in zip(judgement.sets, judgement.tasks, strict=True):
+            figures.append(Figures(tasks))
             for (name, _), members in expressions.items():
                 for info, mine in datasets[name].by_image(members):
                     rows = _judged(judgement, answers, tasks, datasets[name], info, mine)
                     writer.write(rows)
-                    if rows:
-                        outcome.count(rows, tasks)
+                    figures[-1].count(rows)
                     seen.update((name, row['sent_id']) for row in rows)
-    outcome.expressions = len(seen)
-    outcome.images = len({(e.dataset, e.image_id) for es in expressions.values() for e in es
-                          if (e.dataset, e.sent_id) in seen})
-    return outcome
+    images = {(e.dataset, e.image_id) for es in expressions.values() for e in es if (e.dataset, e.sent_id) in seen}
+    records = [record for mine in figures for record in mine.records()]
+    return Outcome(Timing(), Counters(len(images), len(seen)), records)
 
 
 def _has_masks(answers: Answers) -> bool:

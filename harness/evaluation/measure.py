@@ -2,17 +2,57 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from harness.device import pick_device
 from harness.evaluation.datasets import image_folders
-from harness.evaluation.plan import prepare
-from harness.evaluation.request import Request
-from harness.evaluation.result_folder import result_folder
+from harness.evaluation.journal import Header, open_run
+from harness.evaluation.one_image import Evaluated, evaluate
+from harness.evaluation.outcome import Outcome, outcome_of
+from harness.evaluation.plan import Plan, images
+from harness.evaluation.plan_record import plan_record
+from harness.evaluation.prepare import prepare
+from harness.evaluation.request import OWN_FORMS, Readers, Request
+from harness.evaluation.result_folder import named_by_time
 from harness.evaluation.results import run_record
-from harness.evaluation.run import Outcome, Plan, run
+from harness.evaluation.run import evaluate_images
+from harness.evaluation.shards import Shard, images_of
+from harness.evaluation.workers import number_of_workers
+
+Say = Callable[[str], object]
+
+
+def silent(line: Any) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a request is carried out, which changes none of its rows.
+
+    Attributes:
+        out: the folder of the run, that of a shard in it; ``None``: ``results/<time>``.
+        workers: how many processes, ``None`` for as many as are of use.
+        shard: which part of the run, ``None`` for the whole.
+        fresh: an earlier run in the folder is moved aside; else it is gone on with, or refused if it is another one.
+    """
+
+    out: Path | None = None
+    workers: int | None = None
+    shard: Shard | None = None
+    fresh: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the rows are written."""
+        out = self.out or named_by_time()
+        return out if self.shard is None else out / self.shard.folder
 
 
 @dataclass
@@ -21,39 +61,71 @@ class Measured:
 
     out: Path
     outcome: Outcome
-    data: dict[str, str]
-    notes: list[str]
-    weights: dict[str, Any] = field(default_factory=dict)
-    images_in: dict[str, str] = field(default_factory=dict)
+    data: Mapping[str, str]
+    notes: Sequence[str]
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    images_in: Mapping[str, str] = field(default_factory=dict)
+    shard: Shard | None = None
 
     def record(self, command: str, options: Mapping[str, Any], seed: int, wall: float) -> dict[str, Any]:
         """The ``run`` part of ``results.json``: see :func:`harness.evaluation.results.run_record`."""
         return run_record(self.outcome, command=command, options=options, seed=seed, data=self.data,
-                          weights=self.weights, notes=self.notes, wall=wall, images_in=self.images_in)
+                          weights=self.weights, notes=list(self.notes), wall=wall, images_in=self.images_in)
 
 
-def measure(request: Request, out: Path | None, progress: Callable[[Any], Any], moved: Callable[[str], object],
-            say: Callable[[str], object] = lambda line: None,
-            announce: Callable[[Plan], object] = lambda plan: None) -> Measured:
-    """Run what a request asks for.
+def measure(request: Request, execution: Execution, progress: Callable[[Any], Any], about: Mapping[str, Any],
+            readers: Readers = OWN_FORMS, say: Say = silent, announce: Callable[[Plan], object] = silent) -> Measured:
+    """Run what a request asks for, or go on with it.
 
     Args:
-        request: as :func:`harness.evaluation.plan.prepare` takes it.
-        out: the folder of the run; ``None``: ``results/<time>``. An earlier run in it is moved aside.
-        progress: wraps the list of images, for instance a progress bar.
-        moved: is told where an earlier run has been moved.
-        say: is told what takes long.
+        request: as :func:`harness.evaluation.prepare.prepare` takes it.
+        execution: where and by how many processes.
+        progress: wraps the images, for instance a progress bar.
+        about: ``command`` and ``options``, for whoever merges shards.
+        readers: of the files that the request names.
+        say: is told what takes long, and what is already there.
         announce: is told the plan before the first image.
 
     Raises:
         InputError: whatever is wrong with the request; nothing has been written then.
     """
     start = time.perf_counter()
-    prepared = prepare(request, say)
-    announce(prepared.plan)
+    one_thread()
+    device = pick_device(request.device)
+    prepared = prepare(request, readers, say)
+    plan = prepared.plan
+    announce(plan)
+    work = images(plan)
+    numbers = images_of(execution.shard, work)
+    workers = number_of_workers(execution.workers, len(numbers), device)
+    provenance = {'data': prepared.data, 'weights': prepared.weights, 'notes': prepared.notes,
+                  'images_in': image_folders(plan.datasets)}
+    header = Header(plan_record(request, plan, prepared.weights, device), {**about, **provenance}, plan.chosen_by(),
+                    list(plan.tasks), len(work), sum(map(len, plan.expressions.values())), numbers,
+                    None if execution.shard is None else str(execution.shard))
     loaded = time.perf_counter() - start
-    with result_folder(out, moved) as folder:
-        outcome = run(prepared.plan, folder, progress)
-    outcome.stages['read data and weights'].seconds = loaded
-    return Measured(folder, outcome, prepared.data, prepared.notes, prepared.weights,
-                    image_folders(prepared.plan.datasets))
+    folder = execution.folder
+    with open_run(folder, header, execution.fresh, say) as journal:
+        if journal.entries:
+            say(f'{folder}: {len(journal.entries)} of {len(numbers)} images were done before; --fresh does them anew')
+        rebuild = None if device == 'cpu' else partial(rebuilt, request, readers)
+        evaluate_images(plan, work, journal, progress, workers, rebuild)
+    outcome = outcome_of(folder, plan.tasks)
+    outcome.timing.stage_of('read data and weights').seconds = loaded
+    return Measured(folder, outcome, **provenance, shard=execution.shard)
+
+
+def one_thread() -> None:
+    """Networks this small gain nothing by a second thread, and wait for it where there is other work; a second process
+    is worth nearly a second run."""
+    torch.set_num_threads(1)
+
+
+def rebuilt(request: Request, readers: Readers, worker: int) -> Callable[[int], Evaluated]:
+    """What a spawned worker does, each on the next GPU where the request names none."""
+    one_thread()
+    if request.device in (None, 'cuda') and torch.cuda.device_count() > 1:
+        request = replace(request, device=f'cuda:{worker % torch.cuda.device_count()}')
+    plan = prepare(request, readers).plan
+    work = images(plan)
+    return lambda number: evaluate(plan, work[number], number)

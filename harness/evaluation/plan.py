@@ -1,363 +1,93 @@
-"""From what the user asked for to a :class:`~harness.evaluation.run.Plan`: names resolved, files read, weights loaded.
-
-Everything that can be refused is refused here, before a run writes its first byte.
-"""
+"""What a run goes through: datasets, expressions, rules and grounders, all checked and loaded, image by image."""
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from harness.data.answers import Answers
-from harness.data.candidates import load_candidates
-from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
-from harness.detection.source import FromMaps, FromNowhere, FromPictures, check_images
-from harness.device import pick_device
-from harness.errors import InputError
-from harness.evaluation.controls import Chance, WordsShuffled
-from harness.evaluation.datasets import EMBEDDED, find_datasets, home, notes_on
-from harness.evaluation.request import DETECTOR, Request
-from harness.evaluation.run import TASKS, Plan, Plugins, images
-from harness.evaluation.settings import CRITICAL_OBJECTS, check_settings
-from harness.evaluation.tasks import JUDGED, check_judged, grounders_of, tasks_of
-from harness.evaluation.unused import refuse_unused
-from harness.files import fields
-from harness.files.image_header import MAX_PIXELS
-from harness.files.weights import SHIPPED, Weights, load_weights, shipped_path
-from harness.names import pick
-from harness.plugins import Detector, Grounder
-from harness.program import program
-from harness.proposals.given import Given, OutsideBoxes
-from harness.registry import DETECTORS, GROUNDERS, PROPOSAL_RULES, names
+from harness.data.needed_masks import Referents
+from harness.detection.source import FromMaps, FromNowhere, FromPictures
+from harness.plugins import Grounder, Rule
 from harness.types import Annotation, Dataset, Expression, ImageInfo
-from harness.words.critical_objects import CriticalObjects, words_to_look_up
-from harness.words.vectors import WordVectors, load_vectors
 
-#: The rules of the paper's Table 1.
-TABLE_1 = ('greedy-100', 'ref-nms-b-100', 'greedy', 'ref-nms-b')
+TASKS = ('recall', 'rec', 'res')
 
 
 @dataclass
-class Prepared:
-    """A plan with its provenance."""
+class Plugins:
+    """What one dataset's expressions go through: its rules and grounders by name, weights loaded.
 
-    plan: Plan
-    weights: dict[str, dict[str, Any]]
-    data: dict[str, str]
-    notes: list[str]
-
-
-def prepare(request: Request, say: Callable[[str], object] = lambda what: None) -> Prepared:
-    """Check and load everything; ``say`` is told what takes long.
-
-    Raises:
-        InputError: whatever is wrong with the request, in one line.
+    ``controls`` are further grounders, for the rules ``with_controls``.
     """
-    if request.limit is not None and request.limit < 1:
-        raise InputError(f'--limit {request.limit}: must be at least 1')
-    if request.max_pixels is not None and not 1 <= request.max_pixels <= fields.MAX_PIXELS:
-        raise InputError(f'--max-pixels {request.max_pixels}: must be 1 to {fields.MAX_PIXELS}')
-    tasks = pick('--task', request.tasks, TASKS, TASKS)
-    rules = _rules(request)
-    grounders = grounders_of(request, tasks)
-    if not grounders:
-        tasks = ['recall']
-    check_settings(request.settings)
-    pick_device(request.device)
-    notes: list[str] = []
-    datasets = _datasets(request, notes)
-    expressions = _expressions(request, datasets)
-    store = _WeightStore(request)
-    rules = _that_can_run(request, rules, datasets, store, notes)
-    detector = cache(lambda: _detector(request, store))
-    vectors = cache(lambda: _vectors(request, [e for es in expressions.values() for e in es], datasets, rules,
-                                     detector))
-    plugins: dict[str, Plugins] = {}
-    outside = _outside_boxes(request, grounders)
-    if outside is not None:
-        expressions = _covered(outside, datasets, expressions, notes)
-    for name in datasets:
-        built = {g: _build(GROUNDERS.get(g), g, name, store, request, vectors) for g in grounders}
-        plugins[name] = Plugins({r: Given(outside) if outside is not None else
-                                 _build(PROPOSAL_RULES.get(r), r, name, store, request, vectors) for r in rules}, built,
-                                _controls(built, request.seed))
-    source = _source(request, detector, outside, [g for p in plugins.values() for g in p.grounders.values()])
-    has_images = any(info.path is not None for d in datasets.values() for info in d.images.values())
-    if isinstance(source, FromPictures) and not has_images:
-        raise InputError(f'--expressions {request.expressions}: no image folder is known; add --images DIR')
-    tasks = tasks_of(request, tasks, datasets, expressions, source, notes)
-    looks_for_context = 'recall' in tasks and any(d.annotations is not None for d in datasets.values())
-    parts = [*rules, *grounders, *[CRITICAL_OBJECTS] * looks_for_context]
-    refuse_unused(request.weights, store.taken, request.settings, parts, {
-        '--vectors': (request.vectors, looks_for_context or vectors.cache_info().currsize > 0),
-        '--features': (request.features, isinstance(source, FromMaps)),
-        '--masks': (request.masks, 'res' in tasks),
-        '--images': (request.images, has_images),
-        '--data-root': (request.data_root, request.expressions is None and not set(datasets) <= set(EMBEDDED)),
-        '--detector': (None if request.detector == DETECTOR else request.detector,
-                       isinstance(source, FromPictures | FromMaps)),
-        '--device': (None if request.device == 'cpu' else request.device, isinstance(source, FromPictures | FromMaps))})
-    referents = _masks(request, outside, datasets, expressions, notes) if 'res' in tasks else {}
-    plan = Plan(datasets, expressions, plugins, source, tuple(tasks),
-                ground_recall_only=request.rules is not None or outside is not None,
-                referents=referents, masks=request.masks)
-    if source is not None and request.reads_images:
-        check_images(source, (groups[0].info for groups in images(plan)))
-    if looks_for_context:
-        vectors()  # what is wrong with a file of vectors is told at once
-        say('looking for contextual objects …')
-        plan.context = _context(request, datasets, expressions, vectors, notes)
-    notes.extend(notes_on(datasets.values(), source is not None and store.uses_shipped()))
-    return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes)
+
+    rules: dict[str, Rule]
+    grounders: dict[str, Grounder]
+    controls: dict[str, Grounder] = field(default_factory=dict)
 
 
-def prepare_judgement(request: Request, sets: Sequence[Answers]) -> tuple[
-        dict[str, Dataset], dict[tuple[str, str], list[Expression]], list[str]]:
-    """Datasets, expressions and tasks for answers from outside; by default the splits that they answer.
+@dataclass
+class Plan:
+    """Everything a run needs, checked and loaded; nothing has been written yet.
 
-    Raises:
-        InputError: nobody says which dataset the answers are of, or whatever else is wrong with the request.
+    Attributes:
+        datasets: what is evaluated, by name.
+        expressions: the chosen expressions of each (dataset, split).
+        plugins: by dataset name.
+        source: of the images' features; ``None`` where proposals from outside need none.
+        tasks: among :data:`TASKS`.
+        context: contextual objects by (dataset, sent_id); lacks datasets for which they are not available.
+        ground_recall_only: also ground the rules that are meant for recall alone.
+        referents: run lengths of the referents' masks, by dataset and ``ann_id``; empty where RES is not asked for.
+        masks: stored masks of outside boxes, by ``det_id``, height and width; ``None``: the detector makes masks.
+        seed: of whatever draws random numbers; each image begins with its own.
     """
-    tasks = pick('--task', request.tasks, JUDGED, JUDGED)
-    if request.datasets is None and request.expressions is None:
-        request.datasets = sorted({name for answers in sets for name in answers.datasets})
-        if not request.datasets:
-            raise InputError('--predictions: the file does not say of which dataset its sent_ids are; add --dataset')
-    datasets = _datasets(request, [])
-    if request.data_root is not None and (request.expressions is not None or set(datasets) <= set(EMBEDDED)):
-        refuse_unused((), (), (), (), {'--data-root': (request.data_root, False)})
-    expressions = _expressions(request, datasets)
-    if request.splits is None:
-        answered = {key: es for key, es in expressions.items()
-                    if any(answers.of(e.dataset, e.sent_id) for answers in sets for e in es)}
-        expressions = answered or expressions
-    check_judged(request, tasks, sets, datasets, expressions)
-    return datasets, expressions, tasks
+
+    datasets: dict[str, Dataset]
+    expressions: dict[tuple[str, str], list[Expression]]
+    plugins: dict[str, Plugins]
+    source: FromPictures | FromMaps | FromNowhere | None
+    tasks: tuple[str, ...] = TASKS
+    context: dict[tuple[str, int], list[Annotation]] = field(default_factory=dict)
+    ground_recall_only: bool = False
+    referents: Referents = field(default_factory=dict)
+    masks: Callable[[int, int, int], dict] | None = None
+    seed: int = 0
+
+    def annotated(self, group: Group) -> list[Annotation] | None:
+        """The annotated objects of a group's image, ``None`` where its dataset has none."""
+        annotations = self.datasets[group.dataset].annotations
+        return None if annotations is None else annotations.get(group.info.image_id, [])
+
+    def grounders_of(self, dataset: str, rule: Rule) -> dict[str, Grounder]:
+        """Who chooses among a rule's proposals."""
+        if rule.recall_only and not self.ground_recall_only:
+            return {}
+        plugins = self.plugins[dataset]
+        return plugins.grounders | (plugins.controls if rule.with_controls else {})
+
+    def chosen_by(self) -> dict[str, dict[str, list[str]]]:
+        """The names of the grounders of each rule of each dataset."""
+        return {dataset: {name: list(self.grounders_of(dataset, rule)) for name, rule in plugins.rules.items()}
+                for dataset, plugins in self.plugins.items()}
 
 
-def _controls(grounders: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Chance, and each grounder with the words of its sentences shuffled."""
-    if not grounders:
-        return {}
-    return {'chance': Chance(seed), **{f'{name}-shuffled': WordsShuffled(grounder, seed)
-                                       for name, grounder in grounders.items() if not grounder.control}}
+@dataclass(frozen=True)
+class Group:
+    """One image's expressions of one dataset and split."""
+
+    dataset: str
+    split: str
+    info: ImageInfo
+    expressions: list[Expression]
 
 
-def _rules(request: Request) -> list[str]:
-    """The rules asked for; ``given`` goes with boxes from outside and with nothing else."""
-    if request.candidates is not None or request.detections is not None:
-        rules = pick('--proposals', request.rules, names(PROPOSAL_RULES), ('given',))
-        if rules != ['given']:
-            raise InputError('--proposals: boxes from outside (--candidates, --detections) are the proposals; '
-                             'leave --proposals out')
-        return rules
-    known = [n for n in names(PROPOSAL_RULES) if not PROPOSAL_RULES.get(n).needs_candidates]
-    if request.rules is not None and 'given' in request.rules:
-        raise InputError('--proposals given: needs boxes from outside; add --candidates FILE or --detections FILE')
-    return pick('--proposals', request.rules, known, TABLE_1)
-
-
-def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dataset], store: _WeightStore,
-                  notes: list[str]) -> list[str]:
-    """The rules; of ``all`` only those whose weights and annotations are there, and the others are noted.
-
-    Raises:
-        InputError: a rule that was asked for by name needs annotations that are not there.
-    """
-    lacking = {}
-    for rule, name in itertools.product(rules, datasets):
-        if PROPOSAL_RULES.get(rule).needs_annotations and datasets[name].annotations is None:
-            lacking[rule] = f'{name} has no annotated boxes; give one with instances.json or leave the rule out'
-        elif (path := store.missing(PROPOSAL_RULES.get(rule), name)) is not None:
-            lacking[rule] = f'there is no {path.name}; {_how_to_train(rule)}'
-    if 'all' in ','.join(request.rules or ()).split(','):
-        notes.extend(f'{rule}: left out, {why}' for rule, why in lacking.items())
-        return [r for r in rules if r not in lacking]
-    for rule, why in lacking.items():
-        if PROPOSAL_RULES.get(rule).needs_annotations:
-            raise InputError(f'--proposals {rule}: {why}')
-    return rules
-
-
-def _how_to_train(name: str) -> str:
-    """What to do about weights of a rule that are not there."""
-    rule = PROPOSAL_RULES.get(name)
-    train = rule.not_shipped or f'train them with "{program()} train all"'
-    return f'{train} or give --weights {rule.weights}=FILE'
-
-
-def _datasets(request: Request, notes: list[str]) -> dict[str, Dataset]:
-    if request.images is not None and request.expressions is None and request.data_root is None:
-        raise InputError('--images: says where the images of a dataset are; add --expressions FILE or --data-root DIR')
-    if request.images is not None and not request.images.is_dir():
-        raise InputError(f'--images {request.images}: there is no such folder')
-    if request.expressions is not None:
-        loaded = request.read_expressions(request.expressions, request.images)
-        wanted = pick('--dataset', request.datasets, loaded, tuple(loaded))
-        return {name: loaded[name] for name in wanted}
-    return find_datasets(request.datasets, request.data_root, request.split_by, request.images, notes)
-
-
-def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> dict[tuple[str, str], list[Expression]]:
-    """Chosen splits, the evaluation ones by default, each cut to ``--limit``."""
-    known = list(dict.fromkeys(s for d in datasets.values() for s in d.splits))
-    evaluation = [s for s in known if s != 'train']
-    wanted = pick('--split', request.splits, evaluation if request.splits == ['all'] else known, evaluation)
-    chosen = {(d.name, s): d.split(s)[:request.limit] for d in datasets.values() for s in d.splits if s in wanted}
-    if not any(chosen.values()):
-        raise InputError('--split: no expression is left to evaluate; choose another split or dataset')
-    for name in datasets if request.splits and request.datasets and 'all' not in request.datasets else ():
-        if not any(es for (of, _), es in chosen.items() if of == name):
-            raise InputError(f'--dataset {name}: has none of the splits {", ".join(wanted)}; '
-                             f'it has {", ".join(datasets[name].splits)}')
-    return chosen
-
-
-def _outside_boxes(request: Request, grounders: Sequence[str]) -> OutsideBoxes | None:
-    """Whatever boxes another program found."""
-    if request.candidates is None:
-        return request.detections
-    if request.detections is not None:
-        raise InputError('--detections: boxes from outside are given by --candidates already; leave one out')
-    if grounders:
-        raise InputError('--candidates: boxes without categories are for recall alone; add --task recall, or give '
-                         'detections with categories by --detections FILE')
-    return load_candidates(request.candidates)
-
-
-def _detector(request: Request, store: _WeightStore) -> Detector:
-    """The detector asked for, with its weights, on its device."""
-    name, = pick('--detector', [request.detector], names(DETECTORS), ())
-    plugin = DETECTORS.get(name)
-    options = {} if plugin.weights is None else {'weights': store.get(plugin.weights, None)}
-    found: Detector = plugin(**options, device=pick_device(request.device))
-    return found
-
-
-def _source(request: Request, detector: Callable[[], Detector], outside: OutsideBoxes | None,
-            grounders: Sequence[Grounder]) -> FromPictures | FromMaps | FromNowhere | None:
-    """Where image features come from; ``None`` for recall of outside boxes."""
-    if request.masks is not None and (request.detections is None or not grounders):
-        raise InputError('--masks: are masks of --detections, for a grounder to choose from; give both')
-    if outside is not None and not grounders:
-        return None
-    if outside is not None and not any(grounder.needs_image for grounder in grounders):
-        return FromNowhere(outside.classes)
-    if request.features is None:
-        return FromPictures(detector(), request.max_pixels or MAX_PIXELS)
-    return FromMaps(detector(), request.features, detect=outside is None)
-
-
-def _covered(outside: OutsideBoxes, datasets: Mapping[str, Dataset],
-             expressions: dict[tuple[str, str], list[Expression]],
-             notes: list[str]) -> dict[tuple[str, str], list[Expression]]:
-    """The expressions that have outside boxes; the others are counted."""
-    covered = {k: [e for e in es if outside.for_expression(e) is not None] for k, es in expressions.items()}
-    covered = {k: es for k, es in covered.items() if es}
-    everything = sum(map(len, expressions.values()))
-    missing = everything - sum(map(len, covered.values()))
-    if not covered:
-        raise InputError('boxes from outside: the file has none of the images or sentences of the expressions; check '
-                         '--dataset and --split')
-    if missing:
-        notes.append(f'{missing} of {everything} expressions are left out: the file of boxes lacks their images')
-    sizes: dict[Any, ImageInfo] = {k: info for d in datasets.values() for k, info in d.images.items()}
-    sizes |= {(e.dataset, e.sent_id): datasets[e.dataset].images[e.image_id] for es in covered.values() for e in es}
-    if reaching := outside.count_outside(sizes):
-        notes.append(f'{reaching} candidates reach outside their image; they count as they are')
-    return covered
-
-
-def _masks(request: Request, outside: OutsideBoxes | None, datasets: Mapping[str, Dataset],
-           expressions: Mapping[tuple[str, str], list[Expression]], notes: list[str]) -> Referents:
-    """The masks of the referents; those of outside boxes are looked up, so that none fails halfway."""
-    referents, found = referent_masks(datasets, expressions)
-    notes.extend(found)
-    if request.masks is not None and outside is not None:
-        check_stored_masks(request.masks, outside.for_expression, datasets, expressions)
-    return referents
-
-
-def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Mapping[tuple[str, str], list[Expression]],
-             vectors: Callable[[], WordVectors], notes: list[str]) -> dict[tuple[str, int], list[Annotation]]:
-    """Contextual objects of all chosen expressions whose dataset annotates other objects."""
-    wanted = [e for es in expressions.values() for e in es if datasets[e.dataset].annotations is not None]
-    if not wanted:
-        return {}
-    finder = CriticalObjects(vectors(), **request.settings.get('critical-objects', {}))
-    found = {}
-    for name, dataset in datasets.items():
-        mine = [e for e in wanted if e.dataset == name]
-        for e, objects in zip(mine, finder.context(mine, dataset.annotations or {}), strict=True):
-            found[name, e.sent_id] = objects
-    notes.append(f'contextual objects: nouns over γ = {finder.gamma} of a category name in {finder.vectors.name}')
-    if skipped := sorted(finder.without_vector):
-        notes.append(f'{len(skipped)} nouns without a word vector were skipped: {", ".join(skipped[:8])}'
-                     + (', …' if len(skipped) > 8 else ''))
-    return found
-
-
-def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapping[str, Dataset],
-             rules: Sequence[str], detector: Callable[[], Detector]) -> WordVectors:
-    """The shipped vectors, or the user's, of which only the words that can be asked for are kept."""
-    if request.vectors is None:
-        return load_vectors()
-    categories = {c for d in datasets.values() for c in d.categories}
-    if any(PROPOSAL_RULES.get(r).with_vectors for r in rules):
-        categories.update(detector().classes)
-    return load_vectors(request.vectors, words_to_look_up(expressions, categories))
-
-
-class _WeightStore:
-    """Each weight file once, the user's before the shipped ones; ``taken`` are the names that were asked for."""
-
-    def __init__(self, request: Request) -> None:
-        self._given = request.weights
-        self._loaded: dict[Path, Weights] = {}
-        self._used: dict[str, Path] = {}
-        self.taken: set[str] = set()
-
-    def get(self, name: str, dataset: str | None) -> Weights:
-        whose = None if dataset is None else home(dataset)
-        path = self._given.get(name) or shipped_path(name, whose)
-        self.taken.add(name)
-        if path not in self._loaded:
-            self._loaded[path] = load_weights(path).complete()
-        self._used[name if whose is None else f'{name} ({whose})'] = path
-        return self._loaded[path]
-
-    def missing(self, plugin: Any, dataset: str) -> Path | None:
-        """Where a plug-in's weights would be, if they are not there."""
-        name = plugin.weights
-        if name is None or name in self._given:
-            return None
-        path = shipped_path(name, home(dataset))
-        return None if path.is_file() else path
-
-    def uses_shipped(self) -> bool:
-        """Whether any weights are those that the project ships."""
-        return any(path.parent == SHIPPED for path in self._used.values())
-
-    def provenance(self) -> dict[str, dict[str, Any]]:
-        keys = ('command', 'seed', 'data_hash', 'git_commit', 'threshold')
-        return {name: {'file': path.name, 'sha256': self._loaded[path].sha256,
-                       **{k: v for k, v in self._loaded[path].meta.items() if k in keys}}
-                for name, path in self._used.items()}
-
-
-def _build(plugin: Any, name: str, dataset: str, store: _WeightStore, request: Request,
-           vectors: Callable[[], WordVectors]) -> Any:
-    """Construct a rule or grounder with its weights, word vectors and the user's settings."""
-    options = dict(request.settings.get(name, {}))
-    if plugin.with_vectors:
-        options['vectors'] = vectors()
-    if plugin.not_shipped is not None and (path := store.missing(plugin, dataset)) is not None:
-        raise InputError(f'{name}: its weights {path.name} are not shipped; {_how_to_train(name)}')
-    if plugin.weights is not None:
-        options['weights'] = store.get(plugin.weights, dataset)
-    for other in plugin.needs:
-        options[other] = store.get(other, dataset)
-    return plugin(**options)
+def images(plan: Plan) -> list[list[Group]]:
+    """The work, image by image: groups that share a file and its recorded size are together, in order of first
+    appearance."""
+    by_file: dict[Any, list[Group]] = defaultdict(list)
+    for (dataset, split), expressions in plan.expressions.items():
+        for info, mine in plan.datasets[dataset].by_image(expressions):
+            file = info.path or (dataset, info.image_id)
+            by_file[file, info.height, info.width].append(Group(dataset, split, info, mine))
+    return list(by_file.values())

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.data.plain import load_expressions
 from harness.detection.source import StoredMap
+from harness.errors import InputError
 from harness.proposals.given import OutsideBoxes
 from harness.types import Dataset
 
@@ -15,7 +16,7 @@ from harness.types import Dataset
 DETECTOR = 'mmdet-c4'
 
 
-@dataclass
+@dataclass(frozen=True)
 class Request:
     """What the command line says; ``None`` means the default, no grounder at all is ``[]`` or ``['none']``."""
 
@@ -30,11 +31,10 @@ class Request:
     data_root: Path | None = None
     split_by: str | None = None
     expressions: Path | None = None
-    read_expressions: Callable[[Path, Path | None], dict[str, Dataset]] = load_expressions
     candidates: Path | None = None
-    detections: OutsideBoxes | None = None
-    features: Callable[[int], StoredMap] | None = None
-    masks: Callable[[int, int, int], dict] | None = None
+    detections: Path | None = None
+    features: Path | None = None
+    masks: Path | None = None
     images: Path | None = None
     max_pixels: int | None = None
     reads_images: bool = True  # else the caller hands over pixels
@@ -42,3 +42,28 @@ class Request:
     detector: str = DETECTOR
     weights: dict[str, Path] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def _no_reader(path: Path) -> Any:
+    raise InputError(f'{path}: files of this kind are read by an adapter, and none is given')
+
+
+@dataclass(frozen=True)
+class Readers:
+    """How the files that a request names are read; adapters bring further forms.
+
+    Attributes:
+        expressions: a file of expressions and the folder of its images to datasets by name.
+        detections: boxes from outside.
+        features: a folder of stored maps, to be asked by image id.
+        masks: stored masks, to be asked by ``det_id``, height and width.
+    """
+
+    expressions: Callable[[Path, Path | None], dict[str, Dataset]] = load_expressions
+    detections: Callable[[Path], OutsideBoxes] = _no_reader
+    features: Callable[[Path], Callable[[int], StoredMap]] = _no_reader
+    masks: Callable[[Path], Callable[[int, int, int], dict]] = _no_reader
+
+
+#: What is read without an adapter.
+OWN_FORMS = Readers()

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,13 +28,7 @@ def result_folder(wanted: Path | None, say: Callable[[str], object]) -> Iterator
         InputError: the folder holds other files, or can't be made.
     """
     out = wanted or named_by_time()
-    aside = None
-    try:
-        if (out / ROWS).exists():
-            free = next(p for i in range(1, 10**6) if not (p := out.with_name(f'{out.name}.{i}')).exists())
-            aside = out.rename(free)
-    except OSError as error:
-        raise _cannot_be_made(out, error) from None
+    aside = move_aside(out)
     try:
         with new_folder(out):
             yield out
@@ -48,17 +42,36 @@ def result_folder(wanted: Path | None, say: Callable[[str], object]) -> Iterator
             say(f'{out} held an earlier run: it is now {aside}')
 
 
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """An empty folder; it and those made for it are gone again where the work in it fails before anything is written.
+def move_aside(out: Path) -> Path | None:
+    """Rename a folder that holds a run to the next free name; ``None`` where there is none.
 
     Raises:
-        InputError: it can't be made, or holds something.
+        InputError: it can't be renamed.
+    """
+    try:
+        if not (out / ROWS).exists():
+            return None
+        free = next(p for i in range(1, 10**6) if not (p := out.with_name(f'{out.name}.{i}')).exists())
+        return out.rename(free)
+    except OSError as error:
+        raise _cannot_be_made(out, error) from None
+
+
+@contextmanager
+def new_folder(out: Path, besides: Collection[str] = ()) -> Iterator[Path]:
+    """An empty folder; it and those made for it are gone again where the work in it fails before anything is written.
+
+    Args:
+        out: the folder.
+        besides: names of files that may be there already.
+
+    Raises:
+        InputError: it can't be made, or holds other files.
     """
     try:
         new = [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
+        if any(path.name not in besides for path in out.iterdir()):
             raise InputError(f'--out {out}: the folder holds other files; choose an empty or new one')
     except OSError as error:
         raise _cannot_be_made(out, error) from None

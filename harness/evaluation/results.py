@@ -9,7 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.evaluation.run import Outcome, Stage
+from harness.evaluation.outcome import Outcome
+from harness.evaluation.plan_record import PACKAGES
+from harness.evaluation.timing import Stage
 from harness.files.weights import git_commit
 from harness.files.writing import write_text
 from harness.registry import METRICS
@@ -24,10 +26,6 @@ CONVENTIONS = {
     'pr@X': 'share of expressions with mask IoU >= X (tools/eval_masks.py of MAttNet)',
 }
 
-PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'spacy', 'pycocotools', 'numpy',
-            'opencv-python-headless')
-
-
 def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], seed: int, data: Mapping[str, str],
                weights: Mapping[str, Mapping[str, Any]], notes: list[str], wall: float,
                images_in: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -38,10 +36,11 @@ def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], se
         'machine': f'{platform.machine()}, {os.cpu_count()} processors',
         'data': dict(data), 'images_in': dict(images_in or {}),
         'weights': {k: dict(v) for k, v in weights.items()}, 'conventions': conventions(),
-        'seconds': {k: round(v.seconds, 3) for k, v in outcome.stages.items()},
-        'throughput': {k: throughput(v) for k, v in outcome.stages.items() if v.images}, 'wall_seconds': round(wall, 3),
-        'images': outcome.images, 'expressions': outcome.expressions,
-        'counts': {k: v for k, v in outcome.counts.items() if v}, 'notes': [*outcome.notes, *notes],
+        'seconds': {k: round(v.seconds, 3) for k, v in outcome.timing.stages.items()},
+        'throughput': {k: throughput(v) for k, v in outcome.timing.stages.items() if v.images},
+        'wall_seconds': round(wall, 3),
+        'images': outcome.counters.images, 'expressions': outcome.counters.expressions,
+        'counts': outcome.counters.counts, 'notes': [*outcome.counters.notes, *notes],
     }
 
 
@@ -61,5 +60,5 @@ def throughput(stage: Stage) -> dict[str, Any]:
 def write_results(out: Path, outcome: Outcome, run: Mapping[str, Any]) -> Path:
     """Write ``out/results.json`` beside, then rename."""
     path = out / 'results.json'
-    write_text(path, json.dumps({'records': outcome.records(), 'run': run}, indent=1, ensure_ascii=False) + '\n')
+    write_text(path, json.dumps({'records': outcome.records, 'run': run}, indent=1, ensure_ascii=False) + '\n')
     return path

@@ -48,24 +48,23 @@ def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:
 
 
 def tasks_of(request: Request, tasks: Sequence[str], datasets: Mapping[str, Dataset], expressions: Chosen,
-             source: object, notes: list[str]) -> list[str]:
-    """The tasks; RES where masks can be made and compared, else it is noted that there is none.
+             source: object) -> tuple[list[str], list[str]]:
+    """The tasks, and notes: RES where masks can be made and compared, else a note says why not.
 
     Raises:
         InputError: RES was asked for by name.
     """
     if 'res' not in tasks:
-        return list(tasks)
+        return list(tasks), []
     if isinstance(source, FromNowhere) and request.masks is None:
         why = 'there is neither a detector to make masks nor --masks FILE'
     elif not _have_masks(datasets, expressions):
         why = f'{", ".join(datasets)} has no masks of the referents'
     else:
-        return list(tasks)
+        return list(tasks), []
     if _by_name(request, 'res'):
         raise InputError(f'--task res: {why}; leave res out')
-    notes.append(f'RES is not available: {why}')
-    return [task for task in tasks if task != 'res']
+    return [task for task in tasks if task != 'res'], [f'RES is not available: {why}']
 
 
 def check_judged(request: Request, tasks: Sequence[str], sets: Sequence[Answers], datasets: Mapping[str, Dataset],

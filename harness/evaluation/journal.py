@@ -1,0 +1,265 @@
+"""How far a run is: its rows on disk, and beside them a journal with one line per image.
+
+The first line of ``journal.jsonl`` says what the run is (:class:`Header`); each further one, written once the rows of
+an image are on disk, says how long they are. Whatever ends a run early, even the loss of power: rows behind the last
+whole line are cut off, and the same command goes on with the next image.
+"""
+from __future__ import annotations
+
+import fcntl
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import orjson
+
+from harness.errors import InputError
+from harness.evaluation.counters import Counters
+from harness.evaluation.one_image import Evaluated
+from harness.evaluation.result_folder import ROWS, move_aside, new_folder
+from harness.evaluation.timing import Timing
+from harness.files.fingerprint import differences, listed
+
+JOURNAL = 'journal.jsonl'
+PROPOSALS = 'proposals.jsonl'
+FILES = (ROWS, PROPOSALS)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a run is.
+
+    Attributes:
+        plan: everything that the rows follow from, as :mod:`harness.files.fingerprint` compares it.
+        about: what ``results.json`` says of the run beside what was measured.
+        chosen_by: the grounders of each rule of each dataset.
+        tasks: what is measured.
+        images: how many images the whole run has.
+        expressions: how many expressions it has on them.
+        numbers: which of the images are done here.
+        shard: which part of the run that is, ``None`` for the whole.
+    """
+
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    chosen_by: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    tasks: Sequence[str] = ()
+    images: int = 0
+    expressions: int = 0
+    numbers: Sequence[int] = ()
+    shard: str | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image in the journal.
+
+    Attributes:
+        number: its place in the plan.
+        sizes: how many bytes of each of :data:`FILES` are its rows.
+        checksums: CRC-32 of them.
+        timing: of its stages.
+        counters: of what it counts.
+    """
+
+    number: int
+    sizes: tuple[int, ...]
+    checksums: tuple[int, ...]
+    timing: Timing
+    counters: Counters
+
+    @classmethod
+    def of(cls, number: int, rows: Sequence[bytes | bytearray], image: Evaluated) -> Entry:
+        """The entry of an image, with its rows for each of :data:`FILES`."""
+        return cls(number, tuple(map(len, rows)), tuple(map(zlib.crc32, rows)), image.timing, image.counters)
+
+    def line(self) -> bytes:
+        """The entry as JSON."""
+        return orjson.dumps({'number': self.number, 'sizes': self.sizes, 'checksums': self.checksums,
+                             'timing': self.timing.as_json(), 'counters': self.counters.as_json()}) + b'\n'
+
+    @classmethod
+    def of_line(cls, line: bytes) -> Entry:
+        """The entry of a line.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: it is none.
+        """
+        entry = orjson.loads(line)
+        return cls(int(entry['number']), tuple(map(int, entry['sizes'])), tuple(map(int, entry['checksums'])),
+                   Timing.of_json(entry['timing']), Counters.of_json(entry['counters']))
+
+
+def read_journal(folder: Path) -> tuple[Header | None, list[Entry], int]:
+    """What a folder's journal says: the header, the entries, and how many bytes of it are whole lines.
+
+    Where the header is ``None``, the folder holds no run that can go on.
+    """
+    path = folder / JOURNAL
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    try:
+        header = Header(**orjson.loads(lines[0])) if lines and lines[0].endswith(b'\n') else None
+    except (ValueError, TypeError):
+        header = None
+    if header is None:
+        return None, [], 0
+    entries, size = [], len(lines[0])
+    for line in lines[1:]:
+        try:
+            entry = Entry.of_line(line)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            break
+        if not line.endswith(b'\n') or len(entry.sizes) != len(FILES):
+            break
+        entries.append(entry)
+        size += len(line)
+    return header, entries, size
+
+
+class Journal:
+    """A run's files, open to be written; :func:`open_run` gives one.
+
+    Attributes:
+        header: what the run is.
+        entries: the images that are done.
+    """
+
+    def __init__(self, folder: Path, header: Header) -> None:
+        self.folder, self.header = folder, header
+        self.entries: list[Entry] = []
+        self._wrote_header = False
+        self._files: list[BinaryIO] = []
+
+    def __enter__(self) -> Journal:
+        names = (*FILES, JOURNAL)
+        self._files = [(self.folder / name).open('r+b' if (self.folder / name).exists() else 'x+b', buffering=0)
+                       for name in names]
+        try:
+            fcntl.lockf(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._close()
+            raise InputError(f'--out {self.folder}: another process is writing this run; wait for it, or choose '
+                             'another folder') from None
+        try:
+            self._go_on()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def _go_on(self) -> None:
+        """Take what is there, if it is of the same run, and cut off what is torn."""
+        header, entries, _ = read_journal(self.folder)
+        if header is None:
+            if any((self.folder / name).stat().st_size for name in FILES):
+                raise InputError(f'--out {self.folder}: holds an earlier run, which does not say how to go on with it; '
+                                 'choose another folder, or move it aside by --fresh')
+        else:
+            kept = {'shard': header.shard or 'none', **header.plan}
+            if found := differences(kept, {'shard': self.header.shard or 'none', **self.header.plan}):
+                raise InputError(f'--out {self.folder}: holds another run: {listed(found)}; choose another folder, or '
+                                 'move it aside by --fresh')
+            self.header, self._wrote_header = header, True
+            self.entries = list(_sound(entries, self._files))
+        ends = [sum(entry.sizes[i] for entry in self.entries) for i in range(len(FILES))]
+        lines = b''.join(entry.line() for entry in self.entries)
+        ends.append(len(self._head() + lines) if self._wrote_header else 0)
+        for file, end in zip(self._files, ends, strict=True):
+            file.truncate(end)
+            file.seek(end)
+
+    def _head(self) -> bytes:
+        return orjson.dumps(asdict(self.header)) + b'\n'
+
+    @property
+    def left(self) -> list[int]:
+        """The numbers of the images that are not done."""
+        done = {entry.number for entry in self.entries}
+        return [number for number in self.header.numbers if number not in done]
+
+    def append(self, number: int, image: Evaluated) -> None:
+        """Write an image's rows, then its line.
+
+        Raises:
+            InputError: a file cannot be written, for instance because the disk is full; what was whole stays whole.
+        """
+        rows = (image.predictions, image.proposals)
+        entry = Entry.of(number, rows, image)
+        head = b'' if self._wrote_header else self._head()
+        line = entry.line()
+        for file, text in zip(self._files, (*rows, head + line), strict=True):
+            _write(file, text, self.folder)
+        self._wrote_header = True
+        self.entries.append(entry)
+
+    def _close(self) -> None:
+        for file in self._files:
+            file.close()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._close()
+
+
+def _sound(entries: Sequence[Entry], files: Sequence[BinaryIO]) -> Iterator[Entry]:
+    """The entries whose rows are on disk as they were written, up to the first of which they are not."""
+    for file in files:
+        file.seek(0)
+    for entry in entries:
+        for size, checksum, file in zip(entry.sizes, entry.checksums, files[:len(FILES)], strict=True):
+            rows = file.read(size) if size else b''
+            if len(rows) != size or zlib.crc32(rows) != checksum:
+                return
+        yield entry
+
+
+def _write(file: BinaryIO, text: bytes | bytearray, folder: Path) -> None:
+    left = memoryview(text)
+    try:
+        while left:
+            left = left[file.write(left):]
+    except OSError as error:
+        raise InputError(f'{folder}: cannot be written ({error.strerror}); free some space and give the same command '
+                         'again, it goes on from here') from None
+
+
+@contextmanager
+def open_run(folder: Path, header: Header, fresh: bool = False, say: Any = print) -> Iterator[Journal]:
+    """The files of a run, new or to be gone on with. One of which no row comes leaves all as it was.
+
+    Args:
+        folder: of the run.
+        header: what the run is.
+        fresh: move what is in the folder aside, and begin anew.
+        say: is told where an earlier run was moved.
+
+    Raises:
+        InputError: the folder holds another run or other files, is being written by another process, or cannot be made.
+    """
+    aside = move_aside(folder) if fresh else None
+    try:
+        with nullcontext() if (folder / JOURNAL).exists() else new_folder(folder, besides=FILES):
+            try:
+                with Journal(folder, header) as journal:
+                    yield journal
+            except BaseException:
+                _forget_nothing(folder)
+                raise
+    except BaseException:
+        if aside is not None and not folder.exists():
+            aside.rename(folder)
+            aside = None
+        raise
+    finally:
+        if aside is not None:
+            say(f'{folder} held an earlier run: it is now {aside}')
+
+
+def _forget_nothing(folder: Path) -> None:
+    """Empty a journal that knows of no image with rows: there is nothing to go on with."""
+    if folder.is_dir() and not any((folder / name).exists() and (folder / name).stat().st_size for name in FILES):
+        (folder / JOURNAL).unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""Everything that the rows of a run follow from, as one flat record: another one is another run."""
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness.evaluation.plan import Plan
+from harness.evaluation.request import Request
+from harness.files.fingerprint import flat, sha256_of
+from harness.registry import METRICS
+
+PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'spacy', 'pycocotools', 'numpy',
+            'opencv-python-headless')
+_ROOT = Path(__file__).resolve().parents[2]
+_OURS = ('harness', 'adapters', 'grounders')
+
+
+def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any]:
+    """The record of a run: data, images, weights, options, rules, grounders, versions and the project's own code.
+
+    Annotations and weights count by their content, images by name, size and time of their last change.
+
+    Args:
+        request: what was asked for.
+        plan: what it has become.
+        weights: provenance by name, with ``sha256``.
+        device: on which networks run.
+    """
+    return flat({
+        'data': {name: dataset.data_hash for name, dataset in plan.datasets.items()},
+        'splits': {f'{dataset} {split}': len(mine) for (dataset, split), mine in plan.expressions.items()},
+        'limit': request.limit, 'seed': request.seed, 'device': device, 'detector': request.detector,
+        'max pixels': request.max_pixels, 'tasks': list(plan.tasks),
+        'rules': {dataset: list(rules) for dataset, rules in plan.chosen_by().items()},
+        'grounders': {dataset: {rule: mine for rule, mine in rules.items()}
+                      for dataset, rules in plan.chosen_by().items()},
+        'set': {name: dict(options) for name, options in request.settings.items()},
+        'weights': {name: used['sha256'] for name, used in weights.items()},
+        'files': {option: _content(path) for option, path in (
+            ('expressions', request.expressions), ('candidates', request.candidates), ('masks', request.masks),
+            ('detections', request.detections), ('features', request.features), ('vectors', request.vectors))
+            if path is not None},
+        'images': _stated(info.path for dataset in plan.datasets.values() for info in dataset.images.values()
+                          if info.path is not None),
+        'your code': {path.name: sha256_of(path) for path in _user_files(plan)},
+        'versions': {'python': sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
+        'code of the project': code_of_the_project(),
+    })
+
+
+@cache
+def code_of_the_project() -> str:
+    """SHA-256 of the sources of all packages that a run may use."""
+    digest = hashlib.sha256()
+    for path in sorted(path for package in _OURS for path in (_ROOT / package).rglob('*.py')):
+        digest.update(f'{path.relative_to(_ROOT)}\0'.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _content(path: Path) -> str:
+    return _stated(sorted(path.iterdir())) if path.is_dir() else sha256_of(path) if path.is_file() else 'not there'
+
+
+def _stated(paths: Iterable[Path]) -> str:
+    """A hash of names, sizes and times of change: to read every image would take longer than much of a run."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            state = path.stat()
+            digest.update(f'{path.name} {state.st_size} {state.st_mtime_ns}\n'.encode())
+        except OSError:
+            digest.update(f'{path.name} is not there\n'.encode())
+    return digest.hexdigest()
+
+
+def _user_files(plan: Plan) -> Iterator[Path]:
+    """The files of rules, grounders and metrics that are not the project's."""
+    plugins = [plugin for mine in plan.plugins.values() for plugin in (*mine.rules.values(), *mine.grounders.values())]
+    classes = [*(type(plugin) for plugin in plugins), *METRICS.module_dict.values()]
+    files = {getattr(sys.modules.get(cls.__module__), '__file__', None) for cls in classes
+             if cls.__module__.split('.')[0] not in _OURS}
+    yield from sorted(Path(file) for file in files if file is not None and Path(file).is_file())

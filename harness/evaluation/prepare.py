@@ -1,0 +1,333 @@
+"""From what the user asked for to a :class:`~harness.evaluation.plan.Plan`: names resolved, files read, weights loaded.
+
+Everything that can be refused is refused here, before a run writes its first byte.
+"""
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from harness.data.answers import Answers
+from harness.data.candidates import load_candidates
+from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
+from harness.detection.source import FromMaps, FromNowhere, FromPictures, check_images
+from harness.device import pick_device
+from harness.errors import InputError
+from harness.evaluation.controls import Chance, WordsShuffled
+from harness.evaluation.datasets import EMBEDDED, find_datasets, notes_on
+from harness.evaluation.plan import TASKS, Plan, Plugins, images
+from harness.evaluation.request import DETECTOR, OWN_FORMS, Readers, Request
+from harness.evaluation.settings import CRITICAL_OBJECTS, check_settings
+from harness.evaluation.tasks import JUDGED, check_judged, grounders_of, tasks_of
+from harness.evaluation.unused import refuse_unused
+from harness.evaluation.weights import WeightStore
+from harness.files import fields
+from harness.files.image_header import MAX_PIXELS
+from harness.names import pick
+from harness.plugins import Detector, Grounder
+from harness.program import program
+from harness.proposals.given import Given, OutsideBoxes
+from harness.registry import DETECTORS, GROUNDERS, PROPOSAL_RULES, names
+from harness.types import Annotation, Dataset, Expression, ImageInfo
+from harness.words.critical_objects import CriticalObjects, words_to_look_up
+from harness.words.vectors import WordVectors, load_vectors
+
+Chosen = dict[tuple[str, str], list[Expression]]
+#: The rules of the paper's Table 1.
+TABLE_1 = ('greedy-100', 'ref-nms-b-100', 'greedy', 'ref-nms-b')
+
+
+@dataclass
+class Prepared:
+    """A plan with its provenance."""
+
+    plan: Plan
+    weights: dict[str, dict[str, Any]]
+    data: dict[str, str]
+    notes: list[str]
+
+
+def prepare(request: Request, readers: Readers = OWN_FORMS,
+            say: Callable[[str], object] = lambda what: None) -> Prepared:
+    """Check and load everything.
+
+    Args:
+        request: what is asked for.
+        readers: of the files that it names.
+        say: is told what takes long.
+
+    Raises:
+        InputError: whatever is wrong with the request, in one line.
+    """
+    if request.limit is not None and request.limit < 1:
+        raise InputError(f'--limit {request.limit}: must be at least 1')
+    if request.max_pixels is not None and not 1 <= request.max_pixels <= fields.MAX_PIXELS:
+        raise InputError(f'--max-pixels {request.max_pixels}: must be 1 to {fields.MAX_PIXELS}')
+    tasks = pick('--task', request.tasks, TASKS, TASKS)
+    rules = _rules(request)
+    grounders = grounders_of(request, tasks)
+    if not grounders:
+        tasks = ['recall']
+    check_settings(request.settings)
+    pick_device(request.device)
+    datasets, notes = _datasets(request, readers)
+    expressions = _expressions(request, datasets)
+    store = WeightStore(request.weights)
+    rules, said = _that_can_run(request, rules, datasets, store)
+    notes += said
+    detector = cache(lambda: _detector(request, store))
+    vectors = cache(lambda: _vectors(request, [e for es in expressions.values() for e in es], datasets, rules,
+                                     detector))
+    plugins: dict[str, Plugins] = {}
+    outside = _outside_boxes(request, readers, grounders)
+    if outside is not None:
+        expressions, said = _covered(outside, datasets, expressions)
+        notes += said
+    for name in datasets:
+        built = {g: _build(GROUNDERS.get(g), g, name, store, request, vectors) for g in grounders}
+        plugins[name] = Plugins({r: Given(outside) if outside is not None else
+                                 _build(PROPOSAL_RULES.get(r), r, name, store, request, vectors) for r in rules}, built,
+                                _controls(built, request.seed))
+    source = _source(request, readers, detector, outside, [g for p in plugins.values() for g in p.grounders.values()])
+    stored_masks = None if request.masks is None else readers.masks(request.masks)
+    has_images = any(info.path is not None for d in datasets.values() for info in d.images.values())
+    if isinstance(source, FromPictures) and not has_images:
+        raise InputError(f'--expressions {request.expressions}: no image folder is known; add --images DIR')
+    tasks, said = tasks_of(request, tasks, datasets, expressions, source)
+    notes += said
+    looks_for_context = 'recall' in tasks and any(d.annotations is not None for d in datasets.values())
+    parts = [*rules, *grounders, *[CRITICAL_OBJECTS] * looks_for_context]
+    refuse_unused(request.weights, store.taken, request.settings, parts, {
+        '--vectors': (request.vectors, looks_for_context or vectors.cache_info().currsize > 0),
+        '--features': (request.features, isinstance(source, FromMaps)),
+        '--masks': (request.masks, 'res' in tasks),
+        '--images': (request.images, has_images),
+        '--data-root': (request.data_root, request.expressions is None and not set(datasets) <= set(EMBEDDED)),
+        '--detector': (None if request.detector == DETECTOR else request.detector,
+                       isinstance(source, FromPictures | FromMaps)),
+        '--device': (None if request.device == 'cpu' else request.device, isinstance(source, FromPictures | FromMaps))})
+    referents: Referents = {}
+    if 'res' in tasks:
+        referents, said = referent_masks(datasets, expressions)
+        notes += said
+        if stored_masks is not None and outside is not None:  # looked up now, so that none fails halfway
+            check_stored_masks(stored_masks, outside.for_expression, datasets, expressions)
+    plan = Plan(datasets, expressions, plugins, source, tuple(tasks),
+                ground_recall_only=request.rules is not None or outside is not None,
+                referents=referents, masks=stored_masks, seed=request.seed)
+    if source is not None and request.reads_images:
+        check_images(source, (groups[0].info for groups in images(plan)))
+    if looks_for_context:
+        vectors()  # what is wrong with a file of vectors is told at once
+        say('looking for contextual objects …')
+        context, said = _context(request, datasets, expressions, vectors)
+        plan = replace(plan, context=context)
+        notes += said
+    notes += notes_on(datasets.values(), source is not None and store.uses_shipped())
+    return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes)
+
+
+def prepare_judgement(request: Request, sets: Sequence[Answers], readers: Readers = OWN_FORMS) -> tuple[
+        dict[str, Dataset], Chosen, list[str]]:
+    """Datasets, expressions and tasks for answers from outside; by default the splits that they answer.
+
+    Raises:
+        InputError: nobody says which dataset the answers are of, or whatever else is wrong with the request.
+    """
+    tasks = pick('--task', request.tasks, JUDGED, JUDGED)
+    if request.datasets is None and request.expressions is None:
+        named = sorted({name for answers in sets for name in answers.datasets})
+        if not named:
+            raise InputError('--predictions: the file does not say of which dataset its sent_ids are; add --dataset')
+        request = replace(request, datasets=named)
+    datasets, _ = _datasets(request, readers)
+    if request.data_root is not None and (request.expressions is not None or set(datasets) <= set(EMBEDDED)):
+        refuse_unused((), (), (), (), {'--data-root': (request.data_root, False)})
+    expressions = _expressions(request, datasets)
+    if request.splits is None:
+        answered = {key: es for key, es in expressions.items()
+                    if any(answers.of(e.dataset, e.sent_id) for answers in sets for e in es)}
+        expressions = answered or expressions
+    check_judged(request, tasks, sets, datasets, expressions)
+    return datasets, expressions, tasks
+
+
+def _controls(grounders: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Chance, and each grounder with the words of its sentences shuffled."""
+    if not grounders:
+        return {}
+    return {'chance': Chance(seed), **{f'{name}-shuffled': WordsShuffled(grounder, seed)
+                                       for name, grounder in grounders.items() if not grounder.control}}
+
+
+def _rules(request: Request) -> list[str]:
+    """The rules asked for; ``given`` goes with boxes from outside and with nothing else."""
+    if request.candidates is not None or request.detections is not None:
+        rules = pick('--proposals', request.rules, names(PROPOSAL_RULES), ('given',))
+        if rules != ['given']:
+            raise InputError('--proposals: boxes from outside (--candidates, --detections) are the proposals; '
+                             'leave --proposals out')
+        return rules
+    known = [n for n in names(PROPOSAL_RULES) if not PROPOSAL_RULES.get(n).needs_candidates]
+    if request.rules is not None and 'given' in request.rules:
+        raise InputError('--proposals given: needs boxes from outside; add --candidates FILE or --detections FILE')
+    return pick('--proposals', request.rules, known, TABLE_1)
+
+
+def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dataset],
+                  store: WeightStore) -> tuple[list[str], list[str]]:
+    """The rules, and notes; of ``all`` only those whose weights and annotations are there, the others are noted.
+
+    Raises:
+        InputError: a rule that was asked for by name needs annotations that are not there.
+    """
+    lacking = {}
+    for rule, name in itertools.product(rules, datasets):
+        if PROPOSAL_RULES.get(rule).needs_annotations and datasets[name].annotations is None:
+            lacking[rule] = f'{name} has no annotated boxes; give one with instances.json or leave the rule out'
+        elif (path := store.missing(PROPOSAL_RULES.get(rule), name)) is not None:
+            lacking[rule] = f'there is no {path.name}; {_how_to_train(rule)}'
+    if 'all' in ','.join(request.rules or ()).split(','):
+        return [r for r in rules if r not in lacking], [f'{rule}: left out, {why}' for rule, why in lacking.items()]
+    for rule, why in lacking.items():
+        if PROPOSAL_RULES.get(rule).needs_annotations:
+            raise InputError(f'--proposals {rule}: {why}')
+    return rules, []
+
+
+def _how_to_train(name: str) -> str:
+    """What to do about weights of a rule that are not there."""
+    rule = PROPOSAL_RULES.get(name)
+    train = rule.not_shipped or f'train them with "{program()} train all"'
+    return f'{train} or give --weights {rule.weights}=FILE'
+
+
+def _datasets(request: Request, readers: Readers) -> tuple[dict[str, Dataset], list[str]]:
+    """The datasets asked for, by name, and notes on those that are left out."""
+    if request.images is not None and request.expressions is None and request.data_root is None:
+        raise InputError('--images: says where the images of a dataset are; add --expressions FILE or --data-root DIR')
+    if request.images is not None and not request.images.is_dir():
+        raise InputError(f'--images {request.images}: there is no such folder')
+    if request.expressions is not None:
+        loaded = readers.expressions(request.expressions, request.images)
+        wanted = pick('--dataset', request.datasets, loaded, tuple(loaded))
+        return {name: loaded[name] for name in wanted}, []
+    return find_datasets(request.datasets, request.data_root, request.split_by, request.images)
+
+
+def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> Chosen:
+    """Chosen splits, the evaluation ones by default, each cut to ``--limit``."""
+    known = list(dict.fromkeys(s for d in datasets.values() for s in d.splits))
+    evaluation = [s for s in known if s != 'train']
+    wanted = pick('--split', request.splits, evaluation if request.splits == ['all'] else known, evaluation)
+    chosen = {(d.name, s): d.split(s)[:request.limit] for d in datasets.values() for s in d.splits if s in wanted}
+    if not any(chosen.values()):
+        raise InputError('--split: no expression is left to evaluate; choose another split or dataset')
+    for name in datasets if request.splits and request.datasets and 'all' not in request.datasets else ():
+        if not any(es for (of, _), es in chosen.items() if of == name):
+            raise InputError(f'--dataset {name}: has none of the splits {", ".join(wanted)}; '
+                             f'it has {", ".join(datasets[name].splits)}')
+    return chosen
+
+
+def _outside_boxes(request: Request, readers: Readers, grounders: Sequence[str]) -> OutsideBoxes | None:
+    """The boxes that another program found."""
+    if request.candidates is None:
+        return None if request.detections is None else readers.detections(request.detections)
+    if request.detections is not None:
+        raise InputError('--detections: boxes from outside are given by --candidates already; leave one out')
+    if grounders:
+        raise InputError('--candidates: boxes without categories are for recall alone; add --task recall, or give '
+                         'detections with categories by --detections FILE')
+    return load_candidates(request.candidates)
+
+
+def _detector(request: Request, store: WeightStore) -> Detector:
+    """The detector asked for, with its weights, on its device."""
+    name, = pick('--detector', [request.detector], names(DETECTORS), ())
+    plugin = DETECTORS.get(name)
+    options = {} if plugin.weights is None else {'weights': store.get(plugin.weights, None)}
+    found: Detector = plugin(**options, device=pick_device(request.device))
+    return found
+
+
+def _source(request: Request, readers: Readers, detector: Callable[[], Detector], outside: OutsideBoxes | None,
+            grounders: Sequence[Grounder]) -> FromPictures | FromMaps | FromNowhere | None:
+    """Where image features come from; ``None`` for recall of outside boxes."""
+    if request.masks is not None and (request.detections is None or not grounders):
+        raise InputError('--masks: are masks of --detections, for a grounder to choose from; give both')
+    if outside is not None and not grounders:
+        return None
+    if outside is not None and not any(grounder.needs_image for grounder in grounders):
+        return FromNowhere(outside.classes)
+    if request.features is None:
+        return FromPictures(detector(), request.max_pixels or MAX_PIXELS)
+    return FromMaps(detector(), readers.features(request.features), detect=outside is None)
+
+
+def _covered(outside: OutsideBoxes, datasets: Mapping[str, Dataset],
+             expressions: Chosen) -> tuple[Chosen, list[str]]:
+    """The expressions that have outside boxes, and notes on the others."""
+    covered = {k: [e for e in es if outside.for_expression(e) is not None] for k, es in expressions.items()}
+    covered = {k: es for k, es in covered.items() if es}
+    everything = sum(map(len, expressions.values()))
+    missing = everything - sum(map(len, covered.values()))
+    if not covered:
+        raise InputError('boxes from outside: the file has none of the images or sentences of the expressions; check '
+                         '--dataset and --split')
+    notes = []
+    if missing:
+        notes.append(f'{missing} of {everything} expressions are left out: the file of boxes lacks their images')
+    sizes: dict[Any, ImageInfo] = {k: info for d in datasets.values() for k, info in d.images.items()}
+    sizes |= {(e.dataset, e.sent_id): datasets[e.dataset].images[e.image_id] for es in covered.values() for e in es}
+    if reaching := outside.count_outside(sizes):
+        notes.append(f'{reaching} candidates reach outside their image; they count as they are')
+    return covered, notes
+
+
+def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Chosen,
+             vectors: Callable[[], WordVectors]) -> tuple[dict[tuple[str, int], list[Annotation]], list[str]]:
+    """Contextual objects of all chosen expressions whose dataset annotates other objects, and notes."""
+    wanted = [e for es in expressions.values() for e in es if datasets[e.dataset].annotations is not None]
+    if not wanted:
+        return {}, []
+    finder = CriticalObjects(vectors(), **request.settings.get('critical-objects', {}))
+    found = {}
+    for name, dataset in datasets.items():
+        mine = [e for e in wanted if e.dataset == name]
+        for e, objects in zip(mine, finder.context(mine, dataset.annotations or {}), strict=True):
+            found[name, e.sent_id] = objects
+    notes = [f'contextual objects: nouns over γ = {finder.gamma} of a category name in {finder.vectors.name}']
+    if skipped := sorted(finder.without_vector):
+        notes.append(f'{len(skipped)} nouns without a word vector were skipped: {", ".join(skipped[:8])}'
+                     + (', …' if len(skipped) > 8 else ''))
+    return found, notes
+
+
+def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapping[str, Dataset],
+             rules: Sequence[str], detector: Callable[[], Detector]) -> WordVectors:
+    """The shipped vectors, or the user's, of which only the words that can be asked for are kept."""
+    if request.vectors is None:
+        return load_vectors()
+    categories = {c for d in datasets.values() for c in d.categories}
+    if any(PROPOSAL_RULES.get(r).with_vectors for r in rules):
+        categories.update(detector().classes)
+    return load_vectors(request.vectors, words_to_look_up(expressions, categories))
+
+
+def _build(plugin: Any, name: str, dataset: str, store: WeightStore, request: Request,
+           vectors: Callable[[], WordVectors]) -> Any:
+    """Construct a rule or grounder with its weights, word vectors and the user's settings."""
+    options = dict(request.settings.get(name, {}))
+    if plugin.with_vectors:
+        options['vectors'] = vectors()
+    if plugin.not_shipped is not None and (path := store.missing(plugin, dataset)) is not None:
+        raise InputError(f'{name}: its weights {path.name} are not shipped; {_how_to_train(name)}')
+    if plugin.weights is not None:
+        options['weights'] = store.get(plugin.weights, dataset)
+    for other in plugin.needs:
+        options[other] = store.get(other, dataset)
+    return plugin(**options)

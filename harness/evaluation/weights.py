@@ -1,0 +1,46 @@
+"""The weight files of a run: each is read once, the user's in the place of the shipped ones."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.evaluation.datasets import home
+from harness.files.weights import SHIPPED, Weights, load_weights, shipped_path
+
+
+class WeightStore:
+    """Each weight file once, the user's before the shipped ones; ``taken`` are the names that were asked for."""
+
+    def __init__(self, given: Mapping[str, Path]) -> None:
+        self._given = given
+        self._loaded: dict[Path, Weights] = {}
+        self._used: dict[str, Path] = {}
+        self.taken: set[str] = set()
+
+    def get(self, name: str, dataset: str | None) -> Weights:
+        whose = None if dataset is None else home(dataset)
+        path = self._given.get(name) or shipped_path(name, whose)
+        self.taken.add(name)
+        if path not in self._loaded:
+            self._loaded[path] = load_weights(path).complete()
+        self._used[name if whose is None else f'{name} ({whose})'] = path
+        return self._loaded[path]
+
+    def missing(self, plugin: Any, dataset: str) -> Path | None:
+        """Where a plug-in's weights would be, if they are not there."""
+        name = plugin.weights
+        if name is None or name in self._given:
+            return None
+        path = shipped_path(name, home(dataset))
+        return None if path.is_file() else path
+
+    def uses_shipped(self) -> bool:
+        """Whether any weights are those that the project ships."""
+        return any(path.parent == SHIPPED for path in self._used.values())
+
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        keys = ('command', 'seed', 'data_hash', 'git_commit', 'threshold')
+        return {name: {'file': path.name, 'sha256': self._loaded[path].sha256,
+                       **{k: v for k, v in self._loaded[path].meta.items() if k in keys}}
+                for name, path in self._used.items()}

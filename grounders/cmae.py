@@ -14,6 +14,7 @@ The fourth difference, erasing, is in training only: :mod:`grounders.erasing`.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,30 @@ from torch import Tensor, nn
 
 from grounders.language import PAD, recurrent, run_recurrent
 from grounders.modular import Grounding, ModularNetwork, Rows, Sentences, grounding_of, weighted
+from grounders.options import ModularOptions
 from grounders.visual import AdditiveAttention, ContextEncoder, NormalizeScale, Places, SubjectCells
+
+
+@dataclass(frozen=True, kw_only=True)
+class CMAEOptions(ModularOptions):
+    """The options of CM-A-E: ``embedding_dim`` counts the pretrained part of a word, and ``word_dim`` must be
+    ``joint_dim``. The original has the two of its own as constants.
+
+    Attributes:
+        pretrained_dim: how many numbers of a word's embedding are pretrained.
+        image_hidden_dim: channels between the convolutions that the whole image goes through.
+
+    Raises:
+        ValueError: ``word_dim`` is not ``joint_dim``.
+    """
+
+    pretrained_dim: int = 300
+    image_hidden_dim: int = 256
+
+    def __post_init__(self) -> None:
+        if self.joint_dim != self.word_dim:
+            raise ValueError(f'joint_dim ({self.joint_dim}) and word_dim ({self.word_dim}) must be equal: the image is '
+                             "the LSTM's first step, and location and relation normalise the phrase at joint_dim")
 
 
 class Slots(NamedTuple):
@@ -45,14 +69,14 @@ class ImageFirstEncoder(nn.Module):
     ``lib/layers/lang_encoder.py: RNNEncoderImgGlove``.
     """
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: CMAEOptions) -> None:
         super().__init__()
-        pretrained = opt.get('glove_size', 300)
-        self.embedding1 = nn.Embedding(opt['vocab_size'], opt['word_embedding_size'] - pretrained)
-        self.embedding2 = nn.Embedding(opt['vocab_size'], pretrained)
-        self.input_dropout = nn.Dropout(opt['word_drop_out'])
-        self.mlp = nn.Sequential(nn.Linear(opt['word_embedding_size'], opt['word_vec_size']), nn.ReLU())
-        self.rnn = recurrent(opt)
+        words, pretrained = options.vocabulary_size, options.pretrained_dim
+        self.embedding1 = nn.Embedding(words, options.embedding_dim - pretrained)
+        self.embedding2 = nn.Embedding(words, pretrained)
+        self.input_dropout = nn.Dropout(options.word_dropout)
+        self.mlp = nn.Sequential(nn.Linear(options.embedding_dim, options.word_dim), nn.ReLU())
+        self.rnn = recurrent(options)
 
     def forward(self, labels: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``labels`` (s, L) with at least one word each and ``image`` (s, word) to the words' outputs (s, L, hidden),
@@ -69,9 +93,9 @@ class LocationAttention(nn.Module):
     Source: ``lib/layers/visual_encoder.py: LocationEncoderAtt``.
     """
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: ModularOptions) -> None:
         super().__init__()
-        joint, norm = opt['jemb_dim'], opt.get('visual_init_norm', 20)
+        joint, norm = options.joint_dim, options.initial_norm
         self.lfeat_normalizer = NormalizeScale(5, norm)
         self.dif_lfeat_normalizer = NormalizeScale(5, norm)
         self.phrase_normalizer = NormalizeScale(joint, norm)
@@ -103,10 +127,10 @@ class RelationAttention(ContextEncoder):
     Source: ``lib/layers/visual_encoder.py: RelationEncoderAtt``.
     """
 
-    def __init__(self, opt: dict) -> None:
-        super().__init__(opt)
-        joint = opt['jemb_dim']
-        self.phrase_normalizer = NormalizeScale(joint, opt['visual_init_norm'])
+    def __init__(self, options: ModularOptions) -> None:
+        super().__init__(options)
+        joint = options.joint_dim
+        self.phrase_normalizer = NormalizeScale(joint, options.initial_norm)
         self.attn_fuse = AdditiveAttention(joint, joint, joint)
 
     def encode(self, places: Places) -> Slots:
@@ -122,30 +146,20 @@ class RelationAttention(ContextEncoder):
 
 
 class CMAE(ModularNetwork):
-    """The whole network.
-
-    Options as :class:`grounders.modular.ModularNetwork` lists them, where ``word_embedding_size`` counts the pretrained
-    part and ``word_vec_size`` is ``jemb_dim``; and two of our own with the original's constants as defaults:
-    ``glove_size`` (300), the pretrained part of a word, and ``img_hidden`` (256), the width between
-    ``process_pool5``'s convolutions.
-    """
+    """The whole network."""
 
     rnn_encoder: ImageFirstEncoder
     loc_encoder: LocationAttention
     rel_encoder: RelationAttention
 
-    def __init__(self, opt: dict) -> None:
-        pool5, joint, word = opt['pool5_dim'], opt['jemb_dim'], opt['word_vec_size']
-        if joint != word:
-            raise ValueError(f'jemb_dim ({joint}) and word_vec_size ({word}) must be equal: the image is the LSTM\'s '
-                             'first step, and location and relation normalise the phrase at jemb_dim')
-        super().__init__(opt, ImageFirstEncoder, LocationAttention, RelationAttention)
-        width = opt.get('img_hidden', 256)
+    def __init__(self, options: CMAEOptions) -> None:
+        super().__init__(options, ImageFirstEncoder, LocationAttention, RelationAttention)
+        pool5, width = options.pool5_dim, options.image_hidden_dim
         self.process_pool5 = nn.Sequential(
             nn.Conv2d(pool5, width, 1), nn.BatchNorm2d(width), nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(),
             nn.Conv2d(width, pool5, 1), nn.BatchNorm2d(pool5))
-        self.proj_img = nn.Linear(pool5, joint)
+        self.proj_img = nn.Linear(pool5, options.joint_dim)
 
     def view(self, image_pool5: Tensor) -> Tensor:
         """Once an image: its crop ``(i, C, 7, 7)`` to the vector ``(i, joint)`` that sentences are read with."""

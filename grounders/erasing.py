@@ -68,7 +68,7 @@ def rank_erased(network: CMAE, pairs: Pairs, rule: Rule = 'sample', erase_size: 
 
     n, each = len(pairs.sentence), torch.arange(len(pairs.sentence), device=pairs.sentence.device)
     labels = erase_word(pairs.labels[pairs.sentence], sentences.word_attention.detach()[pairs.sentence],
-                        network.unk_token, rule)
+                        network.unknown_word, rule)
     shorter = network.read(labels, image[pairs.sentence])
     word_rows = Rows(each.repeat(2), torch.cat([pairs.box, pairs.other_box]), torch.cat([pairs.box, pairs.other_box]))
     word_erased = network.attend(shorter, cells, slots, word_rows)
@@ -95,14 +95,14 @@ def draw(attention: Tensor, rule: Rule) -> Tensor:
     return torch.multinomial(attention, 1).squeeze(1)
 
 
-def erase_word(labels: Tensor, attention: Tensor, unk_token: int, rule: Rule) -> Tensor:
+def erase_word(labels: Tensor, attention: Tensor, unknown_word: int, rule: Rule) -> Tensor:
     """Put ``<UNK>`` in the place of one word of each sentence of three words or more.
 
     ``labels`` and ``attention`` (n, L). Source: ``manipulate_labels``.
     """
     if labels.shape[1] <= 2:
         return labels
-    erased = labels.scatter(1, draw(attention, rule)[:, None], unk_token)
+    erased = labels.scatter(1, draw(attention, rule)[:, None], unknown_word)
     return torch.where(labels[:, 2:3] != PAD, erased, labels)
 
 

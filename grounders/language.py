@@ -5,14 +5,17 @@ a sentence padded to any length gives the numbers that it gives alone.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
+from grounders.options import ModularOptions
+
 PAD = 0
-_MOST_LAYERS = 16
 
 
-def with_a_word(labels: Tensor, unk_token: int) -> Tensor:
+def with_a_word(labels: Tensor, unknown_word: int) -> Tensor:
     """Give a wordless sentence one unknown word, since an LSTM and a softmax need at least one step.
 
     ``(s, L)`` word ids to ``(s, max(L, 1))``. The originals never meet such a sentence; here it is read as ``<UNK>``.
@@ -20,19 +23,16 @@ def with_a_word(labels: Tensor, unk_token: int) -> Tensor:
     if labels.shape[1] == 0:
         labels = labels.new_zeros(labels.shape[0], 1)
     wordless = (labels != PAD).sum(1) == 0
-    first = torch.where(wordless, torch.full_like(labels[:, 0], unk_token), labels[:, 0])
+    first = torch.where(wordless, torch.full_like(labels[:, 0], unknown_word), labels[:, 0])
     return torch.cat([first[:, None], labels[:, 1:]], 1)
 
 
-def recurrent(opt: dict) -> nn.RNNBase:
-    """The recurrent layer of the originals' ``rnn_*`` options, over words of ``word_vec_size``."""
-    kinds = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
-    kind, layers = opt['rnn_type'].lower(), opt['rnn_num_layers']
-    if kind not in kinds or not 0 < layers <= _MOST_LAYERS:
-        raise ValueError(f'rnn_type is one of {", ".join(kinds)}, and rnn_num_layers 1 to {_MOST_LAYERS}')
-    return kinds[kind](
-        opt['word_vec_size'], opt['rnn_hidden_size'], layers, batch_first=True,
-        bidirectional=opt['bidirectional'] > 0, dropout=opt['rnn_drop_out'] if layers > 1 else 0.0)
+def recurrent(options: ModularOptions) -> nn.RNNBase:
+    """The recurrent layer that reads the words of a sentence."""
+    kinds: dict[str, Callable[..., nn.RNNBase]] = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
+    return kinds[options.rnn](
+        options.word_dim, options.rnn_dim, options.rnn_layers, batch_first=True, bidirectional=options.bidirectional,
+        dropout=options.rnn_dropout if options.rnn_layers > 1 else 0.0)
 
 
 def run_recurrent(rnn: nn.RNNBase, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

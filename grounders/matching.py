@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def embedding_mlp(in_dim: int, out_dim: int, drop_out: float) -> nn.Sequential:
+def embedding_mlp(in_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(in_dim, out_dim), nn.BatchNorm1d(out_dim), nn.ReLU(), nn.Dropout(drop_out),
+        nn.Linear(in_dim, out_dim), nn.BatchNorm1d(out_dim), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(out_dim, out_dim), nn.BatchNorm1d(out_dim))
 
 
@@ -19,10 +19,10 @@ class Matching(nn.Module):
     batch statistics are taken over the same.
     """
 
-    def __init__(self, visual_dim: int, phrase_dim: int, joint_dim: int, drop_out: float) -> None:
+    def __init__(self, visual_dim: int, phrase_dim: int, joint_dim: int, dropout: float) -> None:
         super().__init__()
-        self.vis_emb_fc = embedding_mlp(visual_dim, joint_dim, drop_out)
-        self.lang_emb_fc = embedding_mlp(phrase_dim, joint_dim, drop_out)
+        self.vis_emb_fc = embedding_mlp(visual_dim, joint_dim, dropout)
+        self.lang_emb_fc = embedding_mlp(phrase_dim, joint_dim, dropout)
 
     def see(self, visual: Tensor) -> Tensor:
         """``(..., visual_dim)`` to unit vectors ``(..., joint_dim)``."""

@@ -19,18 +19,19 @@ from torch import Tensor, nn
 
 from grounders.language import PAD, recurrent, run_recurrent
 from grounders.modular import Grounding, ModularNetwork, Rows, Sentences, grounding_of, weighted
+from grounders.options import ModularOptions
 from grounders.visual import ContextEncoder, NormalizeScale, Places, SubjectCells
 
 
 class WordEncoder(nn.Module):
     """Section 3.1: words to vectors, read in both directions. Source: ``lib/layers/lang_encoder.py: RNNEncoder``."""
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: ModularOptions) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(opt['vocab_size'], opt['word_embedding_size'])
-        self.input_dropout = nn.Dropout(opt['word_drop_out'])
-        self.mlp = nn.Sequential(nn.Linear(opt['word_embedding_size'], opt['word_vec_size']), nn.ReLU())
-        self.rnn = recurrent(opt)
+        self.embedding = nn.Embedding(options.vocabulary_size, options.embedding_dim)
+        self.input_dropout = nn.Dropout(options.word_dropout)
+        self.mlp = nn.Sequential(nn.Linear(options.embedding_dim, options.word_dim), nn.ReLU())
+        self.rnn = recurrent(options)
 
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``labels`` (s, L) with at least one word each to the words' outputs (s, L, hidden), the last states
@@ -46,12 +47,11 @@ class LocationEncoder(nn.Module):
     Source: ``lib/layers/visual_encoder.py: LocationEncoder``.
     """
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: ModularOptions) -> None:
         super().__init__()
-        norm = opt.get('visual_init_norm', 20)
-        self.lfeat_normalizer = NormalizeScale(5, norm)
-        self.dif_lfeat_normalizer = NormalizeScale(25, norm)
-        self.fc = nn.Linear(5 + 25, opt['jemb_dim'])
+        self.lfeat_normalizer = NormalizeScale(5, options.initial_norm)
+        self.dif_lfeat_normalizer = NormalizeScale(25, options.initial_norm)
+        self.fc = nn.Linear(5 + 25, options.joint_dim)
 
     def forward(self, places: Places) -> Tensor:
         """Once a place: ``(p, joint)``."""
@@ -73,10 +73,10 @@ class Surveyed(NamedTuple):
 
 
 class MAttNet(ModularNetwork):
-    """The whole network; options as :class:`grounders.modular.ModularNetwork` lists them."""
+    """The whole network."""
 
-    def __init__(self, opt: dict) -> None:
-        super().__init__(opt, WordEncoder, LocationEncoder, ContextEncoder)
+    def __init__(self, options: ModularOptions) -> None:
+        super().__init__(options, WordEncoder, LocationEncoder, ContextEncoder)
 
     def read(self, labels: Tensor) -> Sentences:
         """Once a sentence: ``labels`` (s, L), zeros at the end; one without words is read as one unknown word."""

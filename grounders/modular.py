@@ -8,14 +8,17 @@ box (:meth:`ModularNetwork.look`), a box among its neighbours (``survey``), and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from grounders.language import PhraseAttention, with_a_word
 from grounders.matching import Matching
+from grounders.options import ModularOptions
 from grounders.visual import Places, SubjectCells, SubjectEncoder
+
+Options = TypeVar('Options', bound=ModularOptions)
 
 
 class Rows(NamedTuple):
@@ -77,43 +80,41 @@ class ModularNetwork(nn.Module):
     """The layers that both networks have, named as in the originals (``lib/layers/joint_match.py: JointMatching``).
 
     Args:
-        opt: the originals' options: ``vocab_size``, ``word_embedding_size``, ``word_vec_size``, ``jemb_dim``,
-            ``rnn_*``, ``bidirectional``, ``pool5_dim``, ``fc7_dim``, ``num_atts``, ``visual_init_norm``,
-            ``word_drop_out``, ``visual_drop_out``, ``jemb_drop_out``; and ``unk_token``, the id of ``<UNK>``.
+        options: the sizes of all layers.
         words: makes the encoder of sentences.
-        location: makes the encoder of the box's place.
+        location: makes the encoder of the location of a box.
         relation: makes the encoder of its context.
 
     Batch norm in training: statistics are over unique boxes, places, sentences or rows, whatever a layer is applied
     once to, while the originals repeat a box or sentence for each row that it is in.
     """
 
-    def __init__(self, opt: dict, words: Callable[[dict], nn.Module], location: Callable[[dict], nn.Module],
-                 relation: Callable[[dict], nn.Module]) -> None:
+    def __init__(self, options: Options, words: Callable[[Options], nn.Module],
+                 location: Callable[[Options], nn.Module], relation: Callable[[Options], nn.Module]) -> None:
         super().__init__()
-        joint, word, drop_out = opt['jemb_dim'], opt['word_vec_size'], opt['jemb_drop_out']
-        context = opt['rnn_hidden_size'] * (2 if opt['bidirectional'] > 0 else 1)
-        self.unk_token = opt['unk_token']
+        joint, word, dropout = options.joint_dim, options.word_dim, options.joint_dropout
+        context = options.context_dim
+        self.unknown_word = options.unknown_word
 
-        self.rnn_encoder = words(opt)
-        self.weight_fc = nn.Linear(opt['rnn_num_layers'] * context, 3)
+        self.rnn_encoder = words(options)
+        self.weight_fc = nn.Linear(options.rnn_layers * context, 3)
         self.sub_attn = PhraseAttention(context)
         self.loc_attn = PhraseAttention(context)
         self.rel_attn = PhraseAttention(context)
 
-        self.sub_encoder = SubjectEncoder(opt)
-        self.sub_matching = Matching(opt['fc7_dim'] + joint, word, joint, drop_out)
-        self.loc_encoder = location(opt)
-        self.loc_matching = Matching(joint, word, joint, drop_out)
-        self.rel_encoder = relation(opt)
-        self.rel_matching = Matching(joint, word, joint, drop_out)
+        self.sub_encoder = SubjectEncoder(options)
+        self.sub_matching = Matching(options.subject_dim, word, joint, dropout)
+        self.loc_encoder = location(options)
+        self.loc_matching = Matching(joint, word, joint, dropout)
+        self.rel_encoder = relation(options)
+        self.rel_matching = Matching(joint, word, joint, dropout)
 
     def listen(self, labels: Tensor, *image: Tensor) -> Sentences:
         """Once a sentence: ``labels`` (s, L), zeros at the end, and what else the encoder of sentences reads.
 
         A sentence without words is read as one unknown word.
         """
-        labels = with_a_word(labels, self.unk_token)
+        labels = with_a_word(labels, self.unknown_word)
         context, last, words = self.rnn_encoder(labels, *image)
         listened = [module(context, words, labels) for module in (self.sub_attn, self.loc_attn, self.rel_attn)]
         attention, phrases = zip(*listened, strict=True)

@@ -14,6 +14,7 @@ All sentences of an image are one :class:`~grounders.tree_lstm.Forest`, worked l
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -21,6 +22,39 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grounders.tree_lstm import LANGUAGE, VISUAL, DownTreeLSTM, Forest, UpTreeLSTM
+
+
+@dataclass(frozen=True, kw_only=True)
+class NMTreeOptions:
+    """What the layers are built from. The data decides the counts and ``visual_dim``; the others default to the
+    original's (``tools/opts.py``).
+
+    Attributes:
+        word_count: how many words have an embedding.
+        word_dim: its size.
+        tag_count: how many tags have an embedding.
+        tag_dim: its size.
+        dep_count: how many dependency labels have an embedding.
+        dep_dim: its size.
+        visual_dim: size of what is seen of a proposal.
+        memory_dim: size of the states of the tree LSTMs.
+        dropout: dropout of the embeddings.
+    """
+
+    word_count: int
+    word_dim: int = 300
+    tag_count: int
+    tag_dim: int = 50
+    dep_count: int
+    dep_dim: int = 50
+    visual_dim: int
+    memory_dim: int = 1024
+    dropout: float = 0.5
+
+    @property
+    def node_dim(self) -> int:
+        """Size of a node: its word, tag and dependency label."""
+        return self.word_dim + self.tag_dim + self.dep_dim
 
 
 class Grounding(NamedTuple):
@@ -85,23 +119,19 @@ class PairScore(nn.Module):
 
 
 class NMTree(nn.Module):
-    """The whole network; parameters are named as in the original.
+    """The whole network; its parameters are named as in the original."""
 
-    ``opt`` holds the original's options (``word_vocab_size``, ``tag_vocab_size``, ``dep_vocab_size``, ``word_size``,
-    ``tag_size``, ``dep_size``, ``vis_dim``, ``rnn_size``, ``drop_prob``).
-    """
-
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: NMTreeOptions) -> None:
         super().__init__()
-        self.word_embedding = nn.Embedding(opt['word_vocab_size'], opt['word_size'])
-        self.tag_embedding = nn.Embedding(opt['tag_vocab_size'], opt['tag_size'])
-        self.dep_embedding = nn.Embedding(opt['dep_vocab_size'], opt['dep_size'])
-        self.dropout = nn.Dropout(opt['drop_prob'])
-        word, memory = opt['word_size'] + opt['tag_size'] + opt['dep_size'], opt['rnn_size']
-        self.single_score = SingleScore(opt['vis_dim'], word)
-        self.pair_score = PairScore(opt['vis_dim'], word)
-        self.up_tree_lstm = UpTreeLSTM(word, memory)
-        self.down_tree_lstm = DownTreeLSTM(word, memory)
+        visual, node, memory = options.visual_dim, options.node_dim, options.memory_dim
+        self.word_embedding = nn.Embedding(options.word_count, options.word_dim)
+        self.tag_embedding = nn.Embedding(options.tag_count, options.tag_dim)
+        self.dep_embedding = nn.Embedding(options.dep_count, options.dep_dim)
+        self.dropout = nn.Dropout(options.dropout)
+        self.single_score = SingleScore(visual, node)
+        self.pair_score = PairScore(visual, node)
+        self.up_tree_lstm = UpTreeLSTM(node, memory)
+        self.down_tree_lstm = DownTreeLSTM(node, memory)
         self.sbj_attn_logit = nn.Linear(2 * memory, 1)
         self.rlt_attn_logit = nn.Linear(2 * memory, 1)
         self.obj_attn_logit = nn.Linear(2 * memory, 1)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from grounders.options import ModularOptions
+
 
 class Places(NamedTuple):
     """A box among its neighbours, for p boxes.
@@ -96,18 +98,18 @@ class SubjectEncoder(nn.Module):
     Source: MAttNet, Section 3.2.1; ``lib/layers/visual_encoder.py: SubjectEncoder``.
     """
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: ModularOptions) -> None:
         super().__init__()
-        pool5, fc7, joint, word = opt['pool5_dim'], opt['fc7_dim'], opt['jemb_dim'], opt['word_vec_size']
-        norm = opt['visual_init_norm']
+        pool5, fc7, joint, word = options.pool5_dim, options.fc7_dim, options.joint_dim, options.word_dim
+        norm = options.initial_norm
         self.pool5_normalizer = NormalizeScale(pool5, norm)
         self.fc7_normalizer = NormalizeScale(fc7, norm)
         self.att_normalizer = NormalizeScale(joint, norm)
         self.phrase_normalizer = NormalizeScale(word, norm)
         self.att_fuse = nn.Sequential(nn.Linear(pool5 + fc7, joint), nn.BatchNorm1d(joint), nn.ReLU())
-        self.att_dropout = nn.Dropout(opt['visual_drop_out'])
-        self.att_fc = nn.Linear(joint, opt['num_atts'])
-        self.attn_fuse = AdditiveAttention(fc7 + joint, word, joint)
+        self.att_dropout = nn.Dropout(options.visual_dropout)
+        self.att_fc = nn.Linear(joint, options.attribute_count)
+        self.attn_fuse = AdditiveAttention(options.subject_dim, word, joint)
 
     def encode(self, pool5: Tensor, fc7: Tensor) -> SubjectCells:
         """Once a box: ``pool5`` (b, C, 7, 7), ``fc7`` (b, F, 7, 7), cells taken row by row."""
@@ -142,13 +144,12 @@ class ContextEncoder(nn.Module):
     Source: MAttNet, Section 3.2.3; ``lib/layers/visual_encoder.py: RelationEncoder``.
     """
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: ModularOptions) -> None:
         super().__init__()
-        joint, norm = opt['jemb_dim'], opt['visual_init_norm']
-        self.fc7_dim = opt['fc7_dim']
-        self.vis_feat_normalizer = NormalizeScale(self.fc7_dim, norm)
-        self.lfeat_normalizer = NormalizeScale(5, norm)
-        self.fc = nn.Linear(self.fc7_dim + 5, joint)
+        self.fc7_dim = options.fc7_dim
+        self.vis_feat_normalizer = NormalizeScale(self.fc7_dim, options.initial_norm)
+        self.lfeat_normalizer = NormalizeScale(5, options.initial_norm)
+        self.fc = nn.Linear(self.fc7_dim + 5, options.joint_dim)
 
     def forward(self, places: Places) -> Tensor:
         """Once a place: ``(p, slots, joint)``; the fc7 half of the linear once a neighbour, however many slots it

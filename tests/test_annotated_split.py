@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 from adapters.modular.annotated_split import AnnotatedSplit, RightAndWrong, choices
 from adapters.modular.attributes import Attributes, said_of_referents
 from adapters.modular.box_features import box_features
-from adapters.modular.cmae_training import OWN_OPTIONS, CMAEForTraining, new_network
+from adapters.modular.cmae_training import CMAEForTraining, new_network
 from adapters.modular.mattnet_training import MAttNetForTraining
+from adapters.modular.metadata import CMAEOpt
 from adapters.modular.modular_training import choice_accuracy, metadata, network_options
 from adapters.modular.vocabulary import Vocabulary
+from grounders.cmae import CMAEOptions
 from grounders.mattnet import MAttNet
+from grounders.options import ModularOptions
 from harness.errors import InputError
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 from harness.words.vectors import WordVectors
@@ -167,18 +170,19 @@ def test_choices_are_every_sentence_with_every_box_of_its_image(split, images_a_
     assert sorted(seen) == sorted(wanted)
 
 
-WIDTHS = dict(word_embedding_size=5, word_vec_size=8, jemb_dim=8, rnn_hidden_size=4)
-STILL = dict(word_drop_out=0., visual_drop_out=0., jemb_drop_out=0.)
+WIDTHS = dict(embedding_dim=5, word_dim=8, joint_dim=8, rnn_dim=4)
+STILL = dict(word_dropout=0., visual_dropout=0., joint_dropout=0.)
 
 
 def cmae(attributes, said, stage):
-    opt = network_options(VOCABULARY, attributes, C, F, OWN_OPTIONS, glove_size=2, img_hidden=4, **WIDTHS, **STILL)
-    return CMAEForTraining(new_network(opt), attributes, said, stage)
+    options = network_options(CMAEOptions, VOCABULARY, attributes, C, F, pretrained_dim=2, image_hidden_dim=4, **WIDTHS,
+                              **STILL)
+    return CMAEForTraining(new_network(options), attributes, said, stage)
 
 
 def mattnet(attributes, said):
-    return MAttNetForTraining(MAttNet(network_options(VOCABULARY, attributes, C, F, {}, **WIDTHS, **STILL)),
-                              attributes, said)
+    options = network_options(ModularOptions, VOCABULARY, attributes, C, F, **WIDTHS, **STILL)
+    return MAttNetForTraining(MAttNet(options), attributes, said)
 
 
 @pytest.mark.parametrize('model_of', [
@@ -216,15 +220,16 @@ def test_accuracy_counts_sentences_whose_referent_scores_best(split):
 
 
 def test_options_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match='hiden'):
-        network_options(VOCABULARY, Attributes((), ()), C, F, {}, hiden=3)
+    with pytest.raises(TypeError, match='hiden'):
+        network_options(ModularOptions, VOCABULARY, Attributes((), ()), C, F, hiden=3)
 
 
 def test_metadata_builds_the_network_and_vocabulary_again():
     attributes = Attributes(('red',), (2,))
-    opt = network_options(VOCABULARY, attributes, C, F, OWN_OPTIONS, glove_size=2, **WIDTHS)
-    meta = metadata('cmae', opt, VOCABULARY, attributes)
-    again = new_network(meta['opt'], torch.ones(len(VOCABULARY), 2))
+    options = network_options(CMAEOptions, VOCABULARY, attributes, C, F, pretrained_dim=2, **WIDTHS)
+    meta = metadata('cmae', options, VOCABULARY, attributes)
+    assert CMAEOpt(**meta['opt']).options == options
+    again = new_network(options, torch.ones(len(VOCABULARY), 2))
     assert (again.rnn_encoder.embedding2.weight == 1).all()
     assert Vocabulary.from_json(meta['vocabulary']) == VOCABULARY
 

@@ -1,4 +1,6 @@
 """MAttNet's facts, worked out by hand, and what it gives NMTree."""
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from grounders.mattnet import MAttNet, Surveyed
 from grounders.modular import Rows
 from grounders.objectives import Pairs, attribute_loss, max_margin, rank
 from grounders.visual import Places
-from tests.small_grounders import BOXES, LABELS, OPT, a_network, an_image, propose, say, weights
+from tests.small_grounders import BOXES, LABELS, OPTIONS, a_network, an_image, propose, say, weights
 
 
 def hears_itself(network):
@@ -123,7 +125,7 @@ def test_pairs_score_as_rows_of_the_original():
 
 
 def test_every_parameter_learns():
-    network, pairs = MAttNet({**OPT, 'word_drop_out': 0.}).train(), some_pairs()
+    network, pairs = MAttNet(replace(OPTIONS['mattnet'], word_dropout=0.)).train(), some_pairs()
     *scores, att_scores = rank(network, network.read(pairs.labels), pairs)
     # A wide margin, so that no hinge is closed and each parameter has a gradient.
     (max_margin(*scores, margin=10.) + attribute_loss(att_scores, torch.ones(5, 2), torch.ones(2))).backward()
@@ -134,8 +136,8 @@ def test_nmtree_sees_each_expressions_proposals_as_it_attends_to_them():
     grounder = MAttNetGrounder(weights('mattnet'))
     own = [propose(BOXES, LABELS), propose([], []), propose(BOXES, LABELS)]
     first, none, again = grounder.visual(an_image(), say('left cup', 'dog', 'red dog'), own)
-    subject = OPT['fc7_dim'] + OPT['jemb_dim']
-    assert first.shape == again.shape == (4, subject + OPT['jemb_dim']) and none.shape == (0, subject + OPT['jemb_dim'])
+    subject, width = OPTIONS['mattnet'].subject_dim, OPTIONS['mattnet'].visual_dim
+    assert first.shape == again.shape == (4, width) and none.shape == (0, width)
     assert not torch.allclose(first[:, :subject], again[:, :subject])
     torch.testing.assert_close(first[:, subject:], again[:, subject:])  # the place is the same, whatever is said
     assert [len(v) for v in grounder.visual(an_image(), say('dog'), own[1:2])] == [0]

@@ -24,7 +24,6 @@ class CMAEGrounder(ModularGrounder):
     weights = 'cmae'
     title = 'CM-A-E'
     metadata = CMAEMetadata
-    network_of = CMAE
     network: CMAE
 
     @classmethod

@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmengine.structures import InstanceData
@@ -37,7 +37,7 @@ class ModularGrounder(Grounder):
     """A trained network of modules as a grounder.
 
     Args:
-        weights: ``meta['opt']`` are the network's options, ``meta['vocabulary']`` its words.
+        weights: with the metadata that :mod:`adapters.modular.metadata` describes.
         with_st: whether boxes of the same category can be context; ``None`` as trained.
 
     Raises:
@@ -46,17 +46,17 @@ class ModularGrounder(Grounder):
 
     title: str
     metadata: type[ModularMetadata]
-    network_of: Callable[[dict], ModularNetwork]
+    network: ModularNetwork
 
     def __init__(self, weights: Weights, with_st: bool | None = None) -> None:
         meta = described(weights, self.metadata)
         self.path = weights.path
-        self.opt: dict[str, Any] = dict(meta.opt)
+        self.options = meta.opt.options
         self.vocabulary = meta.read_vocabulary()
         self.longest = self.vocabulary.max_length
-        self.slots = self.opt.get('num_cxt', SLOTS)
-        self.with_st = bool(self.opt.get('with_st', 1) if with_st is None else with_st)
-        self.network = built(lambda: self.network_of(self.opt), weights.tensors, weights.path)
+        self.slots = meta.opt.context_slots
+        self.with_st = meta.opt.with_same_category if with_st is None else with_st
+        self.network = built(meta.opt.network, weights.tensors, weights.path)
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],
                  proposals: Sequence[InstanceData]) -> list[Tensor]:
@@ -98,7 +98,7 @@ class ModularGrounder(Grounder):
                     Rows(sentence, box, chosen[sentence] * sets.shape[1] + position))
 
     def _check_widths(self, pool5: int, fc7: int) -> None:
-        wanted = self.opt['pool5_dim'], self.opt['fc7_dim']
+        wanted = self.options.pool5_dim, self.options.fc7_dim
         if (pool5, fc7) != wanted:
             raise InputError(f'{self.path}: {self.title} takes features of {wanted[0]} and {wanted[1]} channels, the '
                              f'detector gives {pool5} and {fc7}; name the one that it was trained with by --weights '

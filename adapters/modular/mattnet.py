@@ -25,7 +25,6 @@ class MAttNetGrounder(ModularGrounder):
     weights = 'mattnet'
     title = 'MAttNet'
     metadata = MAttNetMetadata
-    network_of = MAttNet
     network: MAttNet
 
     @classmethod
@@ -40,9 +39,9 @@ class MAttNetGrounder(ModularGrounder):
 
     def visual(self, image: ImageFeatures, expressions: Sequence[Expression],
                proposals: Sequence[InstanceData]) -> list[Tensor]:
-        """What NMTree sees of each expression's proposals: ``(n_i, fc7_dim + 2 · jemb_dim)``, per expression, since
+        """What NMTree sees of each expression's proposals: ``(n_i, visual_dim)``, per expression, since
         MAttNet attends to a box's cells by what the expression says of its subject."""
         grounding = self.ground(image, expressions, proposals)
-        width = self.opt['fc7_dim'] + 2 * self.opt['jemb_dim']
-        visual = image.feature_map.new_zeros(0, width) if grounding is None else grounding.nmtree_visual
+        none = image.feature_map.new_zeros(0, self.options.visual_dim)
+        visual = none if grounding is None else grounding.nmtree_visual
         return list(visual.split([len(p) for p in proposals]))

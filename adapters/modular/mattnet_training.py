@@ -7,10 +7,11 @@ from adapters.modular.annotated_split import Choices
 from adapters.modular.modular_training import Lessons, RankingModel
 from grounders.mattnet import MAttNet
 from grounders.objectives import Pairs, Ranked, rank
+from grounders.options import ModularOptions
 from harness.training.grounder import Material, Recipe
 
 # Small enough for two cores; the original's are 512 everywhere, of which it can spare half of a word's numbers.
-EMBEDDED_WIDTHS = dict(word_embedding_size=64, word_vec_size=88, jemb_dim=88, rnn_hidden_size=56, word_drop_out=0.2)
+EMBEDDED_WIDTHS = dict(embedding_dim=64, word_dim=88, joint_dim=88, rnn_dim=56, word_dropout=0.2)
 EMBEDDED_EPOCHS = 10
 EMBEDDED_LEARNING_RATE = 2e-3  # 4e-4 in the original, which starts to fall after 8,000 of 30,000 steps
 
@@ -18,11 +19,11 @@ EMBEDDED_LEARNING_RATE = 2e-3  # 4e-4 in the original, which starts to fall afte
 def mattnet_recipe(material: Material, seed: int) -> Recipe:
     """One stage on one dataset's annotated boxes."""
     lessons = Lessons.of(material)
-    opt = lessons.options({}, **EMBEDDED_WIDTHS)
-    network = MAttNet(opt)
+    options = lessons.options(ModularOptions, **EMBEDDED_WIDTHS)
+    network = MAttNet(options)
     model = MAttNetForTraining(network, lessons.attributes, lessons.referent_attributes)
     stage = lessons.stage('attention', model, seed, EMBEDDED_EPOCHS, EMBEDDED_LEARNING_RATE)
-    return Recipe([stage], network.state_dict, lessons.metadata('mattnet', opt))
+    return Recipe([stage], network.state_dict, lessons.metadata('mattnet', options))
 
 
 class MAttNetForTraining(RankingModel):

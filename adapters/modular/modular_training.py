@@ -1,9 +1,8 @@
 """MAttNet and CM-A-E in training: what both learn from, their options, and accuracy on annotated boxes."""
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from mmengine.model import BaseModel
@@ -11,10 +10,14 @@ from torch import Tensor
 
 from adapters.modular.annotated_split import AnnotatedSplit, Choices, RightAndWrong, choices
 from adapters.modular.attributes import Attributes, said_of_referents
+from adapters.modular.metadata import opt_of
 from adapters.modular.vocabulary import Vocabulary
 from grounders.modular import ModularNetwork
 from grounders.objectives import Pairs, Ranked, attribute_loss, attribute_weights, max_margin
+from grounders.options import ModularOptions
 from harness.training.grounder import Material, Stage
+
+Options = TypeVar('Options', bound=ModularOptions)
 
 
 @dataclass
@@ -39,10 +42,10 @@ class Lessons:
         attributes = Attributes.choose(said.values())
         return cls(split, unseen, vocabulary, attributes, attributes.labels([said[r.key] for r in split.referents]))
 
-    def options(self, own: Mapping[str, Any], **widths: Any) -> dict[str, Any]:
-        """:func:`network_options` of what there is to learn."""
-        return network_options(self.vocabulary, self.attributes, self.split.pool5.shape[1], self.split.fc7.shape[1],
-                               own, **widths)
+    def options(self, kind: type[Options], **widths: Any) -> Options:
+        """The :func:`network_options` of what there is to learn."""
+        return network_options(kind, self.vocabulary, self.attributes, self.split.pool5.shape[1],
+                               self.split.fc7.shape[1], **widths)
 
     def stage(self, name: str, model: RankingModel, seed: int, epochs: int, learning_rate: float) -> Stage:
         """Training of ``model`` on pairs of the training split; the learning rate falls to a tenth over ``epochs``.
@@ -58,28 +61,22 @@ class Lessons:
                      param_scheduler=schedule,
                      evaluate=lambda: {'accuracy on annotated boxes': choice_accuracy(model, self.unseen)})
 
-    def metadata(self, kind: str, opt: dict[str, Any]) -> dict[str, Any]:
+    def metadata(self, kind: str, options: ModularOptions) -> dict[str, Any]:
         """What a weight file has to say for the grounder to be built again."""
-        return metadata(kind, opt, self.vocabulary, self.attributes)
+        return metadata(kind, options, self.vocabulary, self.attributes)
 
 
-def network_options(vocabulary: Vocabulary, attributes: Attributes, pool5_dim: int, fc7_dim: int,
-                    own: Mapping[str, Any], **widths: Any) -> dict[str, Any]:
-    """A network's options: the originals' defaults (``tools/opt.py``), its ``own``, what the data decides, and
-    ``widths`` to override, for instance ``jemb_dim``."""
-    opt = dict(word_embedding_size=512, word_vec_size=512, word_drop_out=0.5, bidirectional=1, rnn_hidden_size=512,
-               rnn_type='lstm', rnn_drop_out=0.2, rnn_num_layers=1, variable_lengths=1, jemb_drop_out=0.1, jemb_dim=512,
-               visual_init_norm=20, visual_drop_out=0.2, with_st=1, num_cxt=5, **own)
-    unknown = sorted(set(widths) - set(opt))
-    if unknown:
-        raise ValueError(f'the network has no option {unknown[0]!r}')
-    return {**opt, **widths, 'vocab_size': len(vocabulary), 'unk_token': vocabulary.unk_token,
-            'num_atts': len(attributes), 'pool5_dim': pool5_dim, 'fc7_dim': fc7_dim}
+def network_options(kind: type[Options], vocabulary: Vocabulary, attributes: Attributes, pool5_dim: int, fc7_dim: int,
+                    **widths: Any) -> Options:
+    """The options of a network to train: what the data decides, and ``widths`` in the place of defaults."""
+    return kind(vocabulary_size=len(vocabulary), unknown_word=vocabulary.unk_token, attribute_count=len(attributes),
+                pool5_dim=pool5_dim, fc7_dim=fc7_dim, **widths)
 
 
-def metadata(kind: str, opt: dict[str, Any], vocabulary: Vocabulary, attributes: Attributes) -> dict[str, Any]:
+def metadata(kind: str, options: ModularOptions, vocabulary: Vocabulary, attributes: Attributes) -> dict[str, Any]:
     """What a weight file has to say for the grounder to be built again."""
-    return {'kind': kind, 'opt': opt, 'vocabulary': vocabulary.to_json(), 'attributes': attributes.to_json()}
+    return {'kind': kind, 'opt': opt_of(options), 'vocabulary': vocabulary.to_json(),
+            'attributes': attributes.to_json()}
 
 
 class RankingModel(BaseModel):

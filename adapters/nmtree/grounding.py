@@ -13,7 +13,6 @@ from adapters.modular.mattnet import MAttNetGrounder
 from adapters.nmtree.metadata import NMTreeMetadata
 from adapters.nmtree.original_data import read_trees, read_visual_features
 from adapters.nmtree.trees import Parse, Parser
-from grounders.nmtree import NMTree
 from harness.errors import InputError
 from harness.files.metadata import described
 from harness.files.weights import Weights, built
@@ -30,8 +29,7 @@ class NMTreeGrounder(Grounder):
     """NMTree: modules on a dependency tree, over MAttNet's features (ICCV 2019).
 
     Args:
-        weights: ``meta['opt']`` are the network's options, ``meta['word_to_ix']``, ``'tag_to_ix'`` and ``'dep_to_ix'``
-            its vocabularies.
+        weights: with the metadata that :mod:`adapters.nmtree.metadata` describes.
         mattnet: MAttNet's weights, those that it was trained with.
         trees: the original's ``data_dep.pth``, for the sentences that it has; the others are parsed here.
         features: the original's ``matt_res_det_feats.pth`` or ``matt_res_gt_feats.pth`` in the place of MAttNet; then
@@ -47,22 +45,22 @@ class NMTreeGrounder(Grounder):
     def __init__(self, weights: Weights, mattnet: Weights, trees: str | None = None,
                  features: str | None = None) -> None:
         meta = described(weights, NMTreeMetadata)
-        opt, self.vocabulary = meta.opt, meta.read_vocabulary()
-        self.network = built(lambda: NMTree(dict(opt)), weights.tensors, weights.path)
+        options, self.vocabulary = meta.opt.options, meta.read_vocabulary()
+        self.network = built(meta.opt.network, weights.tensors, weights.path)
         self.parser = Parser()
         self.trees = {} if trees is None else read_trees(trees)
         self.needs_image = features is None
         self.seen: Callable[..., list[Tensor]]
         if features is None:
             seen = MAttNetGrounder(mattnet)
-            width, whose = seen.opt['fc7_dim'] + 2 * seen.opt['jemb_dim'], f'MAttNet of {mattnet.path}'
+            width, whose = seen.options.visual_dim, f'MAttNet of {mattnet.path}'
             self.seen = seen.visual
         else:
             stored = StoredFeatures(features)
             width, whose, self.seen = stored.width, features, stored
-        if width != opt['vis_dim']:
-            raise InputError(f'{weights.path}: NMTree takes features of {opt["vis_dim"]} numbers, but {whose} gives '
-                             f'{width}; name the one that it was trained with by --weights mattnet=FILE')
+        if width != options.visual_dim:
+            raise InputError(f'{weights.path}: NMTree takes features of {options.visual_dim} numbers, but {whose} '
+                             f'gives {width}; name the one that it was trained with by --weights mattnet=FILE')
         if features is None and meta.mattnet_sha256 not in (None, mattnet.sha256):
             raise InputError(f'{weights.path}: NMTree learned on the MAttNet of SHA-256 {meta.mattnet_sha256[:12]}…, '
                              f'but {mattnet.path} is {mattnet.sha256[:12]}…; name the one that it was trained with by '

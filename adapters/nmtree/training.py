@@ -14,15 +14,16 @@ from torch.nn.utils.rnn import pad_sequence
 
 from adapters.modular.annotated_split import AnnotatedSplit, choices
 from adapters.modular.mattnet import MAttNetGrounder
+from adapters.nmtree.metadata import opt_of
 from adapters.nmtree.trees import Parse, Parser, TreeVocabulary
-from grounders.nmtree import NMTree
+from grounders.nmtree import NMTree, NMTreeOptions
 from grounders.tree_lstm import Forest
 from harness.training.grounder import Material, Recipe, Stage
 from harness.types import Dataset
 from harness.words.vectors import WordVectors
 
 # Small enough for two cores; the original's are 50, 50, 1024 and 0.5, and 300 for a word.
-EMBEDDED_WIDTHS = dict(tag_size=8, dep_size=8, rnn_size=32, drop_prob=0.1)
+EMBEDDED_WIDTHS: dict[str, Any] = dict(tag_dim=8, dep_dim=8, memory_dim=32, dropout=0.1)
 EMBEDDED_EPOCHS = 8
 EMBEDDED_BATCH = 16
 # The original's Adam, and every gradient cut at 0.1. It takes 40 epochs of 128 images a step at 1e-3, a tenth less
@@ -38,21 +39,21 @@ def nmtree_recipe(material: Material, seed: int) -> Recipe:
     train = seen_images(material.train, 'train', material.train_features, mattnet, parser)
     val = seen_images(material.val, 'val', material.val_features, mattnet, parser)
     vocabulary = TreeVocabulary.build(parse for image in train for parse in image.parses)
-    opt = dict(vocabulary.sizes, vis_dim=train[0].visual.shape[2], word_size=material.vectors.vectors.shape[1],
-               **EMBEDDED_WIDTHS)
-    network = new_network(opt, vocabulary, material.vectors)
+    options = NMTreeOptions(**vocabulary.sizes, visual_dim=train[0].visual.shape[2],
+                            word_dim=material.vectors.vectors.shape[1], **EMBEDDED_WIDTHS)
+    network = new_network(options, vocabulary, material.vectors)
     lessons, unseen = Lessons(train, vocabulary), Lessons(val, vocabulary)
     schedule = [dict(type='ExponentialLR', gamma=0.1 ** (1 / EMBEDDED_EPOCHS), by_epoch=True)]
     stage = Stage('tree', NMTreeForTraining(network), lessons, lessons.collate, EMBEDDED_BATCH, EMBEDDED_EPOCHS,
                   EMBEDDED_OPTIM_WRAPPER, schedule,
                   lambda: {'accuracy on annotated boxes': choice_accuracy(network, unseen)})
-    return Recipe([stage], network.state_dict, metadata(opt, vocabulary, weights.sha256))
+    return Recipe([stage], network.state_dict, metadata(options, vocabulary, weights.sha256))
 
 
-def new_network(opt: dict[str, Any], vocabulary: TreeVocabulary, vectors: WordVectors) -> NMTree:
+def new_network(options: NMTreeOptions, vocabulary: TreeVocabulary, vectors: WordVectors) -> NMTree:
     """A network to train, whose words start from their ``vectors``; those without one within ±1/√V, as in
     ``misc/glove.py: create_glove``."""
-    network = NMTree(opt)
+    network = NMTree(options)
     table = network.word_embedding.weight
     with torch.no_grad():
         table.uniform_(-1, 1).mul_(len(table) ** -0.5)
@@ -61,9 +62,9 @@ def new_network(opt: dict[str, Any], vocabulary: TreeVocabulary, vectors: WordVe
     return network
 
 
-def metadata(opt: dict[str, Any], vocabulary: TreeVocabulary, mattnet_sha256: str) -> dict[str, Any]:
+def metadata(options: NMTreeOptions, vocabulary: TreeVocabulary, mattnet_sha256: str) -> dict[str, Any]:
     """What a weight file has to say for the grounder to be built again, and which MAttNet it learned on."""
-    return {'kind': 'nmtree', 'opt': opt, **vocabulary.to_json(), 'mattnet_sha256': mattnet_sha256}
+    return {'kind': 'nmtree', 'opt': opt_of(options), **vocabulary.to_json(), 'mattnet_sha256': mattnet_sha256}
 
 
 class SeenImage(NamedTuple):

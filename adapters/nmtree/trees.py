@@ -175,8 +175,8 @@ class TreeVocabulary:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many rows the network's tables need at least, under the names of its options."""
-        return {f'{name}_vocab_size': max(getattr(self, f'{name}_to_ix').values()) + 1
+        """How many ids a network must have embeddings for, by the names of :class:`grounders.nmtree.NMTreeOptions`."""
+        return {f'{name}_count': max(getattr(self, f'{name}_to_ix').values()) + 1
                 for name in ('word', 'tag', 'dep')}
 
     def forest(self, parses: Sequence[Parse]) -> Forest:

@@ -26,22 +26,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from adapters.modular.metadata import CMAEMetadata, MAttNetMetadata
+from adapters.modular.metadata import CMAEMetadata, CMAEOpt, MAttNetMetadata, MAttNetOpt, ModularOpt
 from adapters.modular.vocabulary import Vocabulary
-from adapters.nmtree.metadata import NMTreeMetadata
+from adapters.nmtree.metadata import NMTreeMetadata, opt_of
 from adapters.nmtree.trees import TreeVocabulary
 from adapters.originals.mattnet_data import words_in_order
 from adapters.originals.ref_nms_data import read_vocabulary
 from adapters.originals.writing import write_json
-from grounders.cmae import CMAE
-from grounders.mattnet import MAttNet
-from grounders.nmtree import NMTree
+from grounders.nmtree import NMTree, NMTreeOptions
 from harness.data.coco_categories import COCO_CLASSES
 from harness.detection.original_names import PAIRS, rename
 from harness.errors import InputError, shown
 from harness.files import fields, torch_file
+from harness.files.faults import fault
 from harness.files.metadata import DetectorMetadata, Metadata, described
 from harness.files.reading import parse_json, read_bytes
 from harness.files.weights import Weights, check_numbers, differences, git_commit, save_weights
@@ -75,7 +75,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Words:
+class WordFiles:
     """The files that a network's words are in: ``--vocabulary``, and ``--vectors`` of Ref-NMS."""
 
     vocabulary: Path | None = None
@@ -110,7 +110,7 @@ def main(argv: Sequence[str]) -> int:
     if args.vectors is not None and (args.kind != 'ref-nms' or args.vocabulary is None):
         raise InputError('--vectors: are those of the words of --as ref-nms; give --vocabulary too, or leave it out')
     checkpoint = Checkpoint.read(args.checkpoint)
-    converted = KINDS[args.kind](checkpoint, Words(args.vocabulary, args.vectors))
+    converted = KINDS[args.kind](checkpoint, WordFiles(args.vocabulary, args.vectors))
     if 'lacks' not in converted.meta:
         described(Weights(args.checkpoint, converted.tensors, converted.meta, checkpoint.sha256),
                   METADATA[args.kind], 'give the checkpoint that --as names, and the words that it was trained on')
@@ -148,23 +148,32 @@ def table(checkpoint: Checkpoint, names: Sequence[tuple[str, str]]) -> str:
 
 # What each kind of checkpoint becomes.
 
-def _modular(kind: str, network: Callable[[dict], nn.Module], checkpoint: Checkpoint, words: Words) -> Converted:
+def _modular(kind: str, schema: type[ModularOpt], checkpoint: Checkpoint, words: WordFiles) -> Converted:
     """MAttNet or CM-A-E, under their own names."""
     if checkpoint.opt is None:
         raise InputError(f"{checkpoint.path}: has no options: a checkpoint of --as {kind} holds 'model' and 'opt'")
-    opt = checkpoint.opt
-    meta: dict[str, Any] = {'kind': kind, 'opt': opt}
+    # The options of MAttNet lack the id of the unknown word, which its vocabulary gives.
+    opt = _options(schema, {'unk_token': 0, **checkpoint.opt}, checkpoint.path)
+    meta: dict[str, Any] = {'kind': kind, 'opt': checkpoint.opt}
     if words.vocabulary is None:
         meta['lacks'] = 'its words; convert it again with --vocabulary data.json'
     else:
-        vocabulary = _mattnet_words(words.vocabulary, opt)
-        if len(vocabulary) != opt.get('vocab_size'):
-            raise InputError(f'{words.vocabulary}: has {len(vocabulary)} words, the network {opt.get("vocab_size")}; '
+        vocabulary = _mattnet_words(words.vocabulary, checkpoint.opt)
+        if len(vocabulary) != opt.vocabulary_size:
+            raise InputError(f'{words.vocabulary}: has {len(vocabulary)} words, the network {opt.vocabulary_size}; '
                              'give the data.json that it was trained on')
         meta['vocabulary'] = vocabulary.to_json()
-        opt = meta['opt'] = {'unk_token': vocabulary.unk_token, **opt}  # MAttNet's own options don't have it
-    _check_fits(checkpoint, lambda: network({'unk_token': 0, **opt}))
+        meta['opt'] = {'unk_token': vocabulary.unk_token, **checkpoint.opt}
+    _check_fits(checkpoint, opt.network)
     return Converted(checkpoint.state, meta, [(name, name) for name in checkpoint.state])
+
+
+def _options(schema: type[ModularOpt], opt: Mapping[str, Any], path: Path) -> ModularOpt:
+    """What a checkpoint's options say of its network."""
+    try:
+        return schema.model_validate(opt)
+    except ValidationError as error:
+        raise InputError(f'{path}: its options: {fault(error)}; give the checkpoint that --as names') from None
 
 
 def _mattnet_words(path: Path, opt: Mapping[str, Any]) -> Vocabulary:
@@ -179,23 +188,23 @@ def _mattnet_words(path: Path, opt: Mapping[str, Any]) -> Vocabulary:
         raise InputError(f"{path}: 'word_to_ix' is no vocabulary of MAttNet: {error}") from None
 
 
-def _nmtree(checkpoint: Checkpoint, words: Words) -> Converted:
+def _nmtree(checkpoint: Checkpoint, words: WordFiles) -> Converted:
     """NMTree, under its own names; its options are told from its shapes."""
     def size(name: str, dimension: int) -> int:
         tensor = checkpoint.state.get(name, torch.empty(1, 2))
         return tensor.shape[dimension] if tensor.dim() == 2 else 2
 
-    opt = {**{f'{part}_{what}': size(f'{part}_embedding.weight', dimension) for part in ('word', 'tag', 'dep')
-              for dimension, what in enumerate(('vocab_size', 'size'))},
-           'vis_dim': size('single_score.W.weight', 1), 'rnn_size': size('sbj_attn_logit.weight', 1) // 2,
-           'drop_prob': 0.5}
-    meta: dict[str, Any] = {'kind': 'nmtree', 'opt': opt}
-    _check_fits(checkpoint, lambda: NMTree(opt))
+    options = NMTreeOptions(**{f'{part}_{what}': size(f'{part}_embedding.weight', dimension)
+                               for part in ('word', 'tag', 'dep') for dimension, what in enumerate(('count', 'dim'))},
+                            visual_dim=size('single_score.W.weight', 1),
+                            memory_dim=size('sbj_attn_logit.weight', 1) // 2)
+    meta: dict[str, Any] = {'kind': 'nmtree', 'opt': opt_of(options)}
+    _check_fits(checkpoint, lambda: NMTree(options))
     if words.vocabulary is None:
         meta['lacks'] = 'its words; convert it again with --vocabulary data_dep.json'
     else:
         vocabulary = _tree_words(words.vocabulary)
-        if any(count > opt[name] for name, count in vocabulary.sizes.items()):
+        if any(count > getattr(options, name) for name, count in vocabulary.sizes.items()):
             raise InputError(f'{words.vocabulary}: has more words, tags or labels than the network; give the '
                              'data_dep.json that it was trained on')
         meta |= vocabulary.to_json()
@@ -212,7 +221,7 @@ def _tree_words(path: Path) -> TreeVocabulary:
         raise InputError(f'{path}: is no data_dep.json of NMTree: {error}') from None
 
 
-def _ref_nms(checkpoint: Checkpoint, words: Words) -> Converted:
+def _ref_nms(checkpoint: Checkpoint, words: WordFiles) -> Converted:
     """Ref-NMS, whose names are our network's under ``model.``; the words' vectors are a tensor beside them."""
     def size(name: str, dimension: int) -> int:
         tensor = checkpoint.state.get(name)
@@ -238,7 +247,7 @@ def _ref_nms(checkpoint: Checkpoint, words: Words) -> Converted:
     return Converted(tensors, meta, [(name, f'model.{name}') for name in checkpoint.state])
 
 
-def _mask_rcnn(checkpoint: Checkpoint, words: Words) -> Converted:
+def _mask_rcnn(checkpoint: Checkpoint, words: WordFiles) -> Converted:
     """The detector, under mmdet's names with rows rearranged."""
     try:
         tensors = rename(checkpoint.state)
@@ -248,8 +257,8 @@ def _mask_rcnn(checkpoint: Checkpoint, words: Words) -> Converted:
                      [(original, ours) for original, ours in PAIRS if original in checkpoint.state])
 
 
-KINDS: dict[str, Callable[[Checkpoint, Words], Converted]] = {
-    'mattnet': partial(_modular, 'mattnet', MAttNet), 'cmae': partial(_modular, 'cmae', CMAE), 'nmtree': _nmtree,
+KINDS: dict[str, Callable[[Checkpoint, WordFiles], Converted]] = {
+    'mattnet': partial(_modular, 'mattnet', MAttNetOpt), 'cmae': partial(_modular, 'cmae', CMAEOpt), 'nmtree': _nmtree,
     'ref-nms': _ref_nms, 'mask-rcnn': _mask_rcnn}
 #: What a loader will ask of the metadata.
 METADATA: dict[str, type[Metadata]] = {

@@ -27,7 +27,7 @@ from grounders import objectives
 from grounders.cmae import CMAE
 from grounders.language import PAD
 from grounders.modular import Rows, Sentences
-from grounders.objectives import Pairs, Ranked, compared
+from grounders.objectives import Ranked, TrainingPairs, compared
 from grounders.visual import Places
 
 Rule = Literal['sample', 'most attended']
@@ -46,13 +46,13 @@ class ErasedRanked(NamedTuple):
     att_scores: Tensor
 
 
-def rank(network: CMAE, pairs: Pairs) -> Ranked:
+def rank(network: CMAE, pairs: TrainingPairs) -> Ranked:
     """Stage one: the scores that ``max_margin`` compares."""
     sentences = network.read(pairs.labels, network.view(pairs.image_pool5)[pairs.sentence_image])
     return objectives.rank(network, sentences, pairs)
 
 
-def rank_erased(network: CMAE, pairs: Pairs, rule: Rule = 'sample', erase_size: int = 2) -> ErasedRanked:
+def rank_erased(network: CMAE, pairs: TrainingPairs, rule: Rule = 'sample', erase_size: int = 2) -> ErasedRanked:
     """Stage two: the scores that ``max_margin_erase`` compares.
 
     The attention over the right pairs decides what is erased from them; no gradient flows through that choice. An

@@ -1,4 +1,4 @@
-"""NMTree: the network of "Learning to Assemble Neural Module Tree Networks for Visual Grounding".
+"""NMTree: the network of "Learning to Assemble Neural Module Tree Networks for Visual TreeGrounding".
 
 Liu, Zhang, Wu and Zha, ICCV 2019; daqingliu/NMTree, ``models/NMTreeModel.py``. A sentence is its dependency tree. Every
 node is a small module that gives each proposal a score, and the root's score decides:
@@ -57,7 +57,7 @@ class NMTreeOptions:
         return self.word_dim + self.tag_dim + self.dep_dim
 
 
-class Grounding(NamedTuple):
+class TreeGrounding(NamedTuple):
     """``log_scores`` (s, p), the log softmax over each sentence's proposals; ``visual`` (n,) bool, which nodes were
     taken as visual; ``root_visual`` (s,), the same of the roots."""
 
@@ -136,7 +136,7 @@ class NMTree(nn.Module):
         self.rlt_attn_logit = nn.Linear(2 * memory, 1)
         self.obj_attn_logit = nn.Linear(2 * memory, 1)
 
-    def forward(self, visual: Tensor, forest: Forest, present: Tensor | None = None) -> Grounding:
+    def forward(self, visual: Tensor, forest: Forest, present: Tensor | None = None) -> TreeGrounding:
         """Ground s sentences at once.
 
         Args:
@@ -153,7 +153,7 @@ class NMTree(nn.Module):
         if present is not None:
             scores = scores.masked_fill(~present, float('-inf'))
         is_visual = types[:, VISUAL] > 0.5
-        return Grounding(scores.log_softmax(1), is_visual, is_visual[:len(visual)])
+        return TreeGrounding(scores.log_softmax(1), is_visual, is_visual[:len(visual)])
 
     def embed(self, forest: Forest) -> Tensor:
         """``(n, word)``: a node is its word, tag and dependency label."""

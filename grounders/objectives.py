@@ -14,7 +14,7 @@ from grounders.modular import ModularNetwork, Rows, Sentences
 from grounders.visual import Places
 
 
-class Pairs(NamedTuple):
+class TrainingPairs(NamedTuple):
     """N right pairs and what takes their place, over b unique boxes, s unique (sentence, image) and i images.
 
     Attributes:
@@ -51,13 +51,13 @@ class Ranked(NamedTuple):
     att_scores: Tensor
 
 
-def compared(pairs: Pairs) -> Rows:
+def compared(pairs: TrainingPairs) -> Rows:
     """The N pairs, then the same sentences with other boxes, then the same boxes with other sentences."""
     box = torch.cat([pairs.box, pairs.other_box, pairs.box])
     return Rows(torch.cat([pairs.sentence, pairs.sentence, pairs.other_sentence]), box, box)
 
 
-def rank(network: ModularNetwork, sentences: Sentences, pairs: Pairs) -> Ranked:
+def rank(network: ModularNetwork, sentences: Sentences, pairs: TrainingPairs) -> Ranked:
     """The scores that :func:`max_margin` compares; ``sentences`` are the pairs', read."""
     cells = network.look(pairs.pool5, pairs.fc7)
     scores = network.compare(sentences, cells, pairs.places, compared(pairs)).scores

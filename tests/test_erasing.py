@@ -4,7 +4,7 @@ import torch
 
 from grounders.cmae import CMAE, CMAEOptions
 from grounders.erasing import draw, erase_sight, erase_word, rank, rank_erased, square
-from grounders.objectives import Pairs, attribute_loss, attribute_weights, max_margin, max_margin_erase
+from grounders.objectives import TrainingPairs, attribute_loss, attribute_weights, max_margin, max_margin_erase
 from grounders.visual import Places
 
 OPTIONS = CMAEOptions(vocabulary_size=9, unknown_word=1, attribute_count=2, pool5_dim=3, fc7_dim=4, embedding_dim=7,
@@ -95,7 +95,7 @@ def some_pairs():
     places = Places(torch.rand(b, 5), torch.randn(b, 25), torch.randint(-1, 3, (b, 5)), torch.randn(b, 5, 5),
                     torch.randn(3, 4))
     labels = torch.tensor([[2, 3, 4, 5], [6, 7, 8, 0], [3, 0, 0, 0], [4, 5, 0, 0]])
-    return Pairs(torch.randn(b, 3, 7, 7), torch.randn(b, 4, 7, 7), places, labels, torch.randn(i, 3, 7, 7),
+    return TrainingPairs(torch.randn(b, 3, 7, 7), torch.randn(b, 4, 7, 7), places, labels, torch.randn(i, 3, 7, 7),
                  torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 2]), torch.tensor([0, 1, 3]), torch.tensor([1, 3, 3]),
                  torch.tensor([1, 2, 4]))
 

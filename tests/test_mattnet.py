@@ -7,7 +7,7 @@ import torch
 from adapters.modular.mattnet import MAttNetGrounder
 from grounders.mattnet import MAttNet, Surveyed
 from grounders.modular import Rows
-from grounders.objectives import Pairs, attribute_loss, max_margin, rank
+from grounders.objectives import TrainingPairs, attribute_loss, max_margin, rank
 from grounders.visual import Places
 from tests.small_grounders import BOXES, LABELS, OPTIONS, a_network, an_image, propose, say, weights
 
@@ -105,7 +105,7 @@ def some_pairs():
     seen = Places(torch.rand(5, 5), torch.randn(5, 25), torch.randint(-1, 3, (5, 5)), torch.randn(5, 5, 5),
                   torch.randn(3, 4))
     labels = torch.tensor([[2, 3, 4], [5, 4, 0], [3, 0, 0]])
-    return Pairs(torch.randn(5, 3, 7, 7), torch.randn(5, 4, 7, 7), seen, labels, torch.zeros(1, 3, 7, 7),
+    return TrainingPairs(torch.randn(5, 3, 7, 7), torch.randn(5, 4, 7, 7), seen, labels, torch.zeros(1, 3, 7, 7),
                  torch.tensor([0, 0, 0]), sentence=torch.tensor([0, 1]), box=torch.tensor([0, 1]),
                  other_sentence=torch.tensor([1, 2]), other_box=torch.tensor([1, 4]))
 

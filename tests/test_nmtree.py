@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from adapters.modular.annotated_split import AnnotatedSplit, choices
+from adapters.modular.annotated_split import AnnotatedSplit, annotated_choices
 from adapters.modular.mattnet import MAttNetGrounder
 from adapters.nmtree.grounding import NMTreeGrounder
 from adapters.nmtree.metadata import opt_of
 from adapters.nmtree.training import (
-    Lessons,
     NMTreeForTraining,
     SeenImage,
+    TreeLessons,
     choice_accuracy,
     metadata,
     new_network,
@@ -152,7 +152,7 @@ def test_an_image_is_seen_with_all_its_sentences_and_annotated_boxes(features: d
     assert seven.right.tolist() == [2, 0] and five.right.tolist() == [0]
     assert [parse.tokens for parse in seven.parses] == [('dog', 'by', 'left', 'cup'), ('left', 'cup')]
     split = AnnotatedSplit.of(dataset, dataset.expressions[:1], features, mattnet.vocabulary)
-    batch, = choices(split)
+    batch, = annotated_choices(split)
     with torch.no_grad():
         alone = mattnet.network.ground(batch.pool5, batch.fc7, batch.places, batch.labels, batch.rows).nmtree_visual
     torch.testing.assert_close(seven.visual[0].float(), alone, rtol=1e-3, atol=1e-2)
@@ -166,7 +166,7 @@ def an_image_of(boxes: int, *sentences: tuple[Parse, int]) -> SeenImage:
 def test_the_loss_is_the_mean_of_an_image_and_the_sum_of_images() -> None:
     torch.manual_seed(0)
     images = [an_image_of(3, (LEFT_CUP, 0), (DOG_BY_CUP, 2)), an_image_of(5, (LEFT_CUP, 4))]
-    lessons, network = Lessons(images, VOCABULARY), NMTree(OPTIONS).eval()
+    lessons, network = TreeLessons(images, VOCABULARY), NMTree(OPTIONS).eval()
     model = NMTreeForTraining(network).eval()
     batch = lessons.collate([lessons[0], lessons[1]])
     scores = model(**batch, mode='predict')
@@ -183,13 +183,13 @@ def test_accuracy_counts_sentences_whose_referent_scores_best() -> None:
             scores = -torch.arange(visual.shape[1], dtype=torch.float32).expand(len(visual), -1)
             return type('Scores', (), {'log_scores': scores})
     images = [an_image_of(3, (LEFT_CUP, 0), (DOG_BY_CUP, 2)), an_image_of(2, (LEFT_CUP, 0), (LEFT_CUP, 0))]
-    assert choice_accuracy(FirstBox(), Lessons(images, VOCABULARY)) == 75
+    assert choice_accuracy(FirstBox(), TreeLessons(images, VOCABULARY)) == 75
 
 
 def test_training_learns_these_few_sentences() -> None:
     torch.manual_seed(0)
     images = [an_image_of(3, (LEFT_CUP, 0), (DOG_BY_CUP, 2)), an_image_of(4, (DOG_BY_CUP, 1))]
-    lessons, network = Lessons(images, VOCABULARY), NMTree(replace(OPTIONS, memory_dim=8)).train()
+    lessons, network = TreeLessons(images, VOCABULARY), NMTree(replace(OPTIONS, memory_dim=8)).train()
     model = NMTreeForTraining(network)
     optimiser = torch.optim.Adam(model.parameters(), 0.05)
     for _ in range(25):

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from adapters.modular.attributes import referent
-from adapters.modular.box_features import box_features
-from adapters.modular.vocabulary import Vocabulary
+from adapters.modular.place_features import place_features
+from adapters.modular.vocabulary import ModularVocabulary
 from grounders.modular import Rows
-from grounders.objectives import Pairs
+from grounders.objectives import TrainingPairs
 from grounders.visual import Places
 from harness.errors import InputError
 from harness.types import Dataset, Expression
@@ -71,14 +71,14 @@ class AnnotatedSplit:
 
     @classmethod
     def of(cls, dataset: Dataset, expressions: Sequence[Expression], features: Mapping[str, Any],
-           vocabulary: Vocabulary, with_same_category: bool = True) -> AnnotatedSplit:
+           vocabulary: ModularVocabulary, with_same_category: bool = True) -> AnnotatedSplit:
         """Put a split together.
 
         Args:
             dataset: with annotations.
             expressions: the split's; those whose referent is not among the annotations are left out.
             features: ``pool5`` (A', C, 7, 7) and ``fc7`` (A', F, 7, 7) of boxes pooled from x, y to x + w − 1,
-                y + h − 1 (:func:`adapters.modular.box_features.last_pixel_corners`), in the order of ``ann_ids``;
+                y + h − 1 (:func:`adapters.modular.place_features.last_pixel_corners`), in the order of ``ann_ids``;
                 ``image_pool5`` (I', C, 7, 7) of whole images, in the order of ``image_ids``.
             vocabulary: the words.
             with_same_category: whether boxes of the same category can be context.
@@ -193,12 +193,12 @@ class RightAndWrong(torch.utils.data.Dataset):
             return np.concatenate([sentences, random.choice(sentences, missing)])
         return random.permutation(sentences)[:self.seq_per_ref]
 
-    def _wrong(self, random: np.random.Generator, choices: np.ndarray, boxes: np.ndarray, box: int, total: int) -> int:
+    def _wrong(self, random: np.random.Generator, wrong: np.ndarray, boxes: np.ndarray, box: int, total: int) -> int:
         same = self._category[boxes] == self._category[box]
         if same.any() and random.uniform() < self.sample_ratio:
-            return int(random.choice(choices[same]))
+            return int(random.choice(wrong[same]))
         if not same.all():
-            return int(random.choice(choices[~same]))
+            return int(random.choice(wrong[~same]))
         return int(random.integers(total))
 
     def collate(self, items: Sequence[dict[str, np.ndarray]]) -> dict[str, Any]:
@@ -211,12 +211,12 @@ class RightAndWrong(torch.utils.data.Dataset):
         (sentences, sentence_image), sentence = read_with.unique(dim=1, return_inverse=True)
         n = len(image)
         named, at = np.unique(joined['referent'].numpy(), return_index=True)
-        pairs = Pairs(*self.split.crops(boxes), self.split.places(boxes), self.split.words(sentences),
+        pairs = TrainingPairs(*self.split.crops(boxes), self.split.places(boxes), self.split.words(sentences),
                       self.split.images(images), sentence_image, sentence[:n], box[:n], sentence[n:], box[n:])
         return {'pairs': pairs, 'named_box': box[torch.from_numpy(at)], 'referent': torch.from_numpy(named)}
 
 
-class Choices(NamedTuple):
+class AnnotatedChoices(NamedTuple):
     """Every sentence of some images with every annotated box of its image, as :meth:`grounders.cmae.CMAE.ground`
     takes them, and the row of each sentence's referent, ``right`` (s,)."""
 
@@ -230,7 +230,7 @@ class Choices(NamedTuple):
     right: Tensor
 
 
-def choices(split: AnnotatedSplit, images_a_batch: int = 16) -> Iterator[Choices]:
+def annotated_choices(split: AnnotatedSplit, images_a_batch: int = 16) -> Iterator[AnnotatedChoices]:
     """The split's choices among annotated boxes, some images at a time, each sentence once."""
     by_image = split.sentence_image.argsort(stable=True)
     for start in range(0, len(split.of_image), images_a_batch):
@@ -245,7 +245,7 @@ def choices(split: AnnotatedSplit, images_a_batch: int = 16) -> Iterator[Choices
         begin = count.cumsum(0) - count
         box = torch.arange(len(sentence)) - begin[sentence] + (split.first[image] - first_box)[sentence]
         right = begin + split.sentence_box[sentences] - split.first[image]
-        yield Choices(*split.crops(boxes), split.places(boxes), split.words(sentences), split.images(images),
+        yield AnnotatedChoices(*split.crops(boxes), split.places(boxes), split.words(sentences), split.images(images),
                       image - start, Rows(sentence, box, box), right)
 
 
@@ -265,7 +265,7 @@ def _place(boxes: Tensor, categories: Tensor, count: Tensor, first: Tensor, size
            with_same_category: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Location features and context slots of all images' boxes at once: (A, 5), (A, 25), (A, 5) rows, (A, 5, 5)."""
     present = torch.arange(int(count.max())) < count[:, None]
-    features = box_features(pad_sequence(boxes.split(count.tolist()), batch_first=True),
+    features = place_features(pad_sequence(boxes.split(count.tolist()), batch_first=True),
                             pad_sequence(categories.split(count.tolist()), batch_first=True), sizes,
                             with_same_category=with_same_category, present=present)
     slots = features.cxt_index

@@ -10,12 +10,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from adapters.modular.annotated_split import Choices
+from adapters.modular.annotated_split import AnnotatedChoices
 from adapters.modular.attributes import Attributes
 from adapters.modular.modular_training import Lessons, RankingModel
 from grounders.cmae import CMAE, CMAEOptions
 from grounders.erasing import Rule, rank, rank_erased
-from grounders.objectives import Pairs, Ranked, max_margin_erase
+from grounders.objectives import Ranked, TrainingPairs, max_margin_erase
 from harness.training.grounder import Material, Recipe
 
 StageName = Literal['attention', 'erase']
@@ -70,13 +70,13 @@ class CMAEForTraining(RankingModel):
         self.erase: Rule = erase
         self.erase_size = erase_size
 
-    def rank(self, pairs: Pairs) -> Ranked:
+    def rank(self, pairs: TrainingPairs) -> Ranked:
         return rank(self.network, pairs)
 
-    def score(self, batch: Choices) -> Tensor:
+    def score(self, batch: AnnotatedChoices) -> Tensor:
         return self.network.ground(*batch[:-1]).scores
 
-    def objective(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    def objective(self, pairs: TrainingPairs) -> tuple[Tensor, Tensor]:
         if self.stage == 'attention':
             return super().objective(pairs)
         ranked = rank_erased(self.network, pairs, self.erase, self.erase_size)

@@ -9,9 +9,9 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from adapters.modular.box_features import SLOTS, box_features
 from adapters.modular.metadata import ModularMetadata
 from adapters.modular.object_features import ObjectFeatures
+from adapters.modular.place_features import SLOTS, place_features
 from grounders.modular import Grounding, ModularNetwork, Rows
 from grounders.visual import Places
 from harness.boxes import xyxy_to_xywh
@@ -113,7 +113,7 @@ class ModularGrounder(Grounder):
         distinct = boxes.new_zeros(len(neighbours), 4)
         distinct[box] = boxes
         member, label = sets.unbind(2)
-        features = box_features(xyxy_to_xywh(distinct)[member], label, (image.info.width, image.info.height),
+        features = place_features(xyxy_to_xywh(distinct)[member], label, (image.info.width, image.info.height),
                                 with_same_category=self.with_st, present=member >= 0, slots=max(SLOTS, self.slots))
         slot = features.cxt_index[..., :self.slots]
         context = member.gather(1, slot.clamp(min=0).flatten(1)).view_as(slot).masked_fill(slot < 0, -1)

@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from adapters.modular.annotated_split import Choices
+from adapters.modular.annotated_split import AnnotatedChoices
 from adapters.modular.modular_training import Lessons, RankingModel
 from grounders.mattnet import MAttNet
-from grounders.objectives import Pairs, Ranked, rank
+from grounders.objectives import Ranked, TrainingPairs, rank
 from grounders.options import ModularOptions
 from harness.training.grounder import Material, Recipe
 
@@ -31,8 +31,8 @@ class MAttNetForTraining(RankingModel):
 
     network: MAttNet
 
-    def rank(self, pairs: Pairs) -> Ranked:
+    def rank(self, pairs: TrainingPairs) -> Ranked:
         return rank(self.network, self.network.read(pairs.labels), pairs)
 
-    def score(self, batch: Choices) -> Tensor:
+    def score(self, batch: AnnotatedChoices) -> Tensor:
         return self.network.ground(batch.pool5, batch.fc7, batch.places, batch.labels, batch.rows).scores

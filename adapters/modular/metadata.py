@@ -13,7 +13,7 @@ from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict
 
-from adapters.modular.vocabulary import Vocabulary
+from adapters.modular.vocabulary import ModularVocabulary
 from grounders.cmae import CMAE, CMAEOptions
 from grounders.mattnet import MAttNet
 from grounders.modular import ModularNetwork
@@ -22,7 +22,7 @@ from harness.files.metadata import Layers, Metadata
 from harness.options import Count, CountOrNone, Number, Share
 
 #: Context slots: attention is over as many for each box.
-Slots = Annotated[int, Ge(1), Le(100)]
+SlotCount = Annotated[int, Ge(1), Le(100)]
 #: Words of a sentence.
 Longest = Annotated[int, Ge(1), Le(1000)]
 
@@ -64,7 +64,7 @@ class ModularOpt(BaseModel):
     joint_dropout: Share = Field(alias='jemb_drop_out')
     initial_norm: Number = Field(alias='visual_init_norm')
     visual_dropout: Share = Field(alias='visual_drop_out')
-    context_slots: Slots = Field(5, alias='num_cxt')
+    context_slots: SlotCount = Field(5, alias='num_cxt')
     with_same_category: Flag = Field(True, alias='with_st')
 
     @property
@@ -121,7 +121,7 @@ def opt_of(options: ModularOptions) -> dict[str, Any]:
 
 @with_config(ConfigDict(strict=True))
 class VocabularyRecord(TypedDict):
-    """What :meth:`adapters.modular.vocabulary.Vocabulary.to_json` gives."""
+    """What :meth:`adapters.modular.vocabulary.ModularVocabulary.to_json` gives."""
 
     words: list[str]
     max_length: Longest
@@ -142,8 +142,8 @@ class ModularMetadata(Metadata):
             raise ValueError(f'opt.unk_token {unknown} is the id of none of its {size} words')
         return self
 
-    def read_vocabulary(self) -> Vocabulary:
-        return Vocabulary(tuple(self.vocabulary['words']), self.vocabulary['max_length'])
+    def read_vocabulary(self) -> ModularVocabulary:
+        return ModularVocabulary(tuple(self.vocabulary['words']), self.vocabulary['max_length'])
 
 
 class MAttNetMetadata(ModularMetadata):

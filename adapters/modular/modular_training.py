@@ -8,12 +8,12 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from adapters.modular.annotated_split import AnnotatedSplit, Choices, RightAndWrong, choices
+from adapters.modular.annotated_split import AnnotatedChoices, AnnotatedSplit, RightAndWrong, annotated_choices
 from adapters.modular.attributes import Attributes, said_of_referents
 from adapters.modular.metadata import opt_of
-from adapters.modular.vocabulary import Vocabulary
+from adapters.modular.vocabulary import ModularVocabulary
 from grounders.modular import ModularNetwork
-from grounders.objectives import Pairs, Ranked, attribute_loss, attribute_weights, max_margin
+from grounders.objectives import Ranked, TrainingPairs, attribute_loss, attribute_weights, max_margin
 from grounders.options import ModularOptions
 from harness.training.grounder import Material, Stage
 
@@ -26,7 +26,7 @@ class Lessons:
 
     split: AnnotatedSplit
     unseen: AnnotatedSplit
-    vocabulary: Vocabulary
+    vocabulary: ModularVocabulary
     attributes: Attributes
     referent_attributes: Tensor
 
@@ -34,7 +34,7 @@ class Lessons:
     def of(cls, material: Material) -> Lessons:
         """RefCOCOg's sentences are cut at 20 words, the others at 10."""
         train, val = material.train.split('train'), material.val.split('val')
-        vocabulary = Vocabulary.build((e.tokens for e in train), material.train.categories,
+        vocabulary = ModularVocabulary.build((e.tokens for e in train), material.train.categories,
                                       max_length=20 if material.train.name.endswith('g') else 10)
         split = AnnotatedSplit.of(material.train, train, material.train_features, vocabulary)
         unseen = AnnotatedSplit.of(material.val, val, material.val_features, vocabulary)
@@ -66,14 +66,15 @@ class Lessons:
         return metadata(kind, options, self.vocabulary, self.attributes)
 
 
-def network_options(kind: type[Options], vocabulary: Vocabulary, attributes: Attributes, pool5_dim: int, fc7_dim: int,
-                    **widths: Any) -> Options:
+def network_options(kind: type[Options], vocabulary: ModularVocabulary, attributes: Attributes, pool5_dim: int,
+                    fc7_dim: int, **widths: Any) -> Options:
     """The options of a network to train: what the data decides, and ``widths`` in the place of defaults."""
-    return kind(vocabulary_size=len(vocabulary), unknown_word=vocabulary.unk_token, attribute_count=len(attributes),
+    return kind(vocabulary_size=len(vocabulary), unknown_word=vocabulary.unknown_word, attribute_count=len(attributes),
                 pool5_dim=pool5_dim, fc7_dim=fc7_dim, **widths)
 
 
-def metadata(kind: str, options: ModularOptions, vocabulary: Vocabulary, attributes: Attributes) -> dict[str, Any]:
+def metadata(kind: str, options: ModularOptions, vocabulary: ModularVocabulary,
+             attributes: Attributes) -> dict[str, Any]:
     """What a weight file has to say for the grounder to be built again."""
     return {'kind': kind, 'opt': opt_of(options), 'vocabulary': vocabulary.to_json(),
             'attributes': attributes.to_json()}
@@ -100,19 +101,19 @@ class RankingModel(BaseModel):
         self.register_buffer('attribute_weights', attribute_weights(torch.tensor(attributes.counts)), persistent=False)
         self.register_buffer('referent_attributes', referent_attributes, persistent=False)
 
-    def rank(self, pairs: Pairs) -> Ranked:
+    def rank(self, pairs: TrainingPairs) -> Ranked:
         raise NotImplementedError
 
-    def score(self, batch: Choices) -> Tensor:
+    def score(self, batch: AnnotatedChoices) -> Tensor:
         """``(n,)`` scores of a batch's rows."""
         raise NotImplementedError
 
-    def objective(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    def objective(self, pairs: TrainingPairs) -> tuple[Tensor, Tensor]:
         """The ranking loss, and ``att_scores`` (b, A) of the boxes."""
         ranked = self.rank(pairs)
         return max_margin(ranked.right, ranked.other_box, ranked.other_sentence), ranked.att_scores
 
-    def forward(self, pairs: Pairs, named_box: Tensor, referent: Tensor,
+    def forward(self, pairs: TrainingPairs, named_box: Tensor, referent: Tensor,
                 mode: str = 'loss') -> dict[str, Tensor] | Tensor:
         """A batch of :meth:`adapters.modular.annotated_split.RightAndWrong.collate`.
 
@@ -138,7 +139,7 @@ def choice_accuracy(model: RankingModel, split: AnnotatedSplit, images_a_batch: 
     was_training = model.training
     model.eval()
     right = total = 0
-    for batch in choices(split, images_a_batch):
+    for batch in annotated_choices(split, images_a_batch):
         scores = model.score(batch)
         owner = batch.rows.sentence
         best = scores.new_full((len(batch.right),), float('-inf')).scatter_reduce(0, owner, scores, 'amax')

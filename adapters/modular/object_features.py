@@ -4,7 +4,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adapters.modular.box_features import last_pixel_corners
+from adapters.modular.place_features import last_pixel_corners
 from harness.detection.crop import whole_map
 from harness.types import ImageFeatures
 

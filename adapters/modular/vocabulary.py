@@ -15,7 +15,7 @@ PAD, UNK = '<PAD>', '<UNK>'
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class ModularVocabulary:
     """Words in order of their ids, ``<PAD>`` first, and the number of words that a sentence is cut at.
 
     Source: ``tools/prepro.py: build_vocab`` and ``encode_captions`` of ChopinSharp/CM-Erase-REG, which cuts at 10 words
@@ -32,7 +32,7 @@ class Vocabulary:
 
     @classmethod
     def build(cls, sentences: Iterable[Sequence[str]], categories: Iterable[str], max_length: int,
-              threshold: int = 5) -> Vocabulary:
+              threshold: int = 5) -> ModularVocabulary:
         """Words said more than ``threshold`` times, most frequent first, and every word of the category names."""
         counts = Counter(word for tokens in sentences for word in tokens)
         for reserved in (PAD, UNK):
@@ -42,7 +42,7 @@ class Vocabulary:
         return cls(tuple(dict.fromkeys([PAD, UNK, *frequent, *named])), max_length)
 
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Vocabulary:
+    def from_json(cls, record: dict[str, Any]) -> ModularVocabulary:
         """The inverse of :meth:`to_json`; ``KeyError``, ``TypeError`` or ``ValueError`` where it is none."""
         return cls(tuple(record['words']), int(record['max_length']))
 
@@ -53,7 +53,8 @@ class Vocabulary:
         return len(self.words)
 
     @property
-    def unk_token(self) -> int:
+    def unknown_word(self) -> int:
+        """The id of ``<UNK>``."""
         return self._index[UNK]  # type: ignore[attr-defined]
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> Tensor:
@@ -61,7 +62,7 @@ class Vocabulary:
 
         A sentence is cut at ``max_length`` words; unknown words, and a sentence without any, are ``<UNK>``.
         """
-        index, unk = self._index, self.unk_token  # type: ignore[attr-defined]
+        index, unk = self._index, self.unknown_word  # type: ignore[attr-defined]
         rows = [[index.get(word, unk) for word in tokens[:self.max_length]] or [unk] for tokens in sentences]
         length = max((len(row) for row in rows), default=1)
         return torch.tensor([row + [0] * (length - len(row)) for row in rows], dtype=torch.int64).view(-1, length)

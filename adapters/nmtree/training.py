@@ -12,7 +12,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from adapters.modular.annotated_split import AnnotatedSplit, choices
+from adapters.modular.annotated_split import AnnotatedSplit, annotated_choices
 from adapters.modular.mattnet import MAttNetGrounder
 from adapters.nmtree.metadata import opt_of
 from adapters.nmtree.trees import Parse, Parser, TreeVocabulary
@@ -42,7 +42,7 @@ def nmtree_recipe(material: Material, seed: int) -> Recipe:
     options = NMTreeOptions(**vocabulary.sizes, visual_dim=train[0].visual.shape[2],
                             word_dim=material.vectors.vectors.shape[1], **EMBEDDED_WIDTHS)
     network = new_network(options, vocabulary, material.vectors)
-    lessons, unseen = Lessons(train, vocabulary), Lessons(val, vocabulary)
+    lessons, unseen = TreeLessons(train, vocabulary), TreeLessons(val, vocabulary)
     schedule = [dict(type='ExponentialLR', gamma=0.1 ** (1 / EMBEDDED_EPOCHS), by_epoch=True)]
     stage = Stage('tree', NMTreeForTraining(network), lessons, lessons.collate, EMBEDDED_BATCH, EMBEDDED_EPOCHS,
                   EMBEDDED_OPTIM_WRAPPER, schedule,
@@ -98,7 +98,7 @@ def seen_images(dataset: Dataset, split: str, features: Mapping[str, Any], mattn
     parser([e.tokens for e in referring])
     held = AnnotatedSplit.of(dataset, referring, features, mattnet.vocabulary, mattnet.with_st)
     images = []
-    for (_, members), batch in zip(dataset.by_image(referring), choices(held, images_a_batch=1), strict=True):
+    for (_, members), batch in zip(dataset.by_image(referring), annotated_choices(held, images_a_batch=1), strict=True):
         grounding = mattnet.network.ground(batch.pool5, batch.fc7, batch.places, batch.labels, batch.rows)
         visual = grounding.nmtree_visual.half().unflatten(0, (len(members), -1))
         first = torch.arange(len(members)) * visual.shape[1]
@@ -106,7 +106,7 @@ def seen_images(dataset: Dataset, split: str, features: Mapping[str, Any], mattn
     return images
 
 
-class Batch(NamedTuple):
+class TreeBatch(NamedTuple):
     """s sentences of some images: ``visual`` (s, p, vis_dim), their ``forest``, ``present`` (s, p), ``right`` (s,) and
     ``share`` (s,), one over the number of its image's sentences."""
 
@@ -117,7 +117,7 @@ class Batch(NamedTuple):
     share: Tensor
 
 
-class Lessons(torch.utils.data.Dataset):
+class TreeLessons(torch.utils.data.Dataset):
     """Item i is image i with all of its sentences."""
 
     def __init__(self, images: Sequence[SeenImage], vocabulary: TreeVocabulary) -> None:
@@ -130,15 +130,15 @@ class Lessons(torch.utils.data.Dataset):
     def __getitem__(self, image: int) -> SeenImage:
         return self.images[image]
 
-    def collate(self, images: Sequence[SeenImage]) -> dict[str, Batch]:
+    def collate(self, images: Sequence[SeenImage]) -> dict[str, TreeBatch]:
         """Some images' sentences, all in one batch."""
         sentences = torch.tensor([len(image.parses) for image in images])
         counts = torch.tensor([image.visual.shape[1] for image in images]).repeat_interleave(sentences)
         visual = pad_sequence([one for image in images for one in image.visual], batch_first=True).float()
-        return {'batch': Batch(visual, self.vocabulary.forest([parse for image in images for parse in image.parses]),
-                               torch.arange(visual.shape[1]) < counts[:, None],
-                               torch.cat([image.right for image in images]),
-                               (1 / sentences).repeat_interleave(sentences))}
+        forest = self.vocabulary.forest([parse for image in images for parse in image.parses])
+        return {'batch': TreeBatch(visual, forest, torch.arange(visual.shape[1]) < counts[:, None],
+                                   torch.cat([image.right for image in images]),
+                                   (1 / sentences).repeat_interleave(sentences))}
 
 
 class NMTreeForTraining(BaseModel):
@@ -149,7 +149,7 @@ class NMTreeForTraining(BaseModel):
         super().__init__()
         self.network = network
 
-    def forward(self, batch: Batch, mode: str = 'loss') -> dict[str, Tensor] | Tensor:
+    def forward(self, batch: TreeBatch, mode: str = 'loss') -> dict[str, Tensor] | Tensor:
         """``mode='loss'``: ``loss``; ``mode='predict'``: log scores ``(s, p)``."""
         scores = self.network(batch.visual, batch.forest, batch.present).log_scores
         if mode == 'predict':
@@ -160,7 +160,7 @@ class NMTreeForTraining(BaseModel):
 
 
 @torch.inference_mode()
-def choice_accuracy(network: NMTree, lessons: Lessons, images_a_batch: int = 16) -> float:
+def choice_accuracy(network: NMTree, lessons: TreeLessons, images_a_batch: int = 16) -> float:
     """Percent of sentences whose referent has the best score among its image's annotated boxes, in evaluation mode.
 
     Source: ``utils/eval_utils.py: eval_gt_split``.

@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from adapters.modular.metadata import CMAEMetadata, CMAEOpt, MAttNetMetadata, MAttNetOpt, ModularOpt
-from adapters.modular.vocabulary import Vocabulary
+from adapters.modular.vocabulary import ModularVocabulary
 from adapters.nmtree.metadata import NMTreeMetadata, opt_of
 from adapters.nmtree.trees import TreeVocabulary
 from adapters.originals.mattnet_data import words_in_order
@@ -163,7 +163,7 @@ def _modular(kind: str, schema: type[ModularOpt], checkpoint: Checkpoint, words:
             raise InputError(f'{words.vocabulary}: has {len(vocabulary)} words, the network {opt.vocabulary_size}; '
                              'give the data.json that it was trained on')
         meta['vocabulary'] = vocabulary.to_json()
-        meta['opt'] = {'unk_token': vocabulary.unk_token, **checkpoint.opt}
+        meta['opt'] = {'unk_token': vocabulary.unknown_word, **checkpoint.opt}
     _check_fits(checkpoint, opt.network)
     return Converted(checkpoint.state, meta, [(name, name) for name in checkpoint.state])
 
@@ -176,14 +176,14 @@ def _options(schema: type[ModularOpt], opt: Mapping[str, Any], path: Path) -> Mo
         raise InputError(f'{path}: its options: {fault(error)}; give the checkpoint that --as names') from None
 
 
-def _mattnet_words(path: Path, opt: Mapping[str, Any]) -> Vocabulary:
+def _mattnet_words(path: Path, opt: Mapping[str, Any]) -> ModularVocabulary:
     """``word_to_ix`` of ``data.json``, or of the JSON that is saved with a checkpoint and has no ``label_length``."""
     record = parse_json(read_bytes(path), str(path))
     words = words_in_order(record, 'word_to_ix', str(path))
     usual = 20 if str(opt.get('dataset')).startswith('refcocog') else 10
     longest = fields.integer(record, 'label_length', str(path)) if 'label_length' in record else usual
     try:
-        return Vocabulary(words, longest)
+        return ModularVocabulary(words, longest)
     except ValueError as error:
         raise InputError(f"{path}: 'word_to_ix' is no vocabulary of MAttNet: {error}") from None
 

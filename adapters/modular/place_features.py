@@ -16,7 +16,7 @@ SLOTS = 5
 EMPTY = -1
 
 
-class BoxFeatures(NamedTuple):
+class PlaceFeatures(NamedTuple):
     """Features of ``(..., n)`` boxes.
 
     Attributes:
@@ -33,8 +33,8 @@ class BoxFeatures(NamedTuple):
     cxt_index: Tensor
 
 
-def box_features(boxes: Tensor, categories: Tensor, image_wh: Tensor | tuple[float, float], *,
-                 with_same_category: bool = True, present: Tensor | None = None, slots: int = SLOTS) -> BoxFeatures:
+def place_features(boxes: Tensor, categories: Tensor, image_wh: Tensor | tuple[float, float], *,
+                 with_same_category: bool = True, present: Tensor | None = None, slots: int = SLOTS) -> PlaceFeatures:
     """Location features and context slots.
 
     Args:
@@ -52,7 +52,7 @@ def box_features(boxes: Tensor, categories: Tensor, image_wh: Tensor | tuple[flo
     nearest = _by_distance(boxes)
     same_index = _first(nearest, [same], slots)
     cxt_index = _first(nearest, [other, same] if with_same_category else [other], slots)
-    return BoxFeatures(_in_image(boxes, image_wh).float(),
+    return PlaceFeatures(_in_image(boxes, image_wh).float(),
                        _relative(boxes, same_index).flatten(-2).float(),
                        _relative(boxes, cxt_index).float(), cxt_index)
 

@@ -49,14 +49,16 @@ class CMAEOptions(ModularOptions):
 
 
 class Slots(NamedTuple):
-    """What a module attends over: ``features`` (p, slots, joint) and ``attention_half``, its half of the attention."""
+    """The slots that a module attends over, in p places: ``features`` (p, slots, joint), and ``attention_half``, the
+    part of their attention that does not depend on the phrase."""
 
     features: Tensor
     attention_half: Tensor
 
 
 class Attended(NamedTuple):
-    """n rows: ``features`` and ``attention`` of subject (n, 49 cells), location (n, 6) and relation (n, 5)."""
+    """What the modules see in n rows: ``features``, and the ``attention`` of subject (n, 49 cells), location (n, 6) and
+    relation (n, 5)."""
 
     features: tuple[Tensor, ...]
     attention: tuple[Tensor, ...]
@@ -79,8 +81,8 @@ class ImageFirstEncoder(nn.Module):
         self.rnn = recurrent(options)
 
     def forward(self, labels: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``labels`` (s, L) with at least one word each and ``image`` (s, word) to the words' outputs (s, L, hidden),
-        the last states (s, layers · hidden) and the words' embeddings (s, L, word)."""
+        """From ``labels`` (s, L), at least one word per sentence, and ``image`` (s, word) to the outputs of the words
+        (s, L, hidden), the last states (s, layers · hidden) and the embeddings of the words (s, L, word)."""
         words = torch.cat([self.embedding1(labels), self.embedding2(labels)], 2)
         words = self.mlp(self.input_dropout(words))
         output, last = run_recurrent(self.rnn, torch.cat([image[:, None], words], 1), (labels != PAD).sum(1) + 1)
@@ -88,7 +90,7 @@ class ImageFirstEncoder(nn.Module):
 
 
 class LocationAttention(nn.Module):
-    """Difference 2: attention over the box's own place and its five same-category neighbours, absent ones included.
+    """Difference 2: attention over the box itself and its five neighbours of the same category, empty slots included.
 
     Source: ``lib/layers/visual_encoder.py: LocationEncoderAtt``.
     """
@@ -105,14 +107,14 @@ class LocationAttention(nn.Module):
         self.attn_obj = AdditiveAttention(joint, joint, joint)
 
     def encode(self, lfeats: Tensor, dif_lfeats: Tensor) -> Slots:
-        """Once a place: ``(p, 5)`` and ``(p, 25)`` to six slots, the box itself first."""
+        """Once per place: ``(p, 5)`` and ``(p, 25)`` to six slots, the box itself first."""
         own = self.fc_lfeats(self.lfeat_normalizer(lfeats))[:, None]
         others = self.fc_diff(self.dif_lfeat_normalizer(dif_lfeats.unflatten(1, (-1, 5))))
         halves = torch.cat([self.attn_subj.visual_half(own), self.attn_obj.visual_half(others)], 1)
         return Slots(torch.cat([own, others], 1), halves)
 
     def attend(self, slots: Slots, phrases: Tensor, row_place: Tensor, row_sentence: Tensor) -> tuple[Tensor, Tensor]:
-        """Once a row: attended feature (n, joint) and attention (n, 6)."""
+        """Once per row: attended feature (n, joint) and attention (n, 6)."""
         phrases = self.phrase_normalizer(phrases)
         halves = slots.attention_half.index_select(0, row_place)
         own = self.attn_subj(halves[:, :1], self.attn_subj.phrase_half(phrases)[row_sentence])
@@ -134,12 +136,12 @@ class RelationAttention(ContextEncoder):
         self.attn_fuse = AdditiveAttention(joint, joint, joint)
 
     def encode(self, places: Places) -> Slots:
-        """Once a place: its context slots."""
+        """Once per place: its context slots."""
         features = self(places)
         return Slots(features, self.attn_fuse.visual_half(features))
 
     def attend(self, slots: Slots, phrases: Tensor, row_place: Tensor, row_sentence: Tensor) -> tuple[Tensor, Tensor]:
-        """Once a row: attended feature (n, joint) and attention (n, 5)."""
+        """Once per row: attended feature (n, joint) and attention (n, 5)."""
         said = self.attn_fuse.phrase_half(self.phrase_normalizer(phrases))
         attention = self.attn_fuse(slots.attention_half.index_select(0, row_place), said[row_sentence]).softmax(1)
         return torch.bmm(attention[:, None], slots.features.index_select(0, row_place)).squeeze(1), attention
@@ -166,19 +168,19 @@ class CMAE(ModularNetwork):
         return self.proj_img((self.process_pool5(image_pool5) + image_pool5).mean((2, 3)))
 
     def read(self, labels: Tensor, image: Tensor) -> Sentences:
-        """Once a sentence: ``labels`` (s, L), zeros at the end, and the ``image`` vector (s, joint) of each.
+        """Once per sentence: ``labels`` (s, L), zeros at the end, and ``image`` (s, joint), the vector of its image.
 
         A sentence without words is read as one unknown word.
         """
         return self.listen(labels, image)
 
     def survey(self, places: Places) -> tuple[Slots, Slots]:
-        """Once a place: location slots (p, 6, joint) and relation slots (p, 5, joint)."""
+        """Once per place: location slots (p, 6, joint) and relation slots (p, 5, joint)."""
         return self.loc_encoder.encode(places.lfeats, places.dif_lfeats), self.rel_encoder.encode(places)
 
     def attend(self, sentences: Sentences, cells: SubjectCells, slots: tuple[Slots, Slots], rows: Rows,
                blank: Tensor | None = None) -> Attended:
-        """Once a row: what each module sees, given its phrase; ``blank`` as in :meth:`SubjectEncoder.attend`."""
+        """Once per row: what each module sees, given its phrase; ``blank`` as in :meth:`SubjectEncoder.attend`."""
         subject, location, relation = sentences.phrases
         attended = (self.sub_encoder.attend(cells, subject, rows.box, rows.sentence, blank),
                     self.loc_encoder.attend(slots[0], location, rows.place, rows.sentence),
@@ -187,14 +189,14 @@ class CMAE(ModularNetwork):
         return Attended(features, attention)
 
     def match(self, sentences: Sentences, features: tuple[Tensor, ...], row_sentence: Tensor) -> tuple[Tensor, Tensor]:
-        """Once a row: the scores ``(n,)`` and, before the module weights, each module's match ``(n, 3)``."""
+        """Once per row: the scores ``(n,)``, and the match of each module before it is weighted ``(n, 3)``."""
         modules = (self.sub_matching, self.loc_matching, self.rel_matching)
         matches = torch.stack([module(seen, phrases, row_sentence) for module, seen, phrases
                                in zip(modules, features, sentences.phrases, strict=True)], 1)
         return weighted(matches, sentences, row_sentence), matches
 
     def compare(self, sentences: Sentences, cells: SubjectCells, places: Places, rows: Rows) -> Grounding:
-        """Once a row: attend, then match."""
+        """Once per row: attend, then match."""
         attended = self.attend(sentences, cells, self.survey(places), rows)
         scores, matches = self.match(sentences, attended.features, rows.sentence)
         grid, _, slots = attended.attention

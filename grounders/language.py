@@ -1,7 +1,7 @@
 """How a sentence is read: the layers that MAttNet, CM-A-E and NMTree share on the language side.
 
-Sentences are ``(s, L)`` word ids with zeros at the end (``PAD`` = 0). Everything here treats the zeros as absent, so
-a sentence padded to any length gives the numbers that it gives alone.
+Sentences are ``(s, L)`` word ids with zeros at the end (``PAD`` = 0). The zeros are ignored, so that the results of a
+sentence do not depend on how far it is padded.
 """
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run_recurrent(rnn: nn.RNNBase, steps: Tensor, lengths: Tensor) -> tuple[Tens
     Args:
         rnn: LSTM, GRU or RNN with ``batch_first``.
         steps: ``(s, T, d)`` inputs.
-        lengths: ``(s,)`` real steps of each, at least 1.
+        lengths: ``(s,)``, how many steps of each sentence are real, at least 1.
 
     Returns:
         ``(s, T, directions · hidden)`` outputs, zero after a sentence's end, and ``(s, layers · directions · hidden)``
@@ -70,8 +70,8 @@ class PhraseAttention(nn.Module):
         self.fc = nn.Linear(context_dim, 1)
 
     def forward(self, context: Tensor, embedded: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """``context`` (s, L, context_dim), ``embedded`` (s, L, word) and ``labels`` (s, L) to the attention (s, L) and
-        the phrase (s, word)."""
+        """From ``context`` (s, L, context_dim), ``embedded`` (s, L, word) and ``labels`` (s, L) to the attention (s, L)
+        and the phrase (s, word)."""
         logits = self.fc(context).squeeze(2).masked_fill(labels == PAD, float('-inf'))
         attention = logits.softmax(1)
         return attention, torch.einsum('sl,slw->sw', attention, embedded)

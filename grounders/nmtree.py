@@ -58,8 +58,8 @@ class NMTreeOptions:
 
 
 class TreeGrounding(NamedTuple):
-    """``log_scores`` (s, p), the log softmax over each sentence's proposals; ``visual`` (n,) bool, which nodes were
-    taken as visual; ``root_visual`` (s,), the same of the roots."""
+    """``log_scores`` (s, p), the log softmax over the proposals of each sentence; ``visual`` (n,) bool, which nodes
+    were taken as visual; ``root_visual`` (s,), which roots were."""
 
     log_scores: Tensor
     visual: Tensor
@@ -86,11 +86,11 @@ class SingleScore(nn.Module):
         self.fc = nn.Linear(word_dim, 1)
 
     def look(self, visual: Tensor) -> Tensor:
-        """Once a proposal: ``(s, p, vis_dim)`` to ``(s, p, word)``."""
+        """Once per proposal: ``(s, p, vis_dim)`` to ``(s, p, word)``."""
         return self.W(visual)
 
     def forward(self, seen: Tensor, heard: Tensor) -> Tensor:
-        """``(k, p, word)`` and ``(k, word)`` to ``(k, p)``."""
+        """From ``seen`` (k, p, word) and ``heard`` (k, word) to scores ``(k, p)``."""
         return self.fc(F.normalize(seen * heard[:, None], dim=2)).squeeze(2)
 
 
@@ -108,12 +108,12 @@ class PairScore(nn.Module):
         self.fc = nn.Linear(word_dim, 1)
 
     def look(self, visual: Tensor) -> Tensor:
-        """Once a proposal: ``(s, p, vis_dim)`` to ``(s, p, word)``."""
+        """Once per proposal: ``(s, p, vis_dim)`` to ``(s, p, word)``."""
         return F.linear(visual, self.W.weight[:, :self.vis_dim], self.W.bias)
 
     def forward(self, seen: Tensor, objects: Tensor, heard: Tensor) -> Tensor:
-        """``seen`` (k, p, word), the ``objects`` that they are paired with (k, vis_dim), ``heard`` (k, word) to
-        ``(k, p)``."""
+        """From ``seen`` (k, p, word), the ``objects`` (k, vis_dim) that they are paired with, and ``heard`` (k, word)
+        to scores ``(k, p)``."""
         pairs = seen + F.linear(objects, self.W.weight[:, self.vis_dim:])[:, None]
         return self.fc(F.normalize(pairs * heard[:, None], dim=2)).squeeze(2)
 
@@ -140,11 +140,11 @@ class NMTree(nn.Module):
         """Ground s sentences at once.
 
         Args:
-            visual: ``(s, p, vis_dim)`` each sentence's proposals; the feature depends on the sentence, as MAttNet's
+            visual: ``(s, p, vis_dim)`` the proposals of each sentence; features depend on the sentence, as MAttNet's
                 attended subject does.
             forest: the s trees.
-            present: ``(s, p)`` bool, which proposals are there where sentences have different numbers, at least one
-                each; the others' log score is minus infinity.
+            present: ``(s, p)`` bool, which proposals exist, if sentences have different numbers of them; every sentence
+                needs one. The log score of the others is minus infinity.
         """
         embedded = self.embed(forest)
         types = self.up_tree_lstm.choose(embedded)
@@ -156,14 +156,14 @@ class NMTree(nn.Module):
         return TreeGrounding(scores.log_softmax(1), is_visual, is_visual[:len(visual)])
 
     def embed(self, forest: Forest) -> Tensor:
-        """``(n, word)``: a node is its word, tag and dependency label."""
+        """The nodes ``(n, word)``: word, tag and dependency label of each."""
         parts = (self.word_embedding(forest.word), self.tag_embedding(forest.tag), self.dep_embedding(forest.dep))
         return self.dropout(torch.cat(parts, 1))
 
     def listen(self, embedded: Tensor, types: Tensor, forest: Forest) -> Heard:
-        """What each node hears: attention over the words of its subtree, once for each part that it can play.
+        """What each node hears: attention over the words of its subtree, as subject, as relation and as object.
 
-        The logits are a word's own, whichever node asks. Source: NMTree, Section 3.2; ``node_to_logit`` and
+        The logits of a word are the same for every node. Source: NMTree, Section 3.2; ``node_to_logit`` and
         ``attn_embedding``.
         """
         hidden = torch.cat([self.up_tree_lstm(embedded, types, forest),
@@ -176,8 +176,8 @@ class NMTree(nn.Module):
                  present: Tensor | None = None) -> Tensor:
         """The roots' scores ``(s, p)`` before the softmax.
 
-        A leaf scores singly whatever its type. A language root, of one word too, adds the single score of what the
-        whole sentence says of the subject; a visual root adds nothing.
+        A leaf scores singly, whatever its type. A language root adds the single score of what the whole sentence says
+        of the subject, even if the sentence is one word; a visual root adds nothing.
         """
         inner = forest.inner
         single, paired = self.single_score.look(visual), self.pair_score.look(visual)
@@ -204,10 +204,11 @@ class NMTree(nn.Module):
 
 
 def subtree_attention(logits: Tensor, embedded: Tensor, forest: Forest) -> Tensor:
-    """``(n, k, word)``: for each node and each of k kinds of attention, the sum of its subtree's words weighted by the
-    softmax of their ``logits`` (n, k).
+    """The sum ``(n, k, word)`` of the words of each node's subtree, weighted by the softmax of their ``logits`` (n, k),
+    for k kinds of attention.
 
-    Sums of exponentials go up the trees, each taken from the highest logit below, so that none over- or underflows.
+    Sums of exponentials go up the trees, each relative to the highest logit of its subtree, so that none overflows or
+    underflows.
     """
     highest, weight, words = logits[:0].detach(), logits[:0], embedded.new_zeros(0, logits.shape[1], embedded.shape[1])
     owner, attended = forest.parent[:0], []

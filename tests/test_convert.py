@@ -151,7 +151,7 @@ def test_a_zip_around_a_checkpoint_is_to_be_unzipped(files, tmp_path):
     ({'model': JointMatching(), 'opt': {'x': float('nan')}}, 'option x is no number'),
     ({'model': JointMatching(), 'opt': {'x': torch.ones(1)}}, 'option x is no number'),
     ({'model': JointMatching(), 'opt': {'x': 'y' * 2_000}}, 'option x is no number'),
-    ({'model': JointMatching(), 'opt': [1]}, "'opt' has to be options by name"),
+    ({'model': JointMatching(), 'opt': [1]}, "'opt' must be options by name"),
     ({'model': [1], 'opt': {}}, 'holds no network'),
     ({'model': {'w': torch.tensor([float('inf')])}, 'opt': {}}, 'w holds numbers that are not finite'),
     ({'model': {'w\n': torch.ones(1)}, 'opt': {}}, 'is no name of a tensor'),

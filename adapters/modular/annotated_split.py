@@ -25,7 +25,8 @@ from harness.types import Dataset, Expression
 
 
 class Referent(NamedTuple):
-    """One referring instance: its key (:func:`adapters.modular.attributes.referent`), rows of image, box, sentences."""
+    """One referring instance: its key (:func:`adapters.modular.attributes.referent`), and the rows of its image, of its
+    box and of its sentences."""
 
     key: Hashable
     image: int
@@ -35,7 +36,7 @@ class Referent(NamedTuple):
 
 @dataclass(eq=False)
 class AnnotatedSplit:
-    """All annotated boxes of the images that a split's expressions are about, an image's boxes in consecutive rows.
+    """All annotated boxes of the images that a split's expressions are about; those of one image are consecutive rows.
 
     Attributes:
         pool5: ``(A', C, 7, 7)`` and ``fc7`` ``(A', F, 7, 7)``, float16, as they were given; ``box_row`` (A,) finds the
@@ -47,7 +48,7 @@ class AnnotatedSplit:
         lfeats: ``(A, 5)``, ``dif_lfeats`` (A, 25), ``cxt_index`` (A, 5) rows of boxes or -1, ``cxt_lfeats`` (A, 5, 5).
         labels: ``(T, L)`` word ids of the T sentences, ``sentence_box`` (T,) their referents' boxes,
             ``sentence_image`` (T,).
-        referents: in order of first appearance; ``of_image`` lists, for each image, its referents.
+        referents: in order of first appearance; ``of_image`` lists the referents of each image.
     """
 
     pool5: Tensor
@@ -72,7 +73,7 @@ class AnnotatedSplit:
     @classmethod
     def of(cls, dataset: Dataset, expressions: Sequence[Expression], features: Mapping[str, Any],
            vocabulary: ModularVocabulary, with_same_category: bool = True) -> AnnotatedSplit:
-        """Put a split together.
+        """Collect what belongs to a split.
 
         Args:
             dataset: with annotations.
@@ -146,11 +147,11 @@ class AnnotatedSplit:
 
 
 class RightAndWrong(torch.utils.data.Dataset):
-    """Item i: for each referent of image i, right pairs and a wrong box and a wrong sentence for each.
+    """Item i holds, for each referent of image i, right pairs, each with a wrong box and a wrong sentence.
 
-    The draws depend on ``(seed, epoch, i)`` alone, so a resumed training sees the same pairs. A wrong one comes from
-    the image: of the referent's category with probability ``sample_ratio`` where there is one, else of another
-    category; from anywhere in the split where the image has none of another.
+    The draws depend on ``(seed, epoch, i)`` alone, so a resumed training sees the same pairs. A wrong box or
+    sentence is of the same image: with probability ``sample_ratio`` of the referent's category, if the image has
+    another one of it, else of another category. If the image has no other category, it is of any image of the split.
     """
 
     def __init__(self, split: AnnotatedSplit, seed: int, seq_per_ref: int = 3, sample_ratio: float = 0.3) -> None:
@@ -202,8 +203,8 @@ class RightAndWrong(torch.utils.data.Dataset):
         return int(random.integers(total))
 
     def collate(self, items: Sequence[dict[str, np.ndarray]]) -> dict[str, Any]:
-        """Items of several images to one batch: ``pairs``, each box, image and (sentence, image) in it once, and
-        ``named_box`` (m,) and ``referent`` (m,), the referents' rows in ``pairs`` and in the split."""
+        """Join the items of several images into a batch: ``pairs``, which holds each box, image and (sentence, image)
+        once; and ``named_box`` (m,) and ``referent`` (m,), the rows of the referents in ``pairs`` and in the split."""
         joined = {name: torch.from_numpy(np.concatenate([item[name] for item in items])) for name in items[0]}
         images, image = joined['image'].unique(return_inverse=True)
         boxes, box = torch.cat([joined['box'], joined['other_box']]).unique(return_inverse=True)
@@ -218,7 +219,7 @@ class RightAndWrong(torch.utils.data.Dataset):
 
 class AnnotatedChoices(NamedTuple):
     """Every sentence of some images with every annotated box of its image, as :meth:`grounders.cmae.CMAE.ground`
-    takes them, and the row of each sentence's referent, ``right`` (s,)."""
+    takes them; and ``right`` (s,), the row of each sentence with its referent."""
 
     pool5: Tensor
     fc7: Tensor
@@ -231,7 +232,7 @@ class AnnotatedChoices(NamedTuple):
 
 
 def annotated_choices(split: AnnotatedSplit, images_a_batch: int = 16) -> Iterator[AnnotatedChoices]:
-    """The split's choices among annotated boxes, some images at a time, each sentence once."""
+    """The choices among the annotated boxes of a split, some images at a time, each sentence once."""
     by_image = split.sentence_image.argsort(stable=True)
     for start in range(0, len(split.of_image), images_a_batch):
         images = torch.arange(start, min(start + images_a_batch, len(split.of_image)))

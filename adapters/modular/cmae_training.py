@@ -1,4 +1,4 @@
-"""CM-A-E in training: its options and its two stages.
+"""How CM-A-E is trained: the sizes of its layers and its two stages.
 
 They are the original's (``experiments/scripts/train_mattnet.sh`` and ``train_erase.sh`` of ChopinSharp/CM-Erase-REG):
 ``'attention'`` ranks, ``'erase'`` goes on from its weights and ranks with erasing.
@@ -27,7 +27,7 @@ EMBEDDED_LEARNING_RATE = 1e-3  # 4e-4 in the original, for 15 and 30 epochs
 
 
 def cmae_recipe(material: Material, seed: int) -> Recipe:
-    """Both stages on one dataset's annotated boxes."""
+    """The recipe of CM-A-E: both stages, on the annotated boxes of one dataset."""
     lessons = Lessons.of(material)
     options = lessons.options(CMAEOptions, pretrained_dim=material.vectors.vectors.shape[1], **EMBEDDED_WIDTHS)
     network = new_network(options, lessons.vocabulary.rows(material.vectors))
@@ -51,7 +51,7 @@ class CMAEForTraining(RankingModel):
 
     Args:
         network: trained in place.
-        attributes: the words that it predicts, for their weights.
+        attributes: the words that it predicts; rare ones weigh more.
         referent_attributes: ``(r, A)`` which are said of each referent of the training split.
         stage: ``'attention'`` or ``'erase'``.
         erase: how the erased part is picked, ``'sample'`` or ``'most attended'`` (:mod:`grounders.erasing`).
@@ -65,7 +65,8 @@ class CMAEForTraining(RankingModel):
                  erase: Rule = 'sample', erase_size: int = 2, att_weight: float = 1.0) -> None:
         super().__init__(network, attributes, referent_attributes, att_weight=att_weight)
         if stage not in ('attention', 'erase') or erase not in ('sample', 'most attended'):
-            raise ValueError(f'{stage!r} must be "attention" or "erase", {erase!r} "sample" or "most attended"')
+            raise ValueError(f'stage={stage!r} must be "attention" or "erase", and erase={erase!r} must be "sample" or '
+                             '"most attended"')
         self.stage = stage
         self.erase: Rule = erase
         self.erase_size = erase_size

@@ -1,4 +1,4 @@
-"""What MAttNet and CM-A-E eat: all expressions of an image with their proposals, each box, place and sentence once."""
+"""What MAttNet and CM-A-E take as input: the expressions of an image with their proposals, nothing held twice."""
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -38,7 +38,7 @@ class ModularGrounder(Grounder):
 
     Args:
         weights: with the metadata that :mod:`adapters.modular.metadata` describes.
-        with_st: whether boxes of the same category can be context; ``None`` as trained.
+        with_st: whether boxes of the same category can be context; by default as in training.
 
     Raises:
         InputError: the weights are of another network.
@@ -60,9 +60,9 @@ class ModularGrounder(Grounder):
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],
                  proposals: Sequence[InstanceData]) -> list[Tensor]:
-        """Scores ``(n_i,)`` of each expression's proposals, none for an expression without any.
+        """Scores ``(n_i,)`` of the proposals of each expression; empty for an expression without proposals.
 
-        Neighbours and context come from an expression's own proposals, which Ref-NMS chooses for it.
+        The neighbours and the context of a box are proposals of the same expression.
         """
         grounding = self.ground(image, expressions, proposals)
         scores = image.feature_map.new_zeros(0) if grounding is None else grounding.scores
@@ -71,7 +71,7 @@ class ModularGrounder(Grounder):
     @torch.inference_mode()
     def ground(self, image: ImageFeatures, expressions: Sequence[Expression],
                proposals: Sequence[InstanceData]) -> Grounding | None:
-        """A row for each proposal of each expression, in order; ``None`` without any."""
+        """The results of the network, one row per proposal, expression by expression; ``None`` without any proposal."""
         if sum(map(len, proposals)) == 0:
             return None
         self.network.to(image.feature_map.device)
@@ -79,10 +79,10 @@ class ModularGrounder(Grounder):
 
     @abstractmethod
     def match(self, image: ImageFeatures, seen: Seen) -> Grounding:
-        """One call of the network."""
+        """Call the network once."""
 
     def see(self, image: ImageFeatures, expressions: Sequence[Expression], proposals: Sequence[InstanceData]) -> Seen:
-        """Pool what is new and lay out the rows; there is at least one proposal."""
+        """Pool the boxes that are new and lay out the rows. There must be at least one proposal."""
         device = image.feature_map.device
         boxes = torch.cat([p.bboxes for p in proposals]).to(device)
         labels = torch.cat([p.labels for p in proposals]).to(device)
@@ -123,14 +123,14 @@ class ModularGrounder(Grounder):
 
 
 def _rows_of(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """For counts 2, 0, 1: whose each row is, 0, 0, 2, and which of them, 0, 1, 0."""
+    """The owner of each row and its position there: for counts 2, 0, 1 they are 0, 0, 2 and 0, 1, 0."""
     owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
     first = counts.cumsum(0) - counts
     return owner, torch.arange(len(owner), device=counts.device) - first[owner]
 
 
 def _padded_sets(box: Tensor, labels: Tensor, sentence: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct sets of proposals ``(u, P, 2)``, -1 after the end, and which one each sentence has ``(s,)``."""
+    """The distinct sets of proposals ``(u, P, 2)``, -1 after their ends, and which one each sentence has ``(s,)``."""
     members = box.new_full((int(sentence.max()) + 1, int(position.max()) + 1, 2), -1)
     members[sentence, position] = torch.stack([box, labels], 1)
     return members.unique(dim=0, return_inverse=True)

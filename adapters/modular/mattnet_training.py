@@ -1,4 +1,4 @@
-"""MAttNet in training: right pairs over wrong ones, and attributes (``tools/train.py`` of lichengunc/MAttNet)."""
+"""How MAttNet is trained: right pairs over wrong ones, and attributes (``tools/train.py`` of lichengunc/MAttNet)."""
 from __future__ import annotations
 
 from torch import Tensor
@@ -17,7 +17,7 @@ EMBEDDED_LEARNING_RATE = 2e-3  # 4e-4 in the original, which starts to fall afte
 
 
 def mattnet_recipe(material: Material, seed: int) -> Recipe:
-    """One stage on one dataset's annotated boxes."""
+    """The recipe of MAttNet: one stage, on the annotated boxes of one dataset."""
     lessons = Lessons.of(material)
     options = lessons.options(ModularOptions, **EMBEDDED_WIDTHS)
     network = MAttNet(options)

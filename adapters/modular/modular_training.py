@@ -1,4 +1,4 @@
-"""MAttNet and CM-A-E in training: what both learn from, their options, and accuracy on annotated boxes."""
+"""How MAttNet and CM-A-E are trained: what they learn from, their options, and accuracy on annotated boxes."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Options = TypeVar('Options', bound=ModularOptions)
 
 @dataclass
 class Lessons:
-    """One dataset's annotated boxes to learn from: the training split, the unseen one, words and attributes."""
+    """What one dataset has to learn from: its training split, a split to test on, words and attributes."""
 
     split: AnnotatedSplit
     unseen: AnnotatedSplit
@@ -32,7 +32,7 @@ class Lessons:
 
     @classmethod
     def of(cls, material: Material) -> Lessons:
-        """RefCOCOg's sentences are cut at 20 words, the others at 10."""
+        """Prepare a dataset. Sentences of RefCOCOg are cut at 20 words, those of other datasets at 10."""
         train, val = material.train.split('train'), material.val.split('val')
         vocabulary = ModularVocabulary.build((e.tokens for e in train), material.train.categories,
                                       max_length=20 if material.train.name.endswith('g') else 10)
@@ -50,8 +50,8 @@ class Lessons:
     def stage(self, name: str, model: RankingModel, seed: int, epochs: int, learning_rate: float) -> Stage:
         """Training of ``model`` on pairs of the training split; the learning rate falls to a tenth over ``epochs``.
 
-        Adam and the cut of every gradient at 0.1 are ``tools/opt.py``'s and ``tools/train.py``'s of both originals,
-        which learn for more epochs at 4e-4 and fall later.
+        Adam and the clipping of every gradient at 0.1 are as in ``tools/opt.py`` and ``tools/train.py`` of both
+        originals, which train for more epochs at 4e-4 and lower the rate later.
         """
         pairs = RightAndWrong(self.split, seed)
         schedule = [dict(type='ExponentialLR', gamma=0.1 ** (1 / epochs), by_epoch=True)]
@@ -62,7 +62,7 @@ class Lessons:
                      evaluate=lambda: {'accuracy on annotated boxes': choice_accuracy(model, self.unseen)})
 
     def metadata(self, kind: str, options: ModularOptions) -> dict[str, Any]:
-        """What a weight file has to say for the grounder to be built again."""
+        """The metadata of a weight file: all that the grounder is built from again."""
         return metadata(kind, options, self.vocabulary, self.attributes)
 
 
@@ -75,7 +75,7 @@ def network_options(kind: type[Options], vocabulary: ModularVocabulary, attribut
 
 def metadata(kind: str, options: ModularOptions, vocabulary: ModularVocabulary,
              attributes: Attributes) -> dict[str, Any]:
-    """What a weight file has to say for the grounder to be built again."""
+    """The metadata of a weight file: all that the grounder is built from again."""
     return {'kind': kind, 'opt': opt_of(options), 'vocabulary': vocabulary.to_json(),
             'attributes': attributes.to_json()}
 
@@ -85,12 +85,12 @@ class RankingModel(BaseModel):
 
     Args:
         network: trained in place.
-        attributes: the words that it predicts, for their weights.
+        attributes: the words that it predicts; rare ones weigh more.
         referent_attributes: ``(r, A)`` which are said of each referent of the training split.
         att_weight: weight of the attribute loss.
 
-    A network says how it ranks pairs (:meth:`rank`), scores choices (:meth:`score`), and what it is trained for
-    (:meth:`objective`), if for more than the ranking.
+    A subclass says how its network ranks pairs (:meth:`rank`) and scores choices (:meth:`score`), and if it is trained
+    for more than the ranking, its :meth:`objective`.
     """
 
     def __init__(self, network: ModularNetwork, attributes: Attributes, referent_attributes: Tensor, *,
@@ -102,6 +102,7 @@ class RankingModel(BaseModel):
         self.register_buffer('referent_attributes', referent_attributes, persistent=False)
 
     def rank(self, pairs: TrainingPairs) -> Ranked:
+        """The scores of right and wrong pairs."""
         raise NotImplementedError
 
     def score(self, batch: AnnotatedChoices) -> Tensor:
@@ -124,7 +125,7 @@ class RankingModel(BaseModel):
             scores = self.rank(pairs)
             return torch.stack([scores.right > scores.other_box, scores.right > scores.other_sentence])
         if mode != 'loss':
-            raise ValueError(f'mode {mode!r} is "loss" or "predict"')
+            raise ValueError(f'mode={mode!r} must be "loss" or "predict"')
         loss, att_scores = self.objective(pairs)
         named = attribute_loss(att_scores[named_box], self.referent_attributes[referent], self.attribute_weights)
         return {'loss_rank': loss, 'loss_att': self.att_weight * named}
@@ -132,7 +133,7 @@ class RankingModel(BaseModel):
 
 @torch.inference_mode()
 def choice_accuracy(model: RankingModel, split: AnnotatedSplit, images_a_batch: int = 16) -> float:
-    """Percent of sentences whose referent has the best score among its image's annotated boxes, in evaluation mode.
+    """Percent of sentences whose referent has the best score of all annotated boxes of its image, in evaluation mode.
 
     The earlier box wins a tie. Source: ``lib/models/eval_easy_utils.py: eval_split`` of lichengunc/MAttNet.
     """

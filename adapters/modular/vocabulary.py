@@ -1,4 +1,4 @@
-"""From words to the ids that a grounder was trained with."""
+"""The words that MAttNet or CM-A-E was trained with, and their ids."""
 from __future__ import annotations
 
 from collections import Counter
@@ -43,7 +43,7 @@ class ModularVocabulary:
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> ModularVocabulary:
-        """The inverse of :meth:`to_json`; ``KeyError``, ``TypeError`` or ``ValueError`` where it is none."""
+        """The inverse of :meth:`to_json`; ``KeyError``, ``TypeError`` or ``ValueError`` for another record."""
         return cls(tuple(record['words']), int(record['max_length']))
 
     def to_json(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class ModularVocabulary:
     def encode(self, sentences: Sequence[Sequence[str]]) -> Tensor:
         """Word ids ``(s, L)`` int64, zeros at the end, L the longest kept length and at least 1.
 
-        A sentence is cut at ``max_length`` words; unknown words, and a sentence without any, are ``<UNK>``.
+        A sentence is cut at ``max_length`` words. Unknown words become ``<UNK>``, and so does a sentence without words.
         """
         index, unk = self._index, self.unknown_word  # type: ignore[attr-defined]
         rows = [[index.get(word, unk) for word in tokens[:self.max_length]] or [unk] for tokens in sentences]
@@ -68,7 +68,7 @@ class ModularVocabulary:
         return torch.tensor([row + [0] * (length - len(row)) for row in rows], dtype=torch.int64).view(-1, length)
 
     def rows(self, vectors: WordVectors) -> Tensor:
-        """``(V, D)`` pretrained vectors of the words, zeros where there is none."""
+        """The pretrained vectors ``(V, D)`` of the words; zeros for words that have none."""
         table = torch.zeros(len(self.words), vectors.vectors.shape[1])
         found = [i for i, word in enumerate(self.words) if word in vectors.index]
         table[found] = vectors.rows(self.words[i] for i in found)

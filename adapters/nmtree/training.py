@@ -1,4 +1,4 @@
-"""NMTree in training: what it learns from, its options and its objective.
+"""How NMTree is trained: what it learns from, the sizes of its layers and its objective.
 
 Source: ``tools/train.py``, ``tools/opts.py``, ``utils/gt_loader.py`` and ``misc/glove.py`` of daqingliu/NMTree.
 """
@@ -33,7 +33,7 @@ EMBEDDED_OPTIM_WRAPPER = dict(type='OptimWrapper', optimizer=dict(type='Adam', l
 
 
 def nmtree_recipe(material: Material, seed: int) -> Recipe:
-    """One stage on one dataset's annotated boxes, as the trained MAttNet sees them."""
+    """The recipe of NMTree: one stage, on the annotated boxes of one dataset as the trained MAttNet sees them."""
     weights = material.trained('mattnet')
     mattnet, parser = MAttNetGrounder(weights), Parser()
     train = seen_images(material.train, 'train', material.train_features, mattnet, parser)
@@ -51,7 +51,7 @@ def nmtree_recipe(material: Material, seed: int) -> Recipe:
 
 
 def new_network(options: NMTreeOptions, vocabulary: TreeVocabulary, vectors: WordVectors) -> NMTree:
-    """A network to train, whose words start from their ``vectors``; those without one within ±1/√V, as in
+    """A network to train. Words start from their ``vectors``; those without one start within ±1/√V, as in
     ``misc/glove.py: create_glove``."""
     network = NMTree(options)
     table = network.word_embedding.weight
@@ -63,13 +63,13 @@ def new_network(options: NMTreeOptions, vocabulary: TreeVocabulary, vectors: Wor
 
 
 def metadata(options: NMTreeOptions, vocabulary: TreeVocabulary, mattnet_sha256: str) -> dict[str, Any]:
-    """What a weight file has to say for the grounder to be built again, and which MAttNet it learned on."""
+    """The metadata of a weight file: all that the grounder is built from again, and which MAttNet it needs."""
     return {'kind': 'nmtree', 'opt': opt_of(options), **vocabulary.to_json(), 'mattnet_sha256': mattnet_sha256}
 
 
 class SeenImage(NamedTuple):
-    """An image's s sentences and p annotated boxes: ``visual`` (s, p, vis_dim) float16, the s ``parses``, and ``right``
-    (s,), which box each means."""
+    """The s sentences and p annotated boxes of an image: ``visual`` (s, p, vis_dim) float16, the s ``parses``, and
+    ``right`` (s,), the box that each sentence means."""
 
     visual: Tensor
     parses: list[Parse]
@@ -79,7 +79,7 @@ class SeenImage(NamedTuple):
 @torch.no_grad()
 def seen_images(dataset: Dataset, split: str, features: Mapping[str, Any], mattnet: MAttNetGrounder,
                 parser: Parser) -> list[SeenImage]:
-    """Look at every annotated box of a split once a sentence, and parse every sentence.
+    """Look at every annotated box of a split once per sentence, and parse every sentence.
 
     Sentences whose referent is not annotated are left out.
 
@@ -118,7 +118,7 @@ class TreeBatch(NamedTuple):
 
 
 class TreeLessons(torch.utils.data.Dataset):
-    """Item i is image i with all of its sentences."""
+    """Training material: item i is image i with all its sentences."""
 
     def __init__(self, images: Sequence[SeenImage], vocabulary: TreeVocabulary) -> None:
         self.images = images
@@ -131,7 +131,7 @@ class TreeLessons(torch.utils.data.Dataset):
         return self.images[image]
 
     def collate(self, images: Sequence[SeenImage]) -> dict[str, TreeBatch]:
-        """Some images' sentences, all in one batch."""
+        """Join the sentences of several images into one batch."""
         sentences = torch.tensor([len(image.parses) for image in images])
         counts = torch.tensor([image.visual.shape[1] for image in images]).repeat_interleave(sentences)
         visual = pad_sequence([one for image in images for one in image.visual], batch_first=True).float()
@@ -142,8 +142,8 @@ class TreeLessons(torch.utils.data.Dataset):
 
 
 class NMTreeForTraining(BaseModel):
-    """NMTree with its objective: the cross entropy of the right box, the mean over an image's sentences, the sum over
-    images."""
+    """NMTree with its objective: the cross entropy of the right box, averaged over the sentences of an image and summed
+    over images."""
 
     def __init__(self, network: NMTree) -> None:
         super().__init__()
@@ -155,13 +155,13 @@ class NMTreeForTraining(BaseModel):
         if mode == 'predict':
             return scores
         if mode != 'loss':
-            raise ValueError(f'mode {mode!r} is "loss" or "predict"')
+            raise ValueError(f'mode={mode!r} must be "loss" or "predict"')
         return {'loss': -(scores.gather(1, batch.right[:, None])[:, 0] * batch.share).sum()}
 
 
 @torch.inference_mode()
 def choice_accuracy(network: NMTree, lessons: TreeLessons, images_a_batch: int = 16) -> float:
-    """Percent of sentences whose referent has the best score among its image's annotated boxes, in evaluation mode.
+    """Percent of sentences whose referent has the best score of all annotated boxes of its image, in evaluation mode.
 
     Source: ``utils/eval_utils.py: eval_gt_split``.
     """

@@ -1,7 +1,8 @@
-"""``run_benchmark.py convert``: an original's checkpoint becomes a weight file of the harness.
+"""``run_benchmark.py convert``: turns a checkpoint of an original program into a weight file of the harness.
 
-The checkpoint is read by :mod:`harness.files.torch_file`, which runs nothing of it. Out come ``OUT.safetensors``, which
-``--weights`` takes, and ``OUT.json`` with its options, hashes and names. Where the checkpoints come from:
+The checkpoint is read by :mod:`harness.files.torch_file`, which runs nothing of it. The results are
+``OUT.safetensors``, which ``--weights`` takes, and ``OUT.json`` with its options, hashes and names. Where the
+checkpoints come from:
 
 =============  =====================================================  =================================================
 ``--as``       saved by                                               holds
@@ -56,7 +57,7 @@ _SHARED = 4
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A file that was read: its network's tensors by their original names, its options as plain JSON, its hash."""
+    """A checkpoint that was read: tensors by their original names, options as plain JSON, and the hash of the file."""
 
     path: Path
     state: dict[str, Tensor]
@@ -65,7 +66,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """The network is what is under ``'model'``, or the whole file where there is no such key."""
+        """Read a file. The network is what it holds under ``'model'``, or the whole file if there is no such key."""
         loaded = torch_file.load(path)
         whole = {'model': loaded} if type(loaded) is not dict or 'model' not in loaded else loaded
         state = torch_file.state_dict(whole['model'], str(path))
@@ -76,7 +77,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class WordFiles:
-    """The files that a network's words are in: ``--vocabulary``, and ``--vectors`` of Ref-NMS."""
+    """The files with the words of a network: ``--vocabulary``, and for Ref-NMS ``--vectors``."""
 
     vocabulary: Path | None = None
     vectors: Path | None = None
@@ -84,7 +85,7 @@ class WordFiles:
 
 @dataclass(frozen=True)
 class Converted:
-    """Tensors under our names, what is needed to build the network again, and (original, our) names."""
+    """Tensors under our names, the metadata that the network is built from again, and (original, our) names."""
 
     tensors: dict[str, Tensor]
     meta: dict[str, Any]
@@ -92,7 +93,7 @@ class Converted:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Convert, print what was mapped, and write."""
+    """Convert, write, and print what was mapped."""
     parser = OneLineParser(prog='run_benchmark.py convert', allow_abbrev=False, description=__doc__.split('\n')[0])
     parser.add_argument('checkpoint', type=Path, metavar='IN.pth', help="the original's checkpoint")
     parser.add_argument('out', type=Path, metavar='OUT.safetensors', help='where the weights go; OUT.json beside them')
@@ -104,11 +105,11 @@ def main(argv: Sequence[str]) -> int:
                         help="Ref-NMS's std_glove_….npy (default: the one beside its vocabulary)")
     args = parser.parse_args(argv)
     if args.out.suffix != '.safetensors':
-        raise InputError(f'{args.out}: converted weights have to be called something.safetensors')
+        raise InputError(f'{args.out}: the output must be called something.safetensors')
     if args.vocabulary is not None and args.kind == 'mask-rcnn':
         raise InputError('--vocabulary: a detector has no words; leave it out')
     if args.vectors is not None and (args.kind != 'ref-nms' or args.vocabulary is None):
-        raise InputError('--vectors: are those of the words of --as ref-nms; give --vocabulary too, or leave it out')
+        raise InputError('--vectors: belongs to the words of --as ref-nms; give --vocabulary too, or leave it out')
     checkpoint = Checkpoint.read(args.checkpoint)
     converted = KINDS[args.kind](checkpoint, WordFiles(args.vocabulary, args.vectors))
     if 'lacks' not in converted.meta:
@@ -118,16 +119,17 @@ def main(argv: Sequence[str]) -> int:
     print(table(checkpoint, converted.names))
     print(f'{len(converted.names)} tensors: {args.out}, described by {args.out.with_suffix(".json")}')
     if lacking := converted.meta.get('lacks'):
-        print(f'to be run it still lacks {lacking}')
+        print(f'before it can be run, it still lacks {lacking}')
     return 0
 
 
 def write(checkpoint: Checkpoint, converted: Converted, out: Path, kind: str) -> None:
-    """``out``, and beside it a JSON with options, hashes and names."""
+    """Write ``out``, and beside it a JSON file with options, hashes and names."""
     source = {'file': checkpoint.path.name, 'sha256': checkpoint.sha256}
     meta = {**converted.meta, 'source': source, 'git_commit': git_commit(), 'torch': torch.__version__,
             'command': f'python run_benchmark.py convert {source["file"]} {out.name} --as {kind}'}
-    save_weights(out, {name: tensor.clone() for name, tensor in converted.tensors.items()}, meta)  # none shares storage
+    tensors = {name: tensor.clone() for name, tensor in converted.tensors.items()}  # none may share storage
+    save_weights(out, tensors, meta)
     write_json(out.with_suffix('.json'), {
         'kind': meta['kind'], 'opt': meta.get('opt', meta.get('model', {})), 'input': source,
         'output': {'file': out.name, 'sha256': _sha256(out)}, 'names': dict(converted.names)})
@@ -139,7 +141,7 @@ def _sha256(path: Path) -> str:
 
 
 def table(checkpoint: Checkpoint, names: Sequence[tuple[str, str]]) -> str:
-    """A line a tensor: original name, our name, shape."""
+    """One line per tensor: original name, our name, shape."""
     left = max(len(original) for original, _ in names)
     right = max(len(ours) for _, ours in names)
     return '\n'.join(f'{original:{left}} → {ours:{right}}  {tuple(checkpoint.state[original].shape)}'
@@ -189,7 +191,7 @@ def _mattnet_words(path: Path, opt: Mapping[str, Any]) -> ModularVocabulary:
 
 
 def _nmtree(checkpoint: Checkpoint, words: WordFiles) -> Converted:
-    """NMTree, under its own names; its options are told from its shapes."""
+    """NMTree, under its own names; its options are read off the shapes of its tensors."""
     def size(name: str, dimension: int) -> int:
         tensor = checkpoint.state.get(name, torch.empty(1, 2))
         return tensor.shape[dimension] if tensor.dim() == 2 else 2
@@ -222,7 +224,7 @@ def _tree_words(path: Path) -> TreeVocabulary:
 
 
 def _ref_nms(checkpoint: Checkpoint, words: WordFiles) -> Converted:
-    """Ref-NMS, whose names are our network's under ``model.``; the words' vectors are a tensor beside them."""
+    """Ref-NMS: the names of the network are ours after ``model.``; the vectors of its words are one more tensor."""
     def size(name: str, dimension: int) -> int:
         tensor = checkpoint.state.get(name)
         return tensor.shape[dimension] if tensor is not None and tensor.dim() > dimension else 4
@@ -248,7 +250,7 @@ def _ref_nms(checkpoint: Checkpoint, words: WordFiles) -> Converted:
 
 
 def _mask_rcnn(checkpoint: Checkpoint, words: WordFiles) -> Converted:
-    """The detector, under mmdet's names with rows rearranged."""
+    """The detector, under mmdet's names and with some rows in another order."""
     try:
         tensors = rename(checkpoint.state)
     except InputError as error:
@@ -260,7 +262,7 @@ def _mask_rcnn(checkpoint: Checkpoint, words: WordFiles) -> Converted:
 KINDS: dict[str, Callable[[Checkpoint, WordFiles], Converted]] = {
     'mattnet': partial(_modular, 'mattnet', MAttNetOpt), 'cmae': partial(_modular, 'cmae', CMAEOpt), 'nmtree': _nmtree,
     'ref-nms': _ref_nms, 'mask-rcnn': _mask_rcnn}
-#: What a loader will ask of the metadata.
+#: The schema that a loader holds the metadata against.
 METADATA: dict[str, type[Metadata]] = {
     'mattnet': MAttNetMetadata, 'cmae': CMAEMetadata, 'nmtree': NMTreeMetadata, 'ref-nms': RefNMSMetadata,
     'mask-rcnn': DetectorMetadata}
@@ -269,7 +271,8 @@ METADATA: dict[str, type[Metadata]] = {
 # Checks.
 
 def _check_numbers(state: Mapping[str, Tensor], path: Path) -> None:
-    """Named on a line, all finite, together no more than such a file explains: parameters can share storages."""
+    """Names fit on a line, numbers are finite, and all together is no more than a file of this size can hold;
+    parameters can share storage, so some more is allowed."""
     if sum(tensor.nbytes for tensor in state.values()) > _SHARED * path.stat().st_size:
         raise InputError(f'{path}: names more tensors than a file of its size can hold')
     for name in state:
@@ -279,29 +282,28 @@ def _check_numbers(state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _check_fits(checkpoint: Checkpoint, network: Callable[[], nn.Module]) -> None:
-    """Every tensor has a place, and every place a tensor of its shape; no memory is taken for what a file claims."""
+    """Tensors and network have the same names and shapes; until that is known, claimed sizes take no memory."""
     try:
         with torch.device('meta'):
             own = network().state_dict()
-    except KeyError as error:
-        raise InputError(f'{checkpoint.path}: its options lack {error}; it is no such checkpoint') from None
     except (TypeError, ValueError, AttributeError, RuntimeError, AssertionError, OverflowError) as error:
         what = ' '.join(str(error).split())[:200]
-        raise InputError(f'{checkpoint.path}: its options make no network ({what}); it is no such checkpoint') from None
+        raise InputError(f'{checkpoint.path}: its options make no network ({what}); give the '
+                         'checkpoint that --as names') from None
     if wrong := differences(checkpoint.state, own):
         raise InputError(f'{checkpoint.path}: does not fit the network: {"; ".join(wrong)}; give the checkpoint that '
                          '--as names')
 
 
 def _plain_options(opt: Any, path: Path) -> dict[str, Any]:
-    """``opt`` as JSON has it; a namespace is its names and values."""
+    """``opt`` as plain JSON; a namespace becomes a record of its names and values."""
     opt = opt.state if type(opt) is torch_file.Record else opt
     if type(opt) is not dict:
-        raise InputError(f"{path}: 'opt' has to be options by name, not of type {type(opt).__name__}")
+        raise InputError(f"{path}: 'opt' must be options by name, not of type {type(opt).__name__}")
     for name, value in opt.items():
         values = value if type(value) in (list, tuple) and len(value) <= _LONGEST_OPTION else (value,)
         if type(name) is not str or not all(map(_is_plain, values)):
-            raise InputError(f"{path}: its option {shown(str(name))} is no number, text or short list of them")
+            raise InputError(f"{path}: its option {shown(str(name))} is no number, text or short list of these")
     return opt
 
 

@@ -286,7 +286,7 @@ def _check_fits(checkpoint: Checkpoint, network: Callable[[], nn.Module]) -> Non
 
 def _plain_options(opt: Any, path: Path) -> dict[str, Any]:
     """``opt`` as JSON has it; a namespace is its names and values."""
-    opt = opt.state if type(opt) is torch_file.Record else opt
+    opt = opt.state if type(opt) is torch_file.InertObject else opt
     if type(opt) is not dict:
         raise InputError(f"{path}: 'opt' has to be options by name, not of type {type(opt).__name__}")
     for name, value in opt.items():

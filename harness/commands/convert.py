@@ -42,7 +42,7 @@ from harness.data.coco_categories import COCO_CLASSES
 from harness.detection.original_names import PAIRS, rename
 from harness.errors import InputError, shown
 from harness.files import fields, torch_file
-from harness.files.metadata import DetectorMetadata, Metadata, described
+from harness.files.metadata import DetectorMetadata, Metadata, read_metadata
 from harness.files.reading import parse_json, read_bytes
 from harness.files.weights import Weights, check_numbers, differences, git_commit, save_weights
 from harness.names import OneLineParser
@@ -112,8 +112,8 @@ def main(argv: Sequence[str]) -> int:
     checkpoint = Checkpoint.read(args.checkpoint)
     converted = KINDS[args.kind](checkpoint, Words(args.vocabulary, args.vectors))
     if 'lacks' not in converted.meta:
-        described(Weights(args.checkpoint, converted.tensors, converted.meta, checkpoint.sha256),
-                  METADATA[args.kind], 'give the checkpoint that --as names, and the words that it was trained on')
+        read_metadata(Weights(args.checkpoint, converted.tensors, converted.meta, checkpoint.sha256),
+                      METADATA[args.kind], 'give the checkpoint that --as names, and the words that it was trained on')
     write(checkpoint, converted, args.out, args.kind)
     print(table(checkpoint, converted.names))
     print(f'{len(converted.names)} tensors: {args.out}, described by {args.out.with_suffix(".json")}')

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from harness.errors import InputError, shown
-from harness.files.archives import packed
+from harness.files.archives import archive_fault
 from harness.files.reading import require_regular
 from harness.files.torch_legacy import load_legacy
 from harness.files.torch_objects import InertObject
@@ -43,7 +43,7 @@ def load(path: str | Path) -> Any:
     try:
         with path.open('rb') as file:
             zipped = file.read(4) == b'PK\x03\x04'
-            if not zipped and (archive := packed(path)) is not None:
+            if not zipped and (archive := archive_fault(path)) is not None:
                 raise InputError(f'{path}: is not a pickle: it {archive}')
             with closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as data:
                 return load_zip(path, len(data)) if zipped else load_legacy(data, str(path))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import InputError, shown
-from harness.files.archives import unzip
+from harness.files.archives import zip_fault
 from harness.files.pickle_values import Refused
 from harness.files.torch_objects import ObjectMachine
 
@@ -44,7 +44,7 @@ class _Entries:
         tops = [entry.filename.removesuffix('data.pkl') for entry in entries
                 if entry.filename.count('/') == 1 and entry.filename.endswith('/data.pkl')]
         if len(tops) != 1:
-            raise Refused(f'was not written by torch.save: it {unzip(entry.filename for entry in entries)}')
+            raise Refused(f'was not written by torch.save: it {zip_fault(entry.filename for entry in entries)}')
         self.entries = {entry.filename.removeprefix(tops[0]): entry for entry in entries
                         if entry.filename.startswith(tops[0])}
 

@@ -16,7 +16,7 @@ from grounders.modular import Grounding, ModularNetwork, Rows
 from grounders.visual import Places
 from harness.boxes import xyxy_to_xywh
 from harness.errors import InputError
-from harness.files.metadata import described
+from harness.files.metadata import read_metadata
 from harness.files.weights import Weights, built
 from harness.plugins import Grounder
 from harness.types import Expression, ImageFeatures
@@ -49,7 +49,7 @@ class ModularGrounder(Grounder):
     network: ModularNetwork
 
     def __init__(self, weights: Weights, with_st: bool | None = None) -> None:
-        meta = described(weights, self.metadata)
+        meta = read_metadata(weights, self.metadata)
         self.path = weights.path
         self.options = meta.opt.options
         self.vocabulary = meta.read_vocabulary()

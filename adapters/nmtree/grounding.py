@@ -14,7 +14,7 @@ from adapters.nmtree.metadata import NMTreeMetadata
 from adapters.nmtree.original_data import read_trees, read_visual_features
 from adapters.nmtree.trees import Parse, Parser
 from harness.errors import InputError
-from harness.files.metadata import described
+from harness.files.metadata import read_metadata
 from harness.files.weights import Weights, built
 from harness.plugins import Grounder
 from harness.registry import GROUNDERS
@@ -44,7 +44,7 @@ class NMTreeGrounder(Grounder):
 
     def __init__(self, weights: Weights, mattnet: Weights, trees: str | None = None,
                  features: str | None = None) -> None:
-        meta = described(weights, NMTreeMetadata)
+        meta = read_metadata(weights, NMTreeMetadata)
         options, self.vocabulary = meta.opt.options, meta.read_vocabulary()
         self.network = built(meta.opt.network, weights.tensors, weights.path)
         self.parser = Parser()

@@ -43,7 +43,7 @@ from harness.detection.original_names import PAIRS, rename
 from harness.errors import InputError, shown
 from harness.files import fields, torch_file
 from harness.files.faults import fault
-from harness.files.metadata import DetectorMetadata, Metadata, described
+from harness.files.metadata import DetectorMetadata, Metadata, read_metadata
 from harness.files.reading import parse_json, read_bytes
 from harness.files.weights import Weights, check_numbers, differences, git_commit, save_weights
 from harness.names import OneLineParser
@@ -113,8 +113,8 @@ def main(argv: Sequence[str]) -> int:
     checkpoint = Checkpoint.read(args.checkpoint)
     converted = KINDS[args.kind](checkpoint, WordFiles(args.vocabulary, args.vectors))
     if 'lacks' not in converted.meta:
-        described(Weights(args.checkpoint, converted.tensors, converted.meta, checkpoint.sha256),
-                  METADATA[args.kind], 'give the checkpoint that --as names, and the words that it was trained on')
+        read_metadata(Weights(args.checkpoint, converted.tensors, converted.meta, checkpoint.sha256),
+                      METADATA[args.kind], 'give the checkpoint that --as names, and the words that it was trained on')
     write(checkpoint, converted, args.out, args.kind)
     print(table(checkpoint, converted.names))
     print(f'{len(converted.names)} tensors: {args.out}, described by {args.out.with_suffix(".json")}')
@@ -297,7 +297,7 @@ def _check_fits(checkpoint: Checkpoint, network: Callable[[], nn.Module]) -> Non
 
 def _plain_options(opt: Any, path: Path) -> dict[str, Any]:
     """``opt`` as plain JSON; a namespace becomes a record of its names and values."""
-    opt = opt.state if type(opt) is torch_file.Record else opt
+    opt = opt.state if type(opt) is torch_file.InertObject else opt
     if type(opt) is not dict:
         raise InputError(f"{path}: 'opt' must be options by name, not of type {type(opt).__name__}")
     for name, value in opt.items():

@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from harness.detection.c4_head import residual_stage
 from harness.errors import InputError
-from harness.files.metadata import described
+from harness.files.metadata import read_metadata
 from harness.files.weights import Weights, built, check_fits
 from harness.options import Count, Number, Share, Step, check_options, checked
 from harness.proposals.nms import class_wise_nms
@@ -29,10 +29,10 @@ from harness.proposals.ranking import RankedRule, ordered
 from harness.proposals.ref_nms_metadata import RefNMSMetadata
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
-from harness.words.vectors import Vocabulary
+from harness.words.vectors import WordEmbedding
 
 #: One network for all rules with the same weights.
-_LOADED: WeakKeyDictionary[Weights, tuple[RefNMS, Vocabulary]] = WeakKeyDictionary()
+_LOADED: WeakKeyDictionary[Weights, tuple[RefNMS, WordEmbedding]] = WeakKeyDictionary()
 
 
 @MODELS.register_module()
@@ -279,7 +279,7 @@ def _two_layers(inputs: int, between: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, between), nn.ReLU(inplace=True), nn.Linear(between, outputs))
 
 
-def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
+def load_ref_nms(weights: Weights) -> tuple[RefNMS, WordEmbedding]:
     """The trained network, in evaluation mode, with its words.
 
     Args:
@@ -289,7 +289,7 @@ def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
     Raises:
         InputError: something is missing, or of another shape or vocabulary.
     """
-    meta = described(weights, RefNMSMetadata)
+    meta = read_metadata(weights, RefNMSMetadata)
     network = built(lambda: RefNMS(**meta.model), weights.under('model'), weights.path)
     beside = {name: tensor for name, tensor in weights.tensors.items() if not name.startswith('model.')}
     words, vectors = meta.vocabulary, beside.get('words', torch.empty(0)).float()
@@ -297,7 +297,7 @@ def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
         raise InputError(f'{weights.path}: {len(words)} words but vectors of shape {tuple(vectors.shape)} for a '
                          f'network that takes {network.rnn.input_size} numbers a word; give the file that belongs here')
     check_fits(beside, {'words': vectors}, weights.path)
-    return network, Vocabulary(words, vectors)
+    return network, WordEmbedding(words, vectors)
 
 
 class Scores:
@@ -356,7 +356,7 @@ class RefNMSRule(RankedRule):
 
     @staticmethod
     @torch.no_grad()
-    def relate(image: ImageFeatures, network: RefNMS, vocabulary: Vocabulary, delta: float,
+    def relate(image: ImageFeatures, network: RefNMS, vocabulary: WordEmbedding, delta: float,
                expressions: Sequence[Expression]) -> Related:
         """What :meth:`related` remembers; it sees nothing of the rule but its arguments."""
         network = network.to(image.feature_map.device)
@@ -386,7 +386,7 @@ class RefNMSB(RefNMSRule):
     @checked
     def __init__(self, weights: Weights, threshold: Number | None = None, delta: Share | None = None,
                  nms_iou: Share | None = None) -> None:
-        threshold = described(weights, RefNMSMetadata).threshold if threshold is None else threshold
+        threshold = read_metadata(weights, RefNMSMetadata).threshold if threshold is None else threshold
         if threshold is None:
             raise InputError(f'{weights.path}: holds no threshold; give --set {self.weights}.threshold=VALUE')
         super().__init__(weights, delta, nms_iou, threshold)

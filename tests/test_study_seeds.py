@@ -74,6 +74,26 @@ def test_bad_input_is_one_line(arguments: list[str], said: str, tmp_path: Path,
     assert not list(tmp_path.iterdir())
 
 
+def test_a_grounder_without_trained_weights_is_refused_before_any_training(tmp_path: Path,
+                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    class Untrained:
+        control, weights, needs = False, 'untrained', ()
+    monkeypatch.setattr(seeds, 'names', lambda _: ['untrained'])
+    monkeypatch.setattr(seeds.GROUNDERS, 'get', lambda _: Untrained)
+    monkeypatch.setattr(Study, 'run', lambda _: pytest.fail('it began'))
+    with pytest.raises(InputError, match='--grounder untrained: its weights .*untrained-mini-refcoco.safetensors'):
+        seeds.main(['--grounder', 'untrained', '--out', str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_grounder_without_the_weights_that_it_needs_of_another_is_refused(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds, 'shipped_path', lambda name, *_: tmp_path / f'{name}.safetensors')
+    (tmp_path / 'nmtree.safetensors').touch()
+    with pytest.raises(InputError, match='--grounder nmtree: its weights .*mattnet.safetensors are missing'):
+        a_study(tmp_path, grounders=['nmtree']).check()
+
+
 def test_the_whole_of_it_on_a_few_images(small_benchmark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                          capsys: pytest.CaptureFixture) -> None:
     """Trained on the few images of testB; a second start finds everything finished."""

@@ -32,6 +32,7 @@ from harness.files.weights import load_weights, shipped_path
 from harness.files.writing import write_text
 from harness.names import OneLineParser, pick
 from harness.options import MOST_SEED, within
+from harness.program import program
 from harness.progress import track
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
 from harness.studies.contestants import CONTESTANTS, built
@@ -156,13 +157,23 @@ class Study:
         """Refuse settings before anything is made.
 
         Raises:
-            InputError: an unknown option, a value that it can't have, or one that the variants differ in or heed not.
+            InputError: an unknown option, a value that it cannot have, one that tells the variants apart or has no
+                effect on any of them, or a grounder whose weights are missing.
         """
+        for name in self.grounders:
+            self._check_weights(name)
         trainings = [self.options(variant) for variant in self.variants]
         for name in (setting.partition('=')[0] for setting in self.settings):
             if name in ('loss', 'head', 'text'):
-                raise InputError(f'--set {name}: is what the variants are told apart by; choose them by --variant')
+                raise InputError(f'--set {name}: tells the variants apart; choose them by --variant')
         refuse_without_effect(self.settings, *trainings)
+
+    def _check_weights(self, grounder: str) -> None:
+        plugin = GROUNDERS.get(grounder)
+        for weights in filter(None, (plugin.weights, *plugin.needs)):
+            if not (path := shipped_path(weights, self.dataset)).is_file():
+                raise InputError(f'--grounder {grounder}: its weights {path} are missing; train them with '
+                                 f'"{program()} train {weights}", or choose a grounder that has weights')
 
     def run(self) -> None:
         """Train, evaluate, write ``seeds.json`` and ``seeds.md``, or ``seeds-at-X.…``, and print."""

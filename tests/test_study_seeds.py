@@ -14,7 +14,7 @@ from harness.errors import InputError
 from harness.files.fingerprint import Record, keep
 from harness.files.weights import load_weights, shipped_path
 from harness.studies import seeds
-from harness.studies.seeds import Entrant, Study, report
+from harness.studies.seeds import Entrant, Study, as_markdown
 from harness.studies.spread import Spread, paired, spread
 from harness.types import Dataset
 
@@ -40,7 +40,7 @@ def test_differences_are_paired_by_seed() -> None:
 def test_the_tables_by_hand() -> None:
     def runs(*values: float) -> list[dict]:
         return [{('val', 'recall', 'referent_recall', '-'): value} for value in values]
-    text = report({'greedy': runs(70), 'ref-nms-b': runs(80, 84), 'ref-nms-r': runs(78, 80)}, 'mini', [1, 2])
+    text = as_markdown({'greedy': runs(70), 'ref-nms-b': runs(80, 84), 'ref-nms-r': runs(78, 80)}, 'mini', [1, 2])
     cells = [line.split('|') for line in text.splitlines() if line.startswith('|')]
     rows = {name.strip(): value.strip() for _, name, value, *_ in cells}
     assert rows['greedy'] == '70.00'
@@ -195,8 +195,8 @@ def test_a_run_that_says_not_what_shaped_it_is_done_again_and_kept(tmp_path: Pat
 
 def test_the_title_says_that_a_look_is_one() -> None:
     runs = [{('val', 'recall', 'referent_recall', '-'): 1.}]
-    assert 'the first 2 expressions of each split' in report({'greedy': runs}, 'mini', [1], limit=2)
-    assert 'first' not in report({'greedy': runs}, 'mini', [1])
+    assert 'the first 2 expressions of each split' in as_markdown({'greedy': runs}, 'mini', [1], limit=2)
+    assert 'first' not in as_markdown({'greedy': runs}, 'mini', [1])
 
 
 def test_all_grounders_are_those_with_weights_and_none_stands_alone() -> None:

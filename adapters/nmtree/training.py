@@ -17,7 +17,7 @@ from adapters.modular.mattnet import MAttNetGrounder
 from adapters.nmtree.trees import Parse, Parser, TreeVocabulary
 from grounders.nmtree import NMTree
 from grounders.tree_lstm import Forest
-from harness.training.grounder import Material, Recipe, Stage
+from harness.training.grounder import Material, Recipe, TrainingStage
 from harness.types import Dataset
 from harness.words.vectors import WordVectors
 
@@ -43,7 +43,7 @@ def nmtree_recipe(material: Material, seed: int) -> Recipe:
     network = new_network(opt, vocabulary, material.vectors)
     lessons, unseen = Lessons(train, vocabulary), Lessons(val, vocabulary)
     schedule = [dict(type='ExponentialLR', gamma=0.1 ** (1 / EMBEDDED_EPOCHS), by_epoch=True)]
-    stage = Stage('tree', NMTreeForTraining(network), lessons, lessons.collate, EMBEDDED_BATCH, EMBEDDED_EPOCHS,
+    stage = TrainingStage('tree', NMTreeForTraining(network), lessons, lessons.collate, EMBEDDED_BATCH, EMBEDDED_EPOCHS,
                   EMBEDDED_OPTIM_WRAPPER, schedule,
                   lambda: {'accuracy on annotated boxes': choice_accuracy(network, unseen)})
     return Recipe([stage], network.state_dict, metadata(opt, vocabulary, weights.sha256))

@@ -35,7 +35,7 @@ from harness.options import MOST_SEED, within
 from harness.program import program
 from harness.progress import track
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
-from harness.studies.contestants import CONTESTANTS, built
+from harness.studies.contestants import CONTESTANTS, rules_of
 from harness.studies.fair import choose, competing, on_val
 from harness.studies.spread import Spread, paired, spread
 from harness.studies.survey import DEEPEST, survey
@@ -182,7 +182,7 @@ class Study:
         values: dict[str, list[dict[Key, float]]] = {}
         for e in entrants:
             values.setdefault(e.row, []).append(found[e.name])
-        text = report(values, self.dataset, self.seeds, self.number, self.limit)
+        text = as_markdown(values, self.dataset, self.seeds, self.number, self.limit)
         write_text(self.out / f'seeds{self._at}.json', json.dumps(
             {'dataset': self.dataset, 'seeds': list(self.seeds), 'settings': list(self.settings),
              'proposals_per_expression': self.number, 'limit': self.limit,
@@ -257,7 +257,7 @@ class Study:
         if not _is_done(folder, record):
             prepared = {e.name: self._prepared(e) for e in entrants}
             contestants = {e.name: CONTESTANTS[e.rule] for e in entrants}
-            rules = {name: built({name: contestant}, prepared[name].plan.plugins[self.dataset].rules)[name]
+            rules = {name: rules_of({name: contestant}, prepared[name].plan.plugins[self.dataset].rules)[name]
                      for name, contestant in contestants.items()}
             first = prepared[entrants[0].name]
             found = survey(on_val(first.plan), {self.dataset: rules})
@@ -321,7 +321,7 @@ def _values(folder: Path) -> dict[str, dict[Key, float]]:
     return values
 
 
-def report(values: Mapping[str, Sequence[Mapping[Key, float]]], dataset: str, seeds: Sequence[int],
+def as_markdown(values: Mapping[str, Sequence[Mapping[Key, float]]], dataset: str, seeds: Sequence[int],
            number: float | None = None, limit: int | None = None) -> str:
     """Markdown: each variant's mean and standard deviation over its seeds, then differences paired by seed."""
     keys = list(dict.fromkeys(key for mine in values.values() for one in mine for key in one))

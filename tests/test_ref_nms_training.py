@@ -15,7 +15,9 @@ from harness.detection.c4_head import C4Head
 from harness.detection.crop import crop_and_resize
 from harness.errors import InputError
 from harness.files.weights import load_weights
-from harness.proposals.ref_nms import RefNMS, RefNMSB, find_candidates, over_threshold
+from harness.proposals.candidates import find_candidates
+from harness.proposals.ref_nms import RefNMSB
+from harness.proposals.ref_nms_network import RefNMS, over_threshold
 from harness.proposals.ref_nms_r import RefNMSR
 from harness.training.ref_nms import pooled_regions
 from harness.training.ref_nms.binary_loss import choose_regions

@@ -12,7 +12,8 @@ from harness.commands.convert import main as convert
 from harness.detection.original_names import DROPPED, ORIGINAL_SHAPES, rename
 from harness.errors import InputError
 from harness.files.weights import load_weights
-from harness.proposals.ref_nms import RefNMS, RefNMSB, load_ref_nms
+from harness.proposals.ref_nms import RefNMSB
+from harness.proposals.ref_nms_network import RefNMS, load_ref_nms
 from harness.proposals.ref_nms_r import RefNMSR
 from run_benchmark import command_line
 from tests import small_grounders

@@ -25,7 +25,7 @@ from harness.files import safe_pickle, torch_file
 from harness.files.reading import parse_json, read_bytes, require_regular
 from harness.files.weights import load_weights, save_weights
 from harness.mmdet_plugin.reg_metric import read_mdetr_boxes
-from harness.proposals.ref_nms import load_ref_nms
+from harness.proposals.ref_nms_network import load_ref_nms
 from harness.words.vectors import load_vectors
 from tests.hostile import SYSTEM, legacy, refusal, refused_by_command
 from tests.reference import vector_file

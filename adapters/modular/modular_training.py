@@ -15,7 +15,7 @@ from adapters.modular.vocabulary import ModularVocabulary
 from grounders.modular import ModularNetwork
 from grounders.objectives import Ranked, TrainingPairs, attribute_loss, attribute_weights, max_margin
 from grounders.options import ModularOptions
-from harness.training.grounder import Material, Stage
+from harness.training.grounder import Material, TrainingStage
 
 Options = TypeVar('Options', bound=ModularOptions)
 
@@ -47,7 +47,7 @@ class Lessons:
         return network_options(kind, self.vocabulary, self.attributes, self.split.pool5.shape[1],
                                self.split.fc7.shape[1], **widths)
 
-    def stage(self, name: str, model: RankingModel, seed: int, epochs: int, learning_rate: float) -> Stage:
+    def stage(self, name: str, model: RankingModel, seed: int, epochs: int, learning_rate: float) -> TrainingStage:
         """Training of ``model`` on pairs of the training split; the learning rate falls to a tenth over ``epochs``.
 
         Adam and the clipping of every gradient at 0.1 are as in ``tools/opt.py`` and ``tools/train.py`` of both
@@ -55,7 +55,7 @@ class Lessons:
         """
         pairs = RightAndWrong(self.split, seed)
         schedule = [dict(type='ExponentialLR', gamma=0.1 ** (1 / epochs), by_epoch=True)]
-        return Stage(name, model, pairs, pairs.collate, batch_size=16, epochs=epochs,
+        return TrainingStage(name, model, pairs, pairs.collate, batch_size=16, epochs=epochs,
                      optim_wrapper=dict(type='OptimWrapper', clip_grad=dict(type='value', clip_value=0.1),
                                         optimizer=dict(type='Adam', lr=learning_rate, betas=(0.8, 0.999), eps=1e-8)),
                      param_scheduler=schedule,

@@ -18,7 +18,7 @@ from adapters.nmtree.metadata import opt_of
 from adapters.nmtree.trees import Parse, Parser, TreeVocabulary
 from grounders.nmtree import NMTree, NMTreeOptions
 from grounders.tree_lstm import Forest
-from harness.training.grounder import Material, Recipe, Stage
+from harness.training.grounder import Material, Recipe, TrainingStage
 from harness.types import Dataset
 from harness.words.vectors import WordVectors
 
@@ -44,7 +44,7 @@ def nmtree_recipe(material: Material, seed: int) -> Recipe:
     network = new_network(options, vocabulary, material.vectors)
     lessons, unseen = TreeLessons(train, vocabulary), TreeLessons(val, vocabulary)
     schedule = [dict(type='ExponentialLR', gamma=0.1 ** (1 / EMBEDDED_EPOCHS), by_epoch=True)]
-    stage = Stage('tree', NMTreeForTraining(network), lessons, lessons.collate, EMBEDDED_BATCH, EMBEDDED_EPOCHS,
+    stage = TrainingStage('tree', NMTreeForTraining(network), lessons, lessons.collate, EMBEDDED_BATCH, EMBEDDED_EPOCHS,
                   EMBEDDED_OPTIM_WRAPPER, schedule,
                   lambda: {'accuracy on annotated boxes': choice_accuracy(network, unseen)})
     return Recipe([stage], network.state_dict, metadata(options, vocabulary, weights.sha256))

@@ -47,8 +47,8 @@ from harness.files.metadata import DetectorMetadata, Metadata, read_metadata
 from harness.files.reading import parse_json, read_bytes
 from harness.files.weights import Weights, check_numbers, differences, git_commit, save_weights
 from harness.names import OneLineParser
-from harness.proposals.ref_nms import RefNMS
 from harness.proposals.ref_nms_metadata import RefNMSMetadata
+from harness.proposals.ref_nms_network import RefNMS
 
 _LONGEST_OPTION = 1_000
 _MOST_BLOCKS = 16

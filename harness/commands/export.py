@@ -18,7 +18,7 @@ from adapters.originals import layout
 from adapters.originals.detections import Detections, write_detections
 from adapters.originals.ref_nms_data import ContextDB, CriticalBox, CriticalBoxes, write_ctxdb
 from adapters.originals.ref_nms_proposals import ProposalDB, Proposals, write_proposals
-from adapters.originals.results import Prediction, write_predictions
+from adapters.originals.results import Prediction, write_original_predictions
 from adapters.originals.run_rows import PredictionRow, ProposalsRow, prediction_rows, proposals_rows
 from harness.boxes import corners, xywh_to_xyxy
 from harness.data.coco_categories import COCO_CLASSES, COCO_IDS
@@ -280,7 +280,7 @@ def _write_results(chosen: Chosen, m: str, tid: str, out: Path, ending: str) -> 
         answers, right, overall = predictions(chosen, split)
         where = layout.dataset_splitby(chosen.name)
         path = out / where / layout.results(m, tid, split)
-        write_predictions(path, answers, right, overall)
+        write_original_predictions(path, answers, right, overall)
         print(f'{path}: {len(answers)} answers; for cache/results/{where}/ref/ of MAttNet or CM-Erase-REG')
 
 

@@ -15,7 +15,7 @@ from harness.files.weights import load_weights
 from harness.mmdet_plugin.box_features import BOX_FEATURES
 from harness.mmdet_plugin.words import all_words
 from harness.names import nearest
-from harness.proposals.ref_nms import RefNMS, load_ref_nms
+from harness.proposals.ref_nms_network import RefNMS, load_ref_nms
 from harness.words.vectors import WordEmbedding
 
 #: What a ``ref_nms`` block may say beside ``weights``; the rest is in the file.

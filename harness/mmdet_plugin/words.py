@@ -14,7 +14,7 @@ from harness.errors import InputError
 from harness.words.vectors import SHIPPED, UNKNOWN, WordEmbedding, load_vectors
 
 
-class Words(nn.Module):
+class WordLookup(nn.Module):
     """A vocabulary as a module: its vectors follow the model's device, its digest is kept in checkpoints.
 
     Args:

@@ -24,8 +24,8 @@ from harness.files.writing import write_text
 from harness.names import nearest
 from harness.options import within
 from harness.progress import track
-from harness.studies.contestants import built, chosen, refuse_overridden, registered
-from harness.studies.curves import DEEPEST, PARTS, Found, Point, by_part, curve
+from harness.studies.contestants import chosen, refuse_overridden, registered, rules_of
+from harness.studies.curves import DEEPEST, PARTS, Point, RankedHits, by_part, curve
 from harness.studies.options import request_of, study_parser, with_rules
 from harness.studies.survey import survey
 
@@ -34,7 +34,7 @@ COLUMNS = ('dataset', 'split', 'proposals', 'part', 'N', 'expressions', 'mean_pr
            'context_recall')
 #: What differs from another in the number of proposals alone has the same line.
 SAME_LINE = ('greedy-swept', 'greedy-top-n')
-Rankings = Mapping[tuple[str, str, str], Sequence[Found]]
+Rankings = Mapping[tuple[str, str, str], Sequence[RankedHits]]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     within('--at', args.at, 1, DEEPEST)
     with new_folder(args.out or named_by_time('study-number-')) as out:
         rankings = from_runs(args) if args.results else from_rules(args)
-        text = report(rankings, args.at)
+        text = as_markdown(rankings, args.at)
         write_text(out / 'number.csv', as_csv(rankings))
         write_text(out / 'number.md', text)
     print(f'{text}\n{out / "number.csv"}')
@@ -60,15 +60,15 @@ def from_rules(args: argparse.Namespace) -> Rankings:
     contestants = {name: c for name, c in chosen(args.proposals).items() if args.proposals or name not in SAME_LINE}
     refuse_overridden([parse_setting(text)[:2] for text in args.settings], contestants, also=('threshold', 'top'))
     prepared = prepare(request_of(args, tasks=['recall'], rules=registered(args.proposals, contestants)))
-    rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
+    rules = {name: rules_of(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     found = survey(prepared.plan, rules, lambda work: track(work, 'images', console))
     for note in prepared.notes:
         console.print(f'note: {note}')
-    rankings: dict[tuple[str, str, str], list[Found]] = defaultdict(list)
+    rankings: dict[tuple[str, str, str], list[RankedHits]] = defaultdict(list)
     for (dataset, rule), mine in found.rankings.items():
         for e, scores, referent, context in mine:
-            rankings[dataset, e.split, rule].append(Found(e.sent, e.gt_xywh, len(scores), referent, context))
+            rankings[dataset, e.split, rule].append(RankedHits(e.sent, e.gt_xywh, len(scores), referent, context))
     return rankings
 
 
@@ -84,7 +84,7 @@ def from_runs(args: argparse.Namespace) -> Rankings:
     for option, given in of_rules.items():
         if given not in (None, []):
             raise InputError(f'{option}: has no effect on proposals that a run has written; leave it or RESULTS out')
-    rankings: dict[tuple[str, str, str], list[Found]] = defaultdict(list)
+    rankings: dict[tuple[str, str, str], list[RankedHits]] = defaultdict(list)
     wanted = {option: None if values is None else [v.strip() for given in values for v in given.split(',')]
               for option, values in (('dataset', args.dataset), ('split', args.split), ('proposals', args.proposals))}
     there: dict[str, set[str]] = {option: set() for option in wanted}
@@ -100,7 +100,7 @@ def from_runs(args: argparse.Namespace) -> Rankings:
                                  'proposals.jsonl; give the folder of a whole run')
             hits = row['hits']
             rankings[row['dataset'], row['split'], row['proposals']].append(
-                Found(about['sent'], tuple(about['gt_box']), len(hits),
+                RankedHits(about['sent'], tuple(about['gt_box']), len(hits),
                       hits.index('referent') if 'referent' in hits else -1, None))
     for option, names in wanted.items():
         for name in set(names or ()) - there[option]:
@@ -137,7 +137,7 @@ def _is_box(numbers: list[Any]) -> bool:
     return len(numbers) == 4 and all(isinstance(number, int | float) for number in numbers)
 
 
-def report(rankings: Rankings, at: int) -> str:
+def as_markdown(rankings: Rankings, at: int) -> str:
     """Markdown for each dataset and split: recalls at a few N, then the referent's at one N by part."""
     tables = []
     for dataset, split in dict.fromkeys(key[:2] for key in rankings):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harness.boxes import corners, pairwise_iou
 from harness.detection.crop import crop_and_resize
-from harness.proposals.ref_nms import RefNMS, over_threshold
+from harness.proposals.ref_nms_network import RefNMS, over_threshold
 from harness.training.ref_nms.image_regions import Regions
 from harness.types import Expression
 from harness.words.vectors import WordEmbedding

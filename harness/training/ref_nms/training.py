@@ -24,8 +24,8 @@ from harness.detection.crop import crop_and_resize
 from harness.detection.detector import Detector
 from harness.errors import InputError
 from harness.files.weights import provenance, save_weights
-from harness.proposals.ref_nms import RefNMS
 from harness.proposals.ref_nms_blind import all_saying
+from harness.proposals.ref_nms_network import RefNMS
 from harness.training.ref_nms.binary_loss import BinarySampler, binary_loss
 from harness.training.ref_nms.calibration import Calibration, calibrated, rank_expressions
 from harness.training.ref_nms.critical_boxes import critical_boxes

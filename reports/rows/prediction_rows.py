@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from annotated_types import Ge, Le
 
-from harness.data.rows import Box, Count, Id, Name, Pixels, PredictionRow, Share, Size
+from harness.data.rows import LONGEST_NAME, Box, Count, Id, Name, Pixels, PredictionRow, Share, Size
 from harness.errors import InputError
 from harness.files.archives import archive_fault
 from harness.files.fields import MAX_COORDINATE
@@ -35,8 +35,6 @@ OPTIONAL = (*CHOSEN, 'image_size', 'image_file')
 _CHUNK = 20_000
 _ANY_NUMBER = float(1 << 62)
 _LARGEST_SIDE = 1_000_000
-#: No name is longer.
-LONGEST_NAME = 200
 
 
 class Field(NamedTuple):

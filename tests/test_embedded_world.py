@@ -11,8 +11,10 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from harness.embedded import world
+from harness.embedded.casting import Viewpoint
 from harness.embedded.drawing import draw
 from harness.embedded.drawing.look import Look
+from harness.embedded.placing import Placed
 from harness.embedded.world import CATEGORIES, KINDS, MIN_AREA, MIN_VISIBLE, make_scene
 from harness.errors import InputError
 
@@ -93,13 +95,13 @@ def test_no_two_objects_share_a_pixel(scenes):
 
 
 def test_visible_is_what_nearer_things_and_the_frame_leave_of_the_silhouette():
-    stage = world._Stage('meadow', 240, 230, 60, 100.0)
+    stage = Viewpoint('meadow', 240, 230, 60, 100.0)
     def orange(x, y, depth):
         look = Look('orange', 'orange', 'orange')
-        return world._Placed(look, x, y, 60.0, depth, sprite=draw(look, 60.0, np.random.Generator(np.random.PCG64(4))))
+        return Placed(look, x, y, 60.0, depth, sprite=draw(look, 60.0, np.random.Generator(np.random.PCG64(4))))
 
     alone, far, near, cut = orange(40, 100, 1), orange(130, 150, 2), orange(150, 150, 3), orange(240, 220, 4)
-    clutter = world._Placed(None, 40, 200, 60.0, 5, sprite=alone.sprite)
+    clutter = Placed(None, 40, 200, 60.0, 5, sprite=alone.sprite)
     behind_clutter = orange(40, 225, 4.5)
     kept, objects = world._visible([alone, far, near, cut, clutter, behind_clutter], stage)
     full = int(alone.sprite.silhouette.sum())
@@ -121,11 +123,11 @@ def test_what_is_hidden_too_much_is_taken_out_with_what_it_carries():
     def sprite(look, height):
         return draw(look, height, np.random.Generator(np.random.PCG64(1)))
 
-    stage = world._Stage('table', 240, 230, 60, 50.0)
+    stage = Viewpoint('table', 240, 230, 60, 50.0)
     bowl, apple, vase = Look('bowl', 'bowl', 'red'), Look('apple', 'apple', 'red'), Look('vase', 'vase', 'blue')
-    hidden = world._Placed(bowl, 120, 150, 20.0, 1, sprite=sprite(bowl, 20.0))
-    carried = world._Placed(apple, 200, 120, 30.0, 0.9, on=hidden, sprite=sprite(apple, 30.0))
-    cover = world._Placed(vase, 120, 200, 200.0, 2, sprite=sprite(vase, 200.0))
+    hidden = Placed(bowl, 120, 150, 20.0, 1, sprite=sprite(bowl, 20.0))
+    carried = Placed(apple, 200, 120, 30.0, 0.9, on=hidden, sprite=sprite(apple, 30.0))
+    cover = Placed(vase, 120, 200, 200.0, 2, sprite=sprite(vase, 200.0))
     kept, objects = world._visible([hidden, carried, cover], stage)
     assert kept == [cover] and [item.category for item in objects] == ['vase']
 

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from adapters.originals.features import BoxFeatures, read_head
+from adapters.originals.features import StoredBoxFeatures, read_head
 from adapters.originals.hdf5 import numbers
 from harness.errors import InputError
 
@@ -159,7 +159,7 @@ class TestTypes:
     def test_numbers_that_are_not_finite(self, tmp_path):
         path = made(tmp_path, lambda f: f.__setitem__('fc7', np.array([[1, np.nan]], np.float32)))
         with pytest.raises(InputError, match='not finite'):
-            BoxFeatures(path).fc7([0])
+            StoredBoxFeatures(path).fc7([0])
 
 
 class TestDamage:

@@ -7,7 +7,7 @@ import pytest
 from adapters.originals.detections import read_detections
 from adapters.originals.ref_nms_data import read_ctxdb
 from adapters.originals.ref_nms_proposals import read_proposals
-from adapters.originals.results import read_predictions, read_results
+from adapters.originals.results import read_original_predictions, read_results
 from harness.commands.export import main
 from harness.data.answers import Answer
 from harness.errors import InputError
@@ -104,7 +104,7 @@ class TestResults:
     def test_a_file_a_split(self, run):
         main([str(run), '--as', 'results', '--proposals', 'ref-nms-b', '--tid', '1'])
         folder = run / 'originals' / 'mini-refcoco_unc'
-        first, = read_predictions(folder / 'att_vanilla_1_testA.json')
+        first, = read_original_predictions(folder / 'att_vanilla_1_testA.json')
         assert (first.sent_id, first.pred_det_id, first.pred_box, first.rle) == (31, 2, (1.5004, 2.5, 3, 4), RLE)
         record = json.loads((folder / 'att_vanilla_1_testA.json').read_text())
         assert (record['acc'], record['iou']) == (0.0, 0.125)

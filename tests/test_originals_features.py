@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.originals.features import BoxFeatures, read_head, read_head_features
+from adapters.originals.features import StoredBoxFeatures, read_head, read_head_features
 from adapters.originals.hdf5 import has
 from harness.detection.detector import Detector
 from harness.detection.source import FromMaps
@@ -40,7 +40,7 @@ def head_folder(tmp_path):
 
 class TestBoxes:
     def test_rows_in_the_order_asked(self, box_file):
-        features = BoxFeatures(box_file)
+        features = StoredBoxFeatures(box_file)
         assert len(features) == 4
         assert features.fc7([3, 0, 3]).tolist() == [[30, 31, 32, 33, 34, 35], [0, 1, 2, 3, 4, 5],
                                                      [30, 31, 32, 33, 34, 35]]
@@ -52,30 +52,30 @@ class TestBoxes:
         path = tmp_path / 'matt_feats_att_vanilla_1_refcoco_unc_0.h5'
         with h5py.File(path, 'w') as file:
             file['fc7'] = np.ones((2, 6), np.float32)
-        assert BoxFeatures(path).fc7([1]).tolist() == [[1] * 6]
+        assert StoredBoxFeatures(path).fc7([1]).tolist() == [[1] * 6]
         with pytest.raises(InputError, match="has no 'pool5'"):
-            BoxFeatures(path).pool5([1])
+            StoredBoxFeatures(path).pool5([1])
 
     def test_the_other_byte_order(self, tmp_path):
         with h5py.File(tmp_path / 'a.h5', 'w') as file:
             file['fc7'] = np.arange(6, dtype='>f4').reshape(2, 3)
-        assert BoxFeatures(tmp_path / 'a.h5').fc7([1]).tolist() == [[3, 4, 5]]
+        assert StoredBoxFeatures(tmp_path / 'a.h5').fc7([1]).tolist() == [[3, 4, 5]]
 
     def test_a_file_behind_a_user_block(self, tmp_path):
         with h5py.File(tmp_path / 'a.h5', 'w', userblock_size=1024) as file:
             file['fc7'] = np.arange(6, dtype=np.float32).reshape(2, 3)
-        assert BoxFeatures(tmp_path / 'a.h5').fc7([1]).tolist() == [[3, 4, 5]]
+        assert StoredBoxFeatures(tmp_path / 'a.h5').fc7([1]).tolist() == [[3, 4, 5]]
 
     @pytest.mark.parametrize('row', [-1, 4, 1 << 40])
     def test_a_row_that_is_not_there(self, box_file, row):
         with pytest.raises(InputError, match='has 4 rows'):
-            BoxFeatures(box_file).fc7([0, row])
+            StoredBoxFeatures(box_file).fc7([0, row])
 
     def test_pool5_of_other_boxes(self, tmp_path):
         with h5py.File(tmp_path / 'a.h5', 'w') as file:
             file['fc7'], file['pool5'] = np.ones((2, 6), np.float32), np.ones((3, 6), np.float32)
         with pytest.raises(InputError, match=r"'pool5' has the shape \(3, 6\)"):
-            BoxFeatures(tmp_path / 'a.h5')
+            StoredBoxFeatures(tmp_path / 'a.h5')
 
 
 class TestHeads:

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from adapters.originals.results import Prediction, is_results, read_predictions, read_results, write_predictions
+from adapters.originals.results import (
+    Prediction,
+    is_results,
+    read_original_predictions,
+    read_results,
+    write_original_predictions,
+)
 from harness.data.answers import Answer
 from harness.errors import InputError
 
@@ -66,19 +72,19 @@ class TestReading:
 
 class TestWriting:
     def test_gives_the_same(self, saved, tmp_path):
-        predictions = read_predictions(saved(MASKS))
+        predictions = read_original_predictions(saved(MASKS))
         assert predictions[0] == Prediction(7, 31, 'red dog', (10.5, 20.25, 30, 40), 1, (10, 20, 30, 40), 0.5, RLE)
-        write_predictions(tmp_path / 'out' / 'again.json', predictions, 0.5, 0.25)
-        assert read_predictions(tmp_path / 'out' / 'again.json') == predictions
+        write_original_predictions(tmp_path / 'out' / 'again.json', predictions, 0.5, 0.25)
+        assert read_original_predictions(tmp_path / 'out' / 'again.json') == predictions
         again = json.loads((tmp_path / 'out' / 'again.json').read_text())
         assert (again['acc'], again['iou']) == (0.5, 0.25)
         kept = list(again['predictions'][0])
         assert [{key: row[key] for key in kept} for row in MASKS['predictions']] == again['predictions']
 
     def test_without_masks(self, saved, tmp_path):
-        predictions = read_predictions(saved(DETS))
-        write_predictions(tmp_path / 'again.json', predictions, 0.5)
-        assert read_predictions(tmp_path / 'again.json') == predictions
+        predictions = read_original_predictions(saved(DETS))
+        write_original_predictions(tmp_path / 'again.json', predictions, 0.5)
+        assert read_original_predictions(tmp_path / 'again.json') == predictions
         assert 'iou' not in json.loads((tmp_path / 'again.json').read_text())
 
 

@@ -9,7 +9,7 @@ from mmengine.structures import InstanceData
 
 from harness.detection.crop import crop_and_resize
 from harness.proposals.nms import class_wise_nms
-from harness.proposals.ref_nms import RefNMS
+from harness.proposals.ref_nms_network import RefNMS
 from tests.reference import vector_file
 
 

@@ -8,7 +8,9 @@ from mmengine.structures import InstanceData
 
 from harness.errors import InputError
 from harness.files.weights import Weights
-from harness.proposals.ref_nms import RefNMSB, RefNMSB100, find_candidates, over_threshold
+from harness.proposals.candidates import find_candidates
+from harness.proposals.ref_nms import RefNMSB, RefNMSB100
+from harness.proposals.ref_nms_network import over_threshold
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures, ImageInfo
 

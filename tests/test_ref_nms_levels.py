@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.boxes import pairwise_iou
-from harness.proposals.ref_nms import RefNMS
+from harness.proposals.ref_nms_network import RefNMS
 from harness.training.ref_nms.binary_loss import binary_loss
 from harness.training.ref_nms.jitter import jittered
 from harness.training.ref_nms.levels import INTERVALS, LevelSampler, quantised

@@ -16,7 +16,7 @@ from harness.proposals.confidence import Confidence
 from harness.proposals.greedy import Greedy
 from harness.proposals.soft_nms import SoftNMS
 from harness.studies import main
-from harness.studies.contestants import CONTESTANTS, Contestant, built, chosen, registered
+from harness.studies.contestants import CONTESTANTS, Contestant, chosen, registered, rules_of
 from harness.studies.fair import best_number, least_threshold, mean_kept
 from harness.studies.survey import NOWHERE, TimedFeatures, ranking
 from harness.types import Annotation, Expression, ImageFeatures, ImageInfo
@@ -66,7 +66,7 @@ def test_any_lower_threshold_would_propose_too_much(scores: list[torch.Tensor], 
 
 def test_contestants_are_rules_with_options_of_their_own() -> None:
     linear = SoftNMS()
-    rules = built({'soft-nms': CONTESTANTS['soft-nms'], 'soft-nms-gaussian': CONTESTANTS['soft-nms-gaussian'],
+    rules = rules_of({'soft-nms': CONTESTANTS['soft-nms'], 'soft-nms-gaussian': CONTESTANTS['soft-nms-gaussian'],
                    'oracle': CONTESTANTS['oracle']}, {'soft-nms': linear})
     assert {name: rule.method for name, rule in rules.items()} == {'soft-nms': 'linear',
                                                                    'soft-nms-gaussian': 'gaussian'}

@@ -10,7 +10,7 @@ import torch
 
 from harness.errors import InputError
 from harness.studies import main
-from harness.studies.gamma import GAMMAS, Found, as_csv, report, spoken_of
+from harness.studies.gamma import GAMMAS, SplitQuality, as_csv, as_markdown, spoken_of
 from harness.types import Annotation, Dataset, Expression
 from harness.words.critical_objects import choose_gamma
 from harness.words.vectors import WordVectors
@@ -28,9 +28,9 @@ def scene(*pairs: tuple[str, list[int]]) -> Dataset:
     return Dataset('mini', {}, expressions, ANNOTATIONS)
 
 
-def found(data: Dataset, *gammas: float) -> Found:
+def found(data: Dataset, *gammas: float) -> SplitQuality:
     qualities = choose_gamma(data, VECTORS, 'val', gammas)
-    return Found('mini', 'val', len(data.expressions), spoken_of(data), sorted(qualities, key=lambda q: q.gamma))
+    return SplitQuality('mini', 'val', len(data.expressions), spoken_of(data), sorted(qualities, key=lambda q: q.gamma))
 
 
 def test_gamma_goes_from_0_2_to_0_8() -> None:
@@ -49,7 +49,7 @@ def test_guessed_objects_are_counted_against_those_that_are_spoken_of() -> None:
 
 
 def test_the_table_says_how_much_is_spoken_of_and_which_gamma_is_in_use() -> None:
-    text = report([found(scene(('mug', [1, 2]), ('cup', [1])), 0.4, 0.6)], VECTORS)
+    text = as_markdown([found(scene(('mug', [1, 2]), ('cup', [1])), 0.4, 0.6)], VECTORS)
     assert 'mini val: 2 expressions speak of 3 contextual objects; by hand' in text
     assert '**0.60**' in text and '**0.40**' not in text
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from harness.errors import InputError
 from harness.studies import main
-from harness.studies.curves import Found, Point, by_part, curve
+from harness.studies.curves import Point, RankedHits, by_part, curve
 
 # Two of three expressions have contextual objects: one of one is second, of two one is third.
-RANKINGS = [Found('cup', (0, 0, 10, 10), 5, 0, (1,)), Found('left red cup', (0, 0, 40, 40), 2, 1, (-1, 2)),
-            Found('the cup behind the small brown dog over there', (0, 0, 200, 100), 4, -1, ())]
+RANKINGS = [RankedHits('cup', (0, 0, 10, 10), 5, 0, (1,)), RankedHits('left red cup', (0, 0, 40, 40), 2, 1, (-1, 2)),
+            RankedHits('the cup behind the small brown dog over there', (0, 0, 200, 100), 4, -1, ())]
 
 
 def test_recall_among_the_first_n() -> None:
@@ -34,17 +34,18 @@ def test_parts_are_by_words_and_by_area_and_empty_ones_are_left_out() -> None:
     parts = {name: [found.sent.split()[0] for found in mine] for name, mine in by_part(RANKINGS)}
     assert parts == {'all': ['cup', 'left', 'the'], '1-2 words': ['cup'], '3-4 words': ['left'], '8+ words': ['the'],
                      'small': ['cup'], 'medium': ['left'], 'large': ['the']}
-    edge = [Found('a', (0, 0, 32, 32), 1, 0, None), Found('a', (0, 0, 96, 96), 1, 0, None)]
+    edge = [RankedHits('a', (0, 0, 32, 32), 1, 0, None), RankedHits('a', (0, 0, 96, 96), 1, 0, None)]
     assert [name for name, _ in by_part(edge)] == ['all', '1-2 words', 'medium', 'large']
 
 
 places = st.lists(st.integers(-1, 120), max_size=3).map(tuple)
-rankings = st.lists(st.builds(Found, st.just('cup'), st.just((0, 0, 9, 9)), st.integers(0, 100), st.integers(-1, 120),
+rankings = st.lists(st.builds(RankedHits, st.just('cup'), st.just((0, 0, 9, 9)),
+                              st.integers(0, 100), st.integers(-1, 120),
                               st.one_of(st.none(), places)), min_size=1, max_size=6)
 
 
 @given(rankings)
-def test_more_proposals_never_find_less(mine: list[Found]) -> None:
+def test_more_proposals_never_find_less(mine: list[RankedHits]) -> None:
     points = curve(mine)
     assert [p.n for p in points] == list(range(1, 101))
     for before, after in zip(points, points[1:], strict=False):
@@ -113,13 +114,13 @@ def test_what_has_no_effect_on_a_run_s_proposals_is_refused(more: list[str], sai
 
 @pytest.mark.parametrize('proposals, predictions, said', [
     ([about(3, proposals='greedy', hits=[])], PREDICTIONS, 'lacks sentence 3'),
-    ([about(1, proposals='greedy')], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
-    ([[]], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
-    (PROPOSALS, [about(1, sent='cup')], 'predictions.jsonl, line 1: not a row'),
-    ([about(1, proposals='greedy', hits='referent')], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
-    (PROPOSALS, [about(1, sent='cup', gt_box=[1, 2, 3])], 'predictions.jsonl, line 1: not a row'),
-    ([about(1, proposals=['greedy'], hits=[])], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
-    ([{**about(1, proposals='greedy', hits=[]), 'sent_id': [1]}], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
+    ([about(1, proposals='greedy')], PREDICTIONS, 'proposals.jsonl: line 1: does not say what its proposals hit'),
+    ([[]], PREDICTIONS, 'proposals.jsonl: line 1: is no row'),
+    (PROPOSALS, [about(1, sent='cup')], 'predictions.jsonl: line 1: is no row'),
+    ([about(1, proposals='greedy', hits='referent')], PREDICTIONS, 'proposals.jsonl: line 1: is no row'),
+    (PROPOSALS, [about(1, sent='cup', gt_box=[1, 2, 3])], 'predictions.jsonl: line 1: is no row'),
+    ([about(1, proposals=['greedy'], hits=[])], PREDICTIONS, 'proposals.jsonl: line 1: is no row'),
+    ([{**about(1, proposals='greedy', hits=[]), 'sent_id': [1]}], PREDICTIONS, 'proposals.jsonl: line 1: is no row'),
 ])
 def test_a_file_that_is_no_run_s_is_refused_with_its_line(proposals: list, predictions: list, said: str,
                                                           tmp_path: Path) -> None:

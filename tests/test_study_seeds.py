@@ -14,7 +14,7 @@ from harness.errors import InputError
 from harness.files.fingerprint import Record, keep
 from harness.files.weights import load_weights, shipped_path
 from harness.studies import seeds
-from harness.studies.seeds import Entrant, Study, report
+from harness.studies.seeds import Entrant, Study, as_markdown
 from harness.studies.spread import Spread, paired, spread
 from harness.types import Dataset
 
@@ -40,7 +40,7 @@ def test_differences_are_paired_by_seed() -> None:
 def test_the_tables_by_hand() -> None:
     def runs(*values: float) -> list[dict]:
         return [{('val', 'recall', 'referent_recall', '-'): value} for value in values]
-    text = report({'greedy': runs(70), 'ref-nms-b': runs(80, 84), 'ref-nms-r': runs(78, 80)}, 'mini', [1, 2])
+    text = as_markdown({'greedy': runs(70), 'ref-nms-b': runs(80, 84), 'ref-nms-r': runs(78, 80)}, 'mini', [1, 2])
     cells = [line.split('|') for line in text.splitlines() if line.startswith('|')]
     rows = {name.strip(): value.strip() for _, name, value, *_ in cells}
     assert rows['greedy'] == '70.00'
@@ -72,6 +72,26 @@ def test_bad_input_is_one_line(arguments: list[str], said: str, tmp_path: Path,
         seeds.main([*arguments, '--out', str(tmp_path), '--grounder', 'none'])
     assert said in str(error.value) and '\n' not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_grounder_without_trained_weights_is_refused_before_any_training(tmp_path: Path,
+                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    class Untrained:
+        control, weights, needs = False, 'untrained', ()
+    monkeypatch.setattr(seeds, 'names', lambda _: ['untrained'])
+    monkeypatch.setattr(seeds.GROUNDERS, 'get', lambda _: Untrained)
+    monkeypatch.setattr(Study, 'run', lambda _: pytest.fail('it began'))
+    with pytest.raises(InputError, match='--grounder untrained: its weights .*untrained-mini-refcoco.safetensors'):
+        seeds.main(['--grounder', 'untrained', '--out', str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_grounder_without_the_weights_that_it_needs_of_another_is_refused(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds, 'shipped_path', lambda name, *_: tmp_path / f'{name}.safetensors')
+    (tmp_path / 'nmtree.safetensors').touch()
+    with pytest.raises(InputError, match='--grounder nmtree: its weights .*mattnet.safetensors are missing'):
+        a_study(tmp_path, grounders=['nmtree']).check()
 
 
 def test_the_whole_of_it_on_a_few_images(small_benchmark: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -123,9 +143,9 @@ def done(small_benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def run(_: Study, folder: Path, record: Record, *others: Any) -> None:
         folders.append(folder.name)
         keep(folder, record)
-        records = [dict(split='val', task='recall', metric='referent_recall', grounder='-', value=float(len(folders)),
-                        proposals=name) for name in ('greedy', 'ref-nms-b')]
-        (folder / 'results.json').write_text(json.dumps({'records': records}))
+        records = [dict(dataset='mini-refcoco', split='val', task='recall', metric='referent_recall', grounder='-',
+                        proposals=name, value=float(len(folders)), n=2) for name in ('greedy', 'ref-nms-b')]
+        (folder / 'results.json').write_text(json.dumps({'records': records, 'run': {}}))
     monkeypatch.setattr(Study, '_run', run)
     return folders
 
@@ -175,8 +195,8 @@ def test_a_run_that_says_not_what_shaped_it_is_done_again_and_kept(tmp_path: Pat
 
 def test_the_title_says_that_a_look_is_one() -> None:
     runs = [{('val', 'recall', 'referent_recall', '-'): 1.}]
-    assert 'the first 2 expressions of each split' in report({'greedy': runs}, 'mini', [1], limit=2)
-    assert 'first' not in report({'greedy': runs}, 'mini', [1])
+    assert 'the first 2 expressions of each split' in as_markdown({'greedy': runs}, 'mini', [1], limit=2)
+    assert 'first' not in as_markdown({'greedy': runs}, 'mini', [1])
 
 
 def test_all_grounders_are_those_with_weights_and_none_stands_alone() -> None:

@@ -27,7 +27,7 @@ STRIDE = 16
 _MAX_CHANNELS = 4096
 
 
-class BoxFeatures:
+class StoredBoxFeatures:
     """Features of boxes by ``h5_id``; the file is mapped, and only the rows asked for are read.
 
     Args:
@@ -92,7 +92,7 @@ def read_head_features(folder: str | Path) -> HeadFeatures:
     return HeadFeatures(folder)
 
 
-class Head(NamedTuple):
+class HeadMap(NamedTuple):
     """An image's C4 map ``(1, C, h, w)`` float32, the network input's size, and its pixels an image pixel."""
 
     feature_map: Tensor
@@ -101,7 +101,7 @@ class Head(NamedTuple):
     scale: float
 
 
-def read_head(folder: str | Path, image_id: int) -> Head:
+def read_head(folder: str | Path, image_id: int) -> HeadMap:
     """One image's head features, ``folder/<image_id>.h5``.
 
     Raises:
@@ -116,7 +116,7 @@ def read_head(folder: str | Path, image_id: int) -> Head:
     if abs(rows - height / STRIDE) > 2 or abs(columns - width / STRIDE) > 2 or not 0 < channels <= _MAX_CHANNELS:
         raise InputError(f"{path}: 'head' of {channels} by {rows} by {columns} does not fit an input of "
                          f'{height:g} by {width:g} pixels at a cell each {STRIDE}')
-    return Head(_finite(feature_map, str(path)), height, width, scale)
+    return HeadMap(_finite(feature_map, str(path)), height, width, scale)
 
 
 def _path(folder: str | Path, image_id: int) -> Path:

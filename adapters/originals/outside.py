@@ -35,7 +35,7 @@ def read_expressions(path: Path, images: Path | None = None) -> dict[str, Datase
     return load_expressions(path, images)
 
 
-def read_predictions(path: Path) -> list[Answers]:
+def read_outside_answers(path: Path) -> list[Answers]:
     """The answers in a file, a set for each rule and grounder.
 
     Raises:

@@ -112,7 +112,7 @@ def _segmentation(row: dict[str, Any], where: str) -> dict[str, Any] | None:
     return None if row.get('rle') is None else _as_record(row['rle'], f"{where}: 'rle'")
 
 
-def read_predictions(path: str | Path) -> list[Prediction]:
+def read_original_predictions(path: str | Path) -> list[Prediction]:
     """The records of an ``eval_dets`` or ``eval_masks`` file.
 
     Raises:
@@ -122,7 +122,7 @@ def read_predictions(path: str | Path) -> list[Prediction]:
     return [_prediction(row, f'{path}: predictions[{i}]') for i, row in enumerate(rows)]
 
 
-def write_predictions(path: str | Path, predictions: Sequence[Prediction], accuracy: float,
+def write_original_predictions(path: str | Path, predictions: Sequence[Prediction], accuracy: float,
                       overall_iou: float | None = None) -> None:
     """Write as ``eval_dets`` saves, with ``overall_iou`` as ``eval_masks`` does; both are shares, not percent.
 

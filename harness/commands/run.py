@@ -163,14 +163,14 @@ def measure_request(args: argparse.Namespace, console: Console) -> Measured:
 
 def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     """Judge the answers of ``--predictions``."""
-    from adapters.originals.outside import read_predictions
+    from adapters.originals.outside import read_outside_answers
     from harness.evaluation.datasets import image_folders, joined
     from harness.evaluation.judge import check_answers, judge
     from harness.evaluation.measure import Measured
     from harness.evaluation.plan import prepare_judgement
     from harness.evaluation.result_folder import result_folder
 
-    sets = read_predictions(args.predictions)
+    sets = read_outside_answers(args.predictions)
     datasets, expressions, tasks = prepare_judgement(request_of(args), sets)
     judgement = check_answers(sets, datasets, expressions, tasks, args.allow_missing)
     notes = [*judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]

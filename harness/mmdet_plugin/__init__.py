@@ -6,7 +6,7 @@
 from harness.detection import c4_head, crop, inclusive_boxes, painted_masks, resizing
 from harness.mmdet_plugin.grounding_detector import GroundingDetector
 from harness.mmdet_plugin.reg_metric import REGMetric
-from harness.proposals.ref_nms import RefNMS
+from harness.proposals.ref_nms_network import RefNMS
 
 __all__ = ['GroundingDetector', 'REGMetric', 'RefNMS', 'c4_head', 'crop', 'inclusive_boxes', 'painted_masks',
            'resizing']

@@ -27,9 +27,9 @@ from harness.errors import InputError
 from harness.files.weights import fill, load_weights
 from harness.mmdet_plugin.box_features import BOX_FEATURES, channels
 from harness.mmdet_plugin.model_block import build_ref_nms, check_classes, check_model
-from harness.mmdet_plugin.words import Words
+from harness.mmdet_plugin.words import WordLookup
+from harness.proposals.candidates import find_candidates
 from harness.proposals.confidence import Confidence
-from harness.proposals.ref_nms import find_candidates
 from harness.training.ref_nms.binary_loss import REGIONS_AN_EXPRESSION, choose_regions
 
 _CROPS_AT_ONCE = 256  # bounds the memory of Ref-NMS's head
@@ -52,8 +52,9 @@ class GroundingDetector(TwoStageDetector):
       by row, for a list. Where a sentence of a list has no proposal its row is zeros with label -1.
 
     Args:
-        ref_nms: ``dict(type='RefNMS', …)``, options of :class:`~harness.proposals.ref_nms.RefNMS`; channels that are
-            left out are the detector's. With ``weights=FILE`` sizes, words and threshold are the file's.
+        ref_nms: ``dict(type='RefNMS', …)``, options of
+            :class:`~harness.proposals.ref_nms_network.RefNMS`; channels that are left out are the detector's. With
+            ``weights=FILE`` sizes, words and threshold are the file's.
         box_features: ``'crops'``: the RoI extractor's crops through a residual stage of Ref-NMS's own, as in the
             original; ``'head'``: what the detector's head classifies boxes by, without parameters of its own.
         vectors: word vectors of a network without ``weights``; ``None`` takes the shipped ones (D = 100).
@@ -79,7 +80,7 @@ class GroundingDetector(TwoStageDetector):
         self.box_features = BOX_FEATURES[box_features]
         self.ref_nms, vocabulary = build_ref_nms(block, channels(self.roi_head, box_features), box_features == 'head',
                                                  vectors)
-        self.words = Words(vocabulary, longest)
+        self.words = WordLookup(vocabulary, longest)
         self._read = (weights is not None, 'weights' in block)
 
     def init_weights(self) -> None:

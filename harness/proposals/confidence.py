@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from mmengine.structures import InstanceData
 
 from harness.options import Count, Number, Share, checked
+from harness.proposals.candidates import find_candidates
 from harness.proposals.greedy import confidences
 from harness.proposals.nms import class_wise_nms
 from harness.proposals.ranking import RankedRule, ordered
-from harness.proposals.ref_nms import find_candidates
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 

@@ -8,8 +8,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from harness.boxes import pairwise_iou, xywh_to_xyxy
+from harness.proposals.candidates import find_candidates
 from harness.proposals.confidence import Confidence
-from harness.proposals.ref_nms import find_candidates
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 

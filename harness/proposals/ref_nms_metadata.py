@@ -19,7 +19,7 @@ def _unknown_first(words: list[str]) -> list[str]:
 
 @with_config(ConfigDict(strict=True, extra='forbid'))
 class RefNMSOptions(TypedDict, total=False):
-    """Arguments of :class:`harness.proposals.ref_nms.RefNMS`."""
+    """Arguments of :class:`harness.proposals.ref_nms_network.RefNMS`."""
 
     in_channels: Count
     planes: Count

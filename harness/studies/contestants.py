@@ -95,7 +95,7 @@ def registered(wanted: Sequence[str] | None, contestants: Mapping[str, Contestan
     return list(dict.fromkeys(contestant.rule for contestant in contestants.values()))
 
 
-def built(contestants: Mapping[str, Contestant], rules: Mapping[str, Any]) -> dict[str, Any]:
+def rules_of(contestants: Mapping[str, Contestant], rules: Mapping[str, Any]) -> dict[str, Any]:
     """A rule of its own for each contestant whose registered rule is there.
 
     Args:

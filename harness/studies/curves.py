@@ -12,7 +12,7 @@ DEEPEST = 100
 ALL = 'all'
 
 
-class Found(NamedTuple):
+class RankedHits(NamedTuple):
     """Where one rule finds what one expression speaks of; places count from 0, -1 is nowhere.
 
     Attributes:
@@ -44,23 +44,23 @@ class Point(NamedTuple):
     context_recall: float | None
 
 
-def _words(least: int, most: float) -> Callable[[Found], bool]:
+def _words(least: int, most: float) -> Callable[[RankedHits], bool]:
     return lambda found: least <= len(found.sent.split()) <= most
 
 
-def _area(least: float, most: float) -> Callable[[Found], bool]:
+def _area(least: float, most: float) -> Callable[[RankedHits], bool]:
     return lambda found: least <= found.xywh[2] * found.xywh[3] < most
 
 
 #: Expressions by their number of words, and referents by COCO's bounds on the area, here of the box.
-PARTS: Mapping[str, Callable[[Found], bool]] = {
+PARTS: Mapping[str, Callable[[RankedHits], bool]] = {
     ALL: lambda found: True,
     '1-2 words': _words(1, 2), '3-4 words': _words(3, 4), '5-7 words': _words(5, 7), '8+ words': _words(8, np.inf),
     'small': _area(0, 32 ** 2), 'medium': _area(32 ** 2, 96 ** 2), 'large': _area(96 ** 2, np.inf),
 }
 
 
-def curve(rankings: Sequence[Found], numbers: Sequence[int] = range(1, DEEPEST + 1)) -> list[Point]:
+def curve(rankings: Sequence[RankedHits], numbers: Sequence[int] = range(1, DEEPEST + 1)) -> list[Point]:
     """A point for each N.
 
     Args:
@@ -78,7 +78,7 @@ def _first(places: np.ndarray, n: int) -> np.ndarray:
     return (places >= 0) & (places < n)
 
 
-def _context(rankings: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:
+def _context(rankings: Sequence[RankedHits]) -> tuple[np.ndarray, np.ndarray]:
     """Places of all contextual objects, and what finding each adds to the mean over expressions."""
     known = [found.context for found in rankings if found.context]
     places = np.array([place for context in known for place in context], dtype=np.int64)
@@ -86,7 +86,7 @@ def _context(rankings: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:
     return places, share
 
 
-def by_part(rankings: Sequence[Found]) -> Iterator[tuple[str, list[Found]]]:
+def by_part(rankings: Sequence[RankedHits]) -> Iterator[tuple[str, list[RankedHits]]]:
     """The parts of :data:`PARTS` that have expressions."""
     for name, belongs in PARTS.items():
         if mine := [found for found in rankings if belongs(found)]:

@@ -28,7 +28,7 @@ from harness.files.writing import write_text
 from harness.options import within
 from harness.program import program
 from harness.progress import track
-from harness.studies.contestants import REFERENCE, Contestant, built, chosen, refuse_overridden, registered
+from harness.studies.contestants import REFERENCE, Contestant, chosen, refuse_overridden, registered, rules_of
 from harness.studies.options import request_of, study_parser, with_rules
 from harness.studies.survey import DEEPEST, Ranking, Survey, survey
 
@@ -39,7 +39,7 @@ COSTS = ('proposals', 'option', 'value', 'per expression', 'ms', 'ms over greedy
 
 
 @dataclass(frozen=True)
-class Choice:
+class OperatingPoint:
     """One rule as it competes on one dataset.
 
     Attributes:
@@ -79,12 +79,12 @@ def main(argv: Sequence[str]) -> int:
         args, splits=args.split and [*args.split, CHOSEN_ON], rules=registered(args.proposals, contestants),
         grounders=args.grounder, tasks=args.task or (['recall', 'rec'] if args.grounder else ['recall'])))
     with new_folder(args.out or named_by_time('study-fair-')) as out:
-        rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
+        rules = {name: rules_of(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
         found = survey(on_val(prepared.plan), rules, lambda work: track(work, 'choose on val', console))
         choices = {name: choose(name, mine, contestants, found, target) for name, mine in rules.items()}
         plan = competing(prepared.plan, rules, args.split)
         outcome = run(plan, out, lambda work: track(work, 'all splits', console))
-    notes = [*prepared.notes, *said(choices)]
+    notes = [*prepared.notes, *choice_notes(choices)]
     record = run_record(outcome, command=f'{program()} study fair {shlex.join(argv)}'.rstrip(),
                         options={k: v if isinstance(v, str | int | float | None) else str(v)
                                  for k, v in vars(args).items()},
@@ -93,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
     write_results(out, outcome, record)
     write_text(out / 'fair.json', json.dumps({name: {rule: asdict(choice) for rule, choice in mine.items()}
                                               for name, mine in choices.items()}, indent=1) + '\n')
-    text = report(choices, outcome.records())
+    text = as_markdown(choices, outcome.records())
     write_text(out / 'fair.md', f'`{record["command"]}`\n\n{text}')
     print(text)
     for note in prepared.notes:
@@ -125,7 +125,7 @@ def competing(plan: Plan, rules: Mapping[str, Mapping[str, Any]], splits: Sequen
 
 
 def choose(dataset: str, rules: Mapping[str, Any], contestants: Mapping[str, Contestant], found: Survey,
-           target: float | None) -> dict[str, Choice]:
+           target: float | None) -> dict[str, OperatingPoint]:
     """Set every rule's option to what comes nearest to the reference's number of proposals, or to ``target``."""
     scores = {name: [r.scores for r in found.rankings[dataset, name]] for name in rules}
     if target is None:
@@ -136,7 +136,7 @@ def choose(dataset: str, rules: Mapping[str, Any], contestants: Mapping[str, Con
         if option is not None:
             value = (best_number if option == 'top' else least_threshold)(rule, scores[name], target)
         rankings: Sequence[Ranking] = found.rankings[dataset, name]
-        choices[name] = Choice(option, value, mean_kept(rule, scores[name]),
+        choices[name] = OperatingPoint(option, value, mean_kept(rule, scores[name]),
                                1000 * found.seconds[dataset, name] / max(len(rankings), 1),
                                contestants[name].settings(rule))
     return choices
@@ -174,7 +174,7 @@ def best_number(rule: Any, scores: Sequence[Tensor], target: float) -> int:
     return rule.top
 
 
-def said(choices: Mapping[str, Mapping[str, Choice]]) -> Iterable[str]:
+def choice_notes(choices: Mapping[str, Mapping[str, OperatingPoint]]) -> Iterable[str]:
     """A line for each choice, for ``results.json``."""
     for dataset, mine in choices.items():
         for name, choice in mine.items():
@@ -182,7 +182,7 @@ def said(choices: Mapping[str, Mapping[str, Choice]]) -> Iterable[str]:
                    f'{CHOSEN_ON}, {choice.milliseconds:.2f} ms per expression')
 
 
-def report(choices: Mapping[str, Mapping[str, Choice]], records: Sequence[Mapping[str, Any]]) -> str:
+def as_markdown(choices: Mapping[str, Mapping[str, OperatingPoint]], records: Sequence[Mapping[str, Any]]) -> str:
     """Markdown: what was chosen and what it costs, then a table for each dataset and split."""
     parts = []
     for dataset, mine in choices.items():
@@ -198,7 +198,7 @@ def report(choices: Mapping[str, Mapping[str, Choice]], records: Sequence[Mappin
     return '\n\n'.join(parts) + '\n'
 
 
-def _costs(mine: Mapping[str, Choice]) -> list[list[str]]:
+def _costs(mine: Mapping[str, OperatingPoint]) -> list[list[str]]:
     base = mine['greedy'].milliseconds if 'greedy' in mine else None
     return [[name, c.option or 'as it is', '' if c.value is None else f'{c.value:.4g}', f'{c.proposals:.2f}',
              f'{c.milliseconds:.2f}', '' if base is None else f'{c.milliseconds - base:+.2f}']

@@ -36,7 +36,7 @@ MEANING = (
     'referent and the contextual objects, by which γ is chosen on train. All in percent.')
 
 
-class Found(NamedTuple):
+class SplitQuality(NamedTuple):
     """What each γ, from small to large, makes of one split, whose expressions speak of so many contextual objects."""
 
     dataset: str
@@ -56,10 +56,10 @@ def main(argv: Sequence[str]) -> int:
     parts = [part(name, split, args.data_root, args.limit) for name in wanted for split in splits]
     vectors = _vectors(args.vectors, parts)
     with new_folder(args.out or named_by_time('study-gamma-')) as out:
-        found = [Found(data.name, split, len(data.expressions), spoken_of(data),
+        found = [SplitQuality(data.name, split, len(data.expressions), spoken_of(data),
                        sorted(choose_gamma(data, vectors, split, GAMMAS), key=lambda q: q.gamma))
                  for data, split in parts]
-        text = report(found, vectors)
+        text = as_markdown(found, vectors)
         write_text(out / 'gamma.csv', as_csv(found))
         write_text(out / 'gamma.md', text)
     print(f'{text}\n{out / "gamma.csv"}')
@@ -102,7 +102,7 @@ def _percent(quality: GammaQuality) -> list[float]:
     return [100 * value for value in (precision, recall, f1, quality.precision, quality.recall, quality.f1)]
 
 
-def report(found: Sequence[Found], vectors: WordVectors) -> str:
+def as_markdown(found: Sequence[SplitQuality], vectors: WordVectors) -> str:
     """Markdown: a table for each dataset and split, a line for each γ; the one that belongs to the vectors is bold."""
     tables = []
     for name, split, expressions, objects, qualities in found:
@@ -114,7 +114,7 @@ def report(found: Sequence[Found], vectors: WordVectors) -> str:
     return '\n\n'.join([*tables, MEANING]) + '\n'
 
 
-def as_csv(found: Sequence[Found]) -> str:
+def as_csv(found: Sequence[SplitQuality]) -> str:
     """The same numbers, unrounded."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')

@@ -15,26 +15,28 @@ from typing import Any
 from rich.console import Console
 from tabulate import tabulate
 
+from harness.data.rows import PredictionRow, ProposalsRow, read_rows
 from harness.errors import InputError
 from harness.evaluation.plan import prepare
 from harness.evaluation.result_folder import named_by_time, new_folder
 from harness.evaluation.settings import parse_setting
-from harness.files.reading import parse_json, read_bytes
 from harness.files.writing import write_text
 from harness.names import nearest
 from harness.options import within
 from harness.progress import track
-from harness.studies.contestants import built, chosen, refuse_overridden, registered
-from harness.studies.curves import DEEPEST, PARTS, Found, Point, by_part, curve
+from harness.studies.contestants import chosen, refuse_overridden, registered, rules_of
+from harness.studies.curves import DEEPEST, PARTS, Point, RankedHits, by_part, curve
 from harness.studies.options import request_of, study_parser, with_rules
 from harness.studies.survey import survey
 
 SHOWN = (1, 2, 3, 5, 8, 10, 20, 50, 100)
 COLUMNS = ('dataset', 'split', 'proposals', 'part', 'N', 'expressions', 'mean_proposals', 'referent_recall',
            'context_recall')
+#: What tells one expression from another.
+KEY = ('dataset', 'split', 'sent_id')
 #: What differs from another in the number of proposals alone has the same line.
 SAME_LINE = ('greedy-swept', 'greedy-top-n')
-Rankings = Mapping[tuple[str, str, str], Sequence[Found]]
+Rankings = Mapping[tuple[str, str, str], Sequence[RankedHits]]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -48,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     within('--at', args.at, 1, DEEPEST)
     with new_folder(args.out or named_by_time('study-number-')) as out:
         rankings = from_runs(args) if args.results else from_rules(args)
-        text = report(rankings, args.at)
+        text = as_markdown(rankings, args.at)
         write_text(out / 'number.csv', as_csv(rankings))
         write_text(out / 'number.md', text)
     print(f'{text}\n{out / "number.csv"}')
@@ -60,15 +62,15 @@ def from_rules(args: argparse.Namespace) -> Rankings:
     contestants = {name: c for name, c in chosen(args.proposals).items() if args.proposals or name not in SAME_LINE}
     refuse_overridden([parse_setting(text)[:2] for text in args.settings], contestants, also=('threshold', 'top'))
     prepared = prepare(request_of(args, tasks=['recall'], rules=registered(args.proposals, contestants)))
-    rules = {name: built(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
+    rules = {name: rules_of(contestants, plugins.rules) for name, plugins in prepared.plan.plugins.items()}
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     found = survey(prepared.plan, rules, lambda work: track(work, 'images', console))
     for note in prepared.notes:
         console.print(f'note: {note}')
-    rankings: dict[tuple[str, str, str], list[Found]] = defaultdict(list)
+    rankings: dict[tuple[str, str, str], list[RankedHits]] = defaultdict(list)
     for (dataset, rule), mine in found.rankings.items():
         for e, scores, referent, context in mine:
-            rankings[dataset, e.split, rule].append(Found(e.sent, e.gt_xywh, len(scores), referent, context))
+            rankings[dataset, e.split, rule].append(RankedHits(e.sent, e.gt_xywh, len(scores), referent, context))
     return rankings
 
 
@@ -84,13 +86,15 @@ def from_runs(args: argparse.Namespace) -> Rankings:
     for option, given in of_rules.items():
         if given not in (None, []):
             raise InputError(f'{option}: has no effect on proposals that a run has written; leave it or RESULTS out')
-    rankings: dict[tuple[str, str, str], list[Found]] = defaultdict(list)
+    rankings: dict[tuple[str, str, str], list[RankedHits]] = defaultdict(list)
     wanted = {option: None if values is None else [v.strip() for given in values for v in given.split(',')]
               for option, values in (('dataset', args.dataset), ('split', args.split), ('proposals', args.proposals))}
     there: dict[str, set[str]] = {option: set() for option in wanted}
     for folder in args.results:
-        said = {_key(row): row for row in _rows(folder / 'predictions.jsonl', sent=str, gt_box=list)}
-        for row in _rows(folder / 'proposals.jsonl', hits=list, proposals=str):
+        answers = read_rows(folder / 'predictions.jsonl', PredictionRow, *KEY, 'sent', 'gt_box')
+        said = {_key(row): row for _, row in answers}
+        file = folder / 'proposals.jsonl'
+        for line, row in read_rows(file, ProposalsRow, *KEY, 'proposals', 'hits'):
             for option in there:
                 there[option].add(row[option])
             if any(names is not None and row[option] not in names for option, names in wanted.items()):
@@ -98,9 +102,11 @@ def from_runs(args: argparse.Namespace) -> Rankings:
             if (about := said.get(_key(row))) is None:
                 raise InputError(f'{folder / "predictions.jsonl"}: lacks sentence {row["sent_id"]} of '
                                  'proposals.jsonl; give the folder of a whole run')
-            hits = row['hits']
+            if (hits := row.get('hits')) is None:
+                raise InputError(f'{file}: line {line}: does not say what its proposals hit, an earlier version wrote '
+                                 'it; run the benchmark again')
             rankings[row['dataset'], row['split'], row['proposals']].append(
-                Found(about['sent'], tuple(about['gt_box']), len(hits),
+                RankedHits(about['sent'], tuple(about['gt_box']), len(hits),
                       hits.index('referent') if 'referent' in hits else -1, None))
     for option, names in wanted.items():
         for name in set(names or ()) - there[option]:
@@ -113,31 +119,10 @@ def from_runs(args: argparse.Namespace) -> Rankings:
 
 
 def _key(row: Mapping[str, Any]) -> tuple:
-    return row['dataset'], row['split'], row['sent_id']
+    return tuple(row[name] for name in KEY)
 
 
-def _rows(path: Path, **kinds: type) -> list[dict[str, Any]]:
-    """The lines of a run's file, with what they must have beside their expression.
-
-    Raises:
-        InputError: it is missing, or a line is no such row.
-    """
-    rows = []
-    for number, line in enumerate(read_bytes(path).splitlines(), 1):
-        row = parse_json(line, f'{path}, line {number}')
-        kinds |= {'dataset': str, 'split': str, 'sent_id': int}
-        if not isinstance(row, dict) or any(not isinstance(row.get(key), kind) for key, kind in kinds.items()) or (
-                'gt_box' in kinds and not _is_box(row['gt_box'])):
-            raise InputError(f'{path}, line {number}: not a row of a run; give the folder that a run wrote')
-        rows.append(row)
-    return rows
-
-
-def _is_box(numbers: list[Any]) -> bool:
-    return len(numbers) == 4 and all(isinstance(number, int | float) for number in numbers)
-
-
-def report(rankings: Rankings, at: int) -> str:
+def as_markdown(rankings: Rankings, at: int) -> str:
     """Markdown for each dataset and split: recalls at a few N, then the referent's at one N by part."""
     tables = []
     for dataset, split in dict.fromkeys(key[:2] for key in rankings):

@@ -18,6 +18,7 @@ from typing import Any
 from tabulate import tabulate
 
 from harness.arguments import add_limit
+from harness.data.results import read_results_file
 from harness.detection.detector import Detector
 from harness.device import pick_device
 from harness.embedded.known import load_embedded
@@ -32,9 +33,10 @@ from harness.files.weights import load_weights, shipped_path
 from harness.files.writing import write_text
 from harness.names import OneLineParser, pick
 from harness.options import MOST_SEED, within
+from harness.program import program
 from harness.progress import track
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
-from harness.studies.contestants import CONTESTANTS, built
+from harness.studies.contestants import CONTESTANTS, rules_of
 from harness.studies.fair import choose, competing, on_val
 from harness.studies.spread import Spread, paired, spread
 from harness.studies.survey import DEEPEST, survey
@@ -156,13 +158,23 @@ class Study:
         """Refuse settings before anything is made.
 
         Raises:
-            InputError: an unknown option, a value that it can't have, or one that the variants differ in or heed not.
+            InputError: an unknown option, a value that it cannot have, one that tells the variants apart or has no
+                effect on any of them, or a grounder whose weights are missing.
         """
+        for name in self.grounders:
+            self._check_weights(name)
         trainings = [self.options(variant) for variant in self.variants]
         for name in (setting.partition('=')[0] for setting in self.settings):
             if name in ('loss', 'head', 'text'):
-                raise InputError(f'--set {name}: is what the variants are told apart by; choose them by --variant')
+                raise InputError(f'--set {name}: tells the variants apart; choose them by --variant')
         refuse_without_effect(self.settings, *trainings)
+
+    def _check_weights(self, grounder: str) -> None:
+        plugin = GROUNDERS.get(grounder)
+        for weights in filter(None, (plugin.weights, *plugin.needs)):
+            if not (path := shipped_path(weights, self.dataset)).is_file():
+                raise InputError(f'--grounder {grounder}: its weights {path} are missing; train them with '
+                                 f'"{program()} train {weights}", or choose a grounder that has weights')
 
     def run(self) -> None:
         """Train, evaluate, write ``seeds.json`` and ``seeds.md``, or ``seeds-at-X.…``, and print."""
@@ -171,7 +183,7 @@ class Study:
         values: dict[str, list[dict[Key, float]]] = {}
         for e in entrants:
             values.setdefault(e.row, []).append(found[e.name])
-        text = report(values, self.dataset, self.seeds, self.number, self.limit)
+        text = as_markdown(values, self.dataset, self.seeds, self.number, self.limit)
         write_text(self.out / f'seeds{self._at}.json', json.dumps(
             {'dataset': self.dataset, 'seeds': list(self.seeds), 'settings': list(self.settings),
              'proposals_per_expression': self.number, 'limit': self.limit,
@@ -246,7 +258,7 @@ class Study:
         if not _is_done(folder, record):
             prepared = {e.name: self._prepared(e) for e in entrants}
             contestants = {e.name: CONTESTANTS[e.rule] for e in entrants}
-            rules = {name: built({name: contestant}, prepared[name].plan.plugins[self.dataset].rules)[name]
+            rules = {name: rules_of({name: contestant}, prepared[name].plan.plugins[self.dataset].rules)[name]
                      for name, contestant in contestants.items()}
             first = prepared[entrants[0].name]
             found = survey(on_val(first.plan), {self.dataset: rules})
@@ -304,13 +316,13 @@ def _is_done(folder: Path, record: Record) -> bool:
 def _values(folder: Path) -> dict[str, dict[Key, float]]:
     """What a finished run measured, by rule."""
     values: dict[str, dict[Key, float]] = defaultdict(dict)
-    for r in json.loads((folder / 'results.json').read_text())['records']:
+    for r in read_results_file(folder).records:
         if r['metric'] in SHOWN[r['task']]:
             values[r['proposals']][r['split'], r['task'], r['metric'], r['grounder']] = r['value']
     return values
 
 
-def report(values: Mapping[str, Sequence[Mapping[Key, float]]], dataset: str, seeds: Sequence[int],
+def as_markdown(values: Mapping[str, Sequence[Mapping[Key, float]]], dataset: str, seeds: Sequence[int],
            number: float | None = None, limit: int | None = None) -> str:
     """Markdown: each variant's mean and standard deviation over its seeds, then differences paired by seed."""
     keys = list(dict.fromkeys(key for mine in values.values() for one in mine for key in one))

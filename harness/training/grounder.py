@@ -48,7 +48,7 @@ class Material:
 
 
 @dataclass
-class Stage:
+class TrainingStage:
     """One training run of a recipe; the next stage goes on from its weights."""
 
     name: str
@@ -66,7 +66,7 @@ class Stage:
 class Recipe:
     """Stages in order, then what is saved: ``tensors()`` and ``meta``."""
 
-    stages: list[Stage]
+    stages: list[TrainingStage]
     tensors: Callable[[], dict[str, Tensor]]
     meta: dict[str, Any]
 
@@ -105,7 +105,7 @@ def train_grounder(name: str, material: Material, out: Path, work_dir: Path, *, 
     return out
 
 
-def _evaluated(stage: Stage) -> dict[str, float]:
+def _evaluated(stage: TrainingStage) -> dict[str, float]:
     """``stage.evaluate()`` on the CPU, where what it looks at is, wherever the model is trained."""
     device = next(stage.model.parameters()).device
     stage.model.cpu()

@@ -127,5 +127,5 @@ def readers() -> Iterator[Trial]:
                              write=partial(_pickled, protocol=protocol))
     yield from trials_of('c.json', sound.CTXDB, ('adapters.originals.ref_nms_data.read_ctxdb', 'c.json'),
                          program='read')
-    yield from trials_of('p.json', sound.EVAL_DETS, ('adapters.originals.results.read_predictions', 'p.json'),
+    yield from trials_of('p.json', sound.EVAL_DETS, ('adapters.originals.results.read_original_predictions', 'p.json'),
                          program='read')

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from harness.files.weights import Weights, load_weights, shipped_path
-from harness.proposals.ref_nms import RefNMS
+from harness.proposals.ref_nms_network import RefNMS
 from tests.broken_inputs import sound
 from tests.broken_inputs.damage import Content, damaged, dumped, pythonic, written
 from tests.broken_inputs.sound import HEIGHT, WIDTH, damage_of, trials_of

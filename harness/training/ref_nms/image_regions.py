@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from harness.proposals.candidates import find_candidates
 from harness.proposals.greedy import Greedy
-from harness.proposals.ref_nms import find_candidates
 from harness.training.ref_nms.binary_loss import REGIONS_AN_EXPRESSION
 from harness.training.ref_nms.options import SamplingOptions
 from harness.types import ImageFeatures

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.proposals.ref_nms import RefNMS
+from harness.proposals.ref_nms_network import RefNMS
 
 #: ``(256, 8)``: the bits of every byte, the lowest first.
 _BITS = torch.arange(256)[:, None] >> torch.arange(8) & 1

@@ -9,21 +9,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from mmengine.runner import set_random_seed
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.evaluation.datasets import find_datasets
-from harness.evaluation.measure import measure
 from harness.evaluation.request import Request
 from harness.evaluation.result_folder import ROWS
-from harness.evaluation.results import write_results
 from harness.files.reading import parse_json, read_bytes
 from harness.options import within
 from harness.progress import track
 from harness.types import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: One name, several, or ``None`` for the command line's default.
 Names = str | Sequence[str] | None
@@ -84,6 +82,11 @@ def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, l
     Raises:
         InputError: something of this cannot be met; nothing has been written then.
     """
+    from mmengine.runner import set_random_seed
+
+    from harness.evaluation.measure import measure
+    from harness.evaluation.results import write_results
+
     start = time.perf_counter()
     request = Request(
         grounders=_names(grounder), datasets=_names(dataset), splits=_names(split), tasks=_names(task),
@@ -107,6 +110,8 @@ def read_results(folder: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the folder holds no ``results.json`` of a run.
     """
+    import pandas as pd
+
     file = Path(folder) / 'results.json'
     results = parse_json(read_bytes(_there(file)), str(file))
     if not isinstance(results, dict) or not isinstance(results.get('records'), list):
@@ -121,6 +126,8 @@ def read_predictions(folder: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the folder holds no ``predictions.jsonl``, or a line of it is broken.
     """
+    import pandas as pd
+
     file = Path(folder) / ROWS
     lines = read_bytes(_there(file)).splitlines()
     return pd.DataFrame([parse_json(line, f'{file}: line {number}') for number, line in enumerate(lines, 1)])

@@ -18,7 +18,6 @@ from safetensors import SafetensorError, safe_open
 from tabulate import tabulate
 
 from adapters.originals import layout
-from adapters.originals.hdf5 import numbers
 from harness.data.counts import PUBLISHED, SPLIT_BY, check_counts
 from harness.data.known import datasets_in, split_maker, split_makers
 from harness.data.refer import load_refer
@@ -314,7 +313,7 @@ def _safetensors(base: Path) -> list[Path]:
 def _kind(path: Path) -> str | None:
     """What a weight file says that it is, from its header alone."""
     try:
-        with safe_open(str(path), framework='pt') as file:
+        with safe_open(str(path), framework='np') as file:
             kind = json.loads((file.metadata() or {})['meta'])['kind']
     except (SafetensorError, OSError, ValueError, LookupError, TypeError):
         return None
@@ -356,6 +355,7 @@ def _state(path: Path) -> str:
     told = f'{size / 1e6:,.1f} MB' if size >= 1e5 else f'{size:,} bytes'
     if not path.name.endswith('_feats.h5') and not path.name.startswith('matt_feats_'):
         return told
+    from adapters.originals.hdf5 import numbers
     try:
         return f'{len(numbers(path, "fc7", (None, None))):,} rows, {told}'
     except InputError as error:

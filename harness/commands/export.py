@@ -21,10 +21,10 @@ from adapters.originals.ref_nms_proposals import ProposalDB, Proposals, write_pr
 from adapters.originals.results import Prediction, write_predictions
 from adapters.originals.run_rows import PredictionRow, ProposalsRow, prediction_rows, proposals_rows
 from harness.boxes import corners, xywh_to_xyxy
+from harness.data.answers import NO_GROUNDER
 from harness.data.coco_categories import COCO_CLASSES, COCO_IDS
 from harness.errors import InputError
 from harness.evaluation.datasets import load_dataset
-from harness.evaluation.predictions import NO_GROUNDER
 from harness.files import fields
 from harness.files.reading import parse_json, read_bytes
 from harness.names import OneLineParser, pick

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.arguments import add_device, add_limit, add_settings, add_vectors, add_weights
 from harness.commands import COMMANDS
-from harness.commands.loading import loading
 from harness.commands.user_files import import_plugins
 from harness.errors import InputError
+from harness.loading import loading
 from harness.names import OneLineParser
 from harness.program import SCRIPT, program
 
@@ -101,13 +101,28 @@ def main(argv: Sequence[str]) -> int:
     """Parse the options; list, run or judge."""
     args = parser().parse_args(argv)
     refuse_beside(args)
-    loading()
-    import_plugins(args.imports)
+    if args.imports:
+        loading()
+        import_plugins(args.imports)
     if args.list:
         from harness.commands.listing import listing
         print(listing())
         return 0
-    return benchmark(args, f'{program()} {shlex.join(argv)}'.rstrip())
+    request = checked_request(args)
+    loading()
+    return benchmark(args, request, f'{program()} {shlex.join(argv)}'.rstrip())
+
+
+def checked_request(args: argparse.Namespace) -> Request:
+    """The options as a request, whose names and numbers are known to be right."""
+    from harness.evaluation.asked import check_asked
+    from harness.options import within
+
+    within('--seed', args.seed, 0, 2 ** 32 - 1)
+    request = request_of(args)
+    if args.predictions is None:
+        check_asked(request)
+    return request
 
 
 def refuse_beside(args: argparse.Namespace) -> None:
@@ -124,21 +139,19 @@ def refuse_beside(args: argparse.Namespace) -> None:
         raise InputError('--allow-missing: goes with --predictions FILE')
 
 
-def benchmark(args: argparse.Namespace, command: str) -> int:
+def benchmark(args: argparse.Namespace, request: Request, command: str) -> int:
     """Run or judge, write and print."""
     from mmengine.runner import set_random_seed
     from rich.console import Console
 
     from harness.device import pick_device
-    from harness.options import within
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     start = time.perf_counter()
-    within('--seed', args.seed, 0, 2 ** 32 - 1)
     device = pick_device(args.device)
     set_random_seed(args.seed)
     console.print('reading data and weights …')
-    measured = (measure_request if args.predictions is None else judge_file)(args, console)
+    measured = (measure_request if args.predictions is None else judge_file)(args, request, console)
     options = {name: recorded(value) for name, value in vars(args).items()}
     finish(measured, command, {**options, 'device': device}, time.perf_counter() - start)
     return 0
@@ -151,17 +164,17 @@ def recorded(value: Any) -> Any:
     return value if isinstance(value, str | int | bool | None) else str(value)
 
 
-def measure_request(args: argparse.Namespace, console: Console) -> Measured:
+def measure_request(args: argparse.Namespace, request: Request, console: Console) -> Measured:
     """Run what the options ask for."""
     from harness.evaluation.announcement import announcement
     from harness.evaluation.measure import measure
     from harness.progress import track
 
-    return measure(request_of(args), args.out, lambda work: track(work, 'images', console), moved=console.print,
+    return measure(request, args.out, lambda work: track(work, 'images', console), moved=console.print,
                    say=console.print, announce=lambda plan: console.print(announcement(plan), markup=False))
 
 
-def judge_file(args: argparse.Namespace, console: Console) -> Measured:
+def judge_file(args: argparse.Namespace, request: Request, console: Console) -> Measured:
     """Judge the answers of ``--predictions``."""
     from adapters.originals.outside import read_predictions
     from harness.evaluation.datasets import image_folders, joined
@@ -171,7 +184,7 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
     from harness.evaluation.result_folder import result_folder
 
     sets = read_predictions(args.predictions)
-    datasets, expressions, tasks = prepare_judgement(request_of(args), sets)
+    datasets, expressions, tasks = prepare_judgement(request, sets)
     judgement = check_answers(sets, datasets, expressions, tasks, args.allow_missing)
     notes = [*judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]
     with result_folder(args.out, console.print) as out:

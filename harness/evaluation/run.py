@@ -33,12 +33,12 @@ from harness.evaluation.predictions import (
     prediction_rows,
     proposals_rows,
 )
+from harness.evaluation.request import TASKS
 from harness.files.image_header import NOT_READABLE
 from harness.plugins import Grounder, Metric, Rule
 from harness.registry import METRICS
 from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
 
-TASKS = ('recall', 'rec', 'res')
 _NAMED = 3  # of many images that are left out
 
 

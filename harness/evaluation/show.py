@@ -21,6 +21,7 @@ from harness.data.plain import tokenize
 from harness.detection.pictures import read_image
 from harness.device import pick_device
 from harness.errors import InputError
+from harness.evaluation.asked import PICTURES
 from harness.evaluation.plan import Plan, Request, prepare
 from harness.names import pick
 from harness.registry import DATASETS, names
@@ -32,7 +33,6 @@ LONGEST_SIDE = 640
 LONGEST_SENTENCE = 64
 BLUE, YELLOW = '#1f77b4', '#ffd21f'
 _PANEL = 4.6  # inches
-PICTURES = ('.png', '.jpg', '.jpeg', '.svg', '.pdf')
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from harness.options import within
 from harness.program import program
 from harness.progress import track
 from harness.studies.contestants import REFERENCE, Contestant, built, chosen, refuse_overridden, registered
-from harness.studies.options import request_of, study_parser, with_rules
+from harness.studies.options import request_of
+from harness.studies.parsers import fair_parser
 from harness.studies.survey import DEEPEST, Ranking, Survey, survey
 
 CHOSEN_ON = 'val'
@@ -59,12 +60,7 @@ class Choice:
 
 def main(argv: Sequence[str]) -> int:
     """Choose on val, run, write ``results.json``, ``fair.json`` and ``fair.md``, and print."""
-    parser = with_rules(study_parser('fair', __doc__.split('\n')[0].partition(': ')[2]))
-    parser.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: none, recall only)')
-    parser.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: recall, rec)')
-    parser.add_argument('--proposals-per-expression', type=float, metavar='X',
-                        help=f'the number on val (default: what {REFERENCE} proposes with its own threshold)')
-    args = parser.parse_args(argv)
+    args = fair_parser().parse_args(argv)
     target = args.proposals_per_expression
     within('--proposals-per-expression', target, 1, DEEPEST)
     start, console = time.perf_counter(), Console(stderr=True, highlight=False, soft_wrap=True)

@@ -26,7 +26,8 @@ from harness.options import within
 from harness.progress import track
 from harness.studies.contestants import built, chosen, refuse_overridden, registered
 from harness.studies.curves import DEEPEST, PARTS, Found, Point, by_part, curve
-from harness.studies.options import request_of, study_parser, with_rules
+from harness.studies.options import request_of
+from harness.studies.parsers import number_parser
 from harness.studies.survey import survey
 
 SHOWN = (1, 2, 3, 5, 8, 10, 20, 50, 100)
@@ -39,12 +40,7 @@ Rankings = Mapping[tuple[str, str, str], Sequence[Found]]
 
 def main(argv: Sequence[str]) -> int:
     """Write ``number.csv`` and ``number.md``, and print."""
-    parser = with_rules(study_parser('number', __doc__.split('\n')[0].partition(': ')[2]))
-    parser.add_argument('results', nargs='*', type=Path, metavar='RESULTS',
-                        help='folders of runs: their proposals, in the place of running the rules')
-    parser.add_argument('--at', type=int, default=8, metavar='N',
-                        help='N of the tables by length and size (default: 8)')
-    args = parser.parse_args(argv)
+    args = number_parser().parse_args(argv)
     within('--at', args.at, 1, DEEPEST)
     with new_folder(args.out or named_by_time('study-number-')) as out:
         rankings = from_runs(args) if args.results else from_rules(args)

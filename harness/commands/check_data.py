@@ -33,7 +33,7 @@ _MOST = 200
 
 
 class Row(NamedTuple):
-    """A line of the table: of which dataset (or ``-``), what, its state, and where it is or should be."""
+    """One row of the table: the dataset (or ``-``), what it is, its state, and where it is or should be."""
 
     dataset: str
     what: str
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Found:
-    """What is there: a word on each dataset, the table's rows, and a command line for everything that can be run."""
+    """What was found: a line about each dataset, the rows of the table, and the commands that can be run."""
 
     datasets: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -164,7 +164,7 @@ def _images(found: Found, dataset: Dataset) -> int:
 
 
 def _of_another_size(info: ImageInfo) -> bool:
-    """Whether an image is of another size than its record; of what is no image, a run tells."""
+    """Whether an image differs in size from its record; files that are no images are reported by a run."""
     try:
         return info.path is not None and not read_header(info.path).can_be((info.height, info.width))
     except Unusable:

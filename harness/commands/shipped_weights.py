@@ -101,7 +101,7 @@ class Training:
         return load_weights(self._file('detector')).sha256
 
     def _file(self, name: str) -> Path:
-        """Weights that another part made, or else those beside."""
+        """The weight file of another part: the one in ``out``, or else the one in ``beside``."""
         path = self.out / f'{name}.safetensors'
         if path.exists() or self.beside is None:
             return path
@@ -149,7 +149,7 @@ class Training:
         return self._seen(name, split)[1].collected()
 
     def _seen(self, name: str, split: str) -> tuple[ImageRegions, AnnotatedFeatures]:
-        """Both, from one pass of the detector; datasets that share images share what was seen of them."""
+        """What Ref-NMS and grounders see, from one pass of the detector; datasets that share images share it."""
         dataset = self._dataset(name, 'train' if split == 'train' else 'eval')
         if split not in self._passes:
             self._passes[split] = (ImageRegions(torch.float16 if split == 'train' else torch.float32),

@@ -73,7 +73,7 @@ def _folder(wanted: Path | None, overwrite: bool) -> Path:
     """Where weights go.
 
     Raises:
-        InputError: over the shipped ones, though nobody said that they may go; or it is no folder.
+        InputError: the folder holds the shipped weights and ``--overwrite`` is not given, or the path is no folder.
     """
     if overwrite and not CHECKOUT:
         raise InputError(f'--overwrite: the shipped weights are part of an installed package; leave it out, and give '

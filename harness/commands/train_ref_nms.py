@@ -87,7 +87,7 @@ def checked(args: Any) -> tuple[str, TrainingOptions, Mapping[str, Path]]:
 
 
 def _config(name: str | None, root: Path | None) -> str:
-    """The dataset to train on; a folder of real ones says not which."""
+    """The dataset to train on; ``--data-root`` alone does not say which one of its datasets."""
     config, = pick('--config', None if name is None else [name], CONFIGS, ('mini-refcoco',))
     if root is not None and config in EMBEDDED:
         raise InputError(f'--data-root {root}: ' + ('which of its datasets is to be trained on? add' if name is None

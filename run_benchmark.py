@@ -14,8 +14,7 @@ warnings.filterwarnings('ignore', category=UserWarning)
 warnings.filterwarnings('ignore', category=FutureWarning)
 
 from harness.commands import COMMANDS, run  # noqa: E402 (the filters silence the libraries that are imported below)
-from harness.commands.loading import loading  # noqa: E402
-from harness.commands.user_files import import_plugins, user_code_error  # noqa: E402
+from harness.commands.user_files import user_code_error  # noqa: E402
 from harness.errors import InputError, exit_code  # noqa: E402
 from harness.names import nearest  # noqa: E402
 
@@ -28,8 +27,6 @@ def main(argv: list[str]) -> int:
     if name not in COMMANDS:
         raise InputError(f'{name}: there is no such command{nearest(name, COMMANDS)}; known are {", ".join(COMMANDS)}; '
                          'see --help')
-    loading()
-    import_plugins()
     code: int = importlib.import_module(COMMANDS[name][0]).main(options)
     return code
 

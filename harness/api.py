@@ -9,22 +9,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from mmengine.runner import set_random_seed
+from typing import TYPE_CHECKING, Any
 
 from harness.data.results import read_results_file
 from harness.errors import InputError
 from harness.evaluation.datasets import find_datasets
-from harness.evaluation.measure import measure
 from harness.evaluation.request import Request
 from harness.evaluation.result_folder import ROWS
-from harness.evaluation.results import write_results
 from harness.files.reading import parse_json, read_bytes
 from harness.options import within
 from harness.progress import track
 from harness.types import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: One name, several, or ``None`` for the command line's default.
 Names = str | Sequence[str] | None
@@ -59,7 +57,7 @@ def load_dataset(name: str, root: str | Path | None = None) -> Dataset:
     Raises:
         InputError: there is no such dataset, or one of its files is broken.
     """
-    datasets = find_datasets([name], _path(root), None, None, [])
+    datasets, _ = find_datasets([name], _path(root), None, None)
     if name not in datasets:
         raise InputError(f'--dataset {name}: give the name of one dataset')
     return datasets[name]
@@ -68,23 +66,30 @@ def load_dataset(name: str, root: str | Path | None = None) -> Dataset:
 def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, limit: int | None = None,
         out: str | Path | None = None, proposals: Names = None, task: Names = None, root: str | Path | None = None,
         weights: Mapping[str, str | Path] | None = None, settings: Mapping[str, Mapping[str, Any]] | None = None,
-        device: str | None = None, seed: int = 0) -> Results:
+        device: str | None = None, seed: int = 0, workers: int | None = None, fresh: bool = False) -> Results:
     """Run the benchmark, write its files, and return what was measured; without arguments as the command line runs.
 
     Args:
         grounder, dataset, split, proposals, task: names as the command line takes them; ``grounder='none'`` measures
             recall alone.
         limit: only the first so many expressions of each split.
-        out: the folder of the run; by default ``results/<time>``. An earlier run in it is moved aside.
+        out: the folder of the run; by default ``results/<time>``. The same run in it goes on where it was cut off.
         root: a folder of datasets in REFER's layout.
         weights: files of weights by name, for instance ``{'cmae': 'cmae.safetensors'}``.
         settings: options by rule or grounder, for instance ``{'ref-nms-b': {'threshold': 0.2}}``.
         device: ``'cpu'`` or ``'cuda'``; by default a GPU where there is one.
         seed: of everything random.
+        workers: processes that share the images; by default one per processor.
+        fresh: an earlier run in the folder is moved aside.
 
     Raises:
         InputError: something of this cannot be met; nothing has been written then.
     """
+    from mmengine.runner import set_random_seed
+
+    from harness.evaluation.measure import Execution, measure
+    from harness.evaluation.results import write_results
+
     start = time.perf_counter()
     request = Request(
         grounders=_names(grounder), datasets=_names(dataset), splits=_names(split), tasks=_names(task),
@@ -93,12 +98,14 @@ def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, l
         settings={name: dict(options) for name, options in (settings or {}).items()})
     within('--seed', seed, 0, 2 ** 32 - 1)
     set_random_seed(seed)
-    moved: list[str] = []
-    measured = measure(request, _path(out), lambda images: track(images, 'images'), moved.append)
+    said: list[str] = []
     options = _options(request)
-    record = measured.record(f'harness.run({_written(options)})', options, seed, time.perf_counter() - start)
+    command = f'harness.run({_written(options)})'
+    measured = measure(request, Execution(_path(out), workers, fresh=fresh), lambda images: track(images, 'images'),
+                       {'command': command, 'options': options}, say=said.append)
+    record = measured.record(command, options, seed, time.perf_counter() - start)
     write_results(measured.out, measured.outcome, record)
-    return Results(measured.out, read_results(measured.out), (*record['notes'], *moved))
+    return Results(measured.out, read_results(measured.out), (*record['notes'], *(line for line in said if '…' not in line)))
 
 
 def read_results(folder: str | Path) -> pd.DataFrame:
@@ -108,6 +115,8 @@ def read_results(folder: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the folder holds no ``results.json`` of a run.
     """
+    import pandas as pd
+
     return pd.DataFrame(read_results_file(Path(folder)).records)
 
 
@@ -118,6 +127,8 @@ def read_predictions(folder: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the folder holds no ``predictions.jsonl``, or a line of it is broken.
     """
+    import pandas as pd
+
     file = Path(folder) / ROWS
     lines = read_bytes(_there(file)).splitlines()
     return pd.DataFrame([parse_json(line, f'{file}: line {number}') for number, line in enumerate(lines, 1)])

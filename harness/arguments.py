@@ -25,4 +25,9 @@ def add_vectors(parser: _ActionsContainer) -> None:
 
 
 def add_device(parser: _ActionsContainer) -> None:
-    parser.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')
+    parser.add_argument('--device', help='auto, cpu or cuda (default: auto, a GPU where there is one)')
+
+
+def add_fresh(parser: _ActionsContainer) -> None:
+    parser.add_argument('--fresh', action='store_true', help='move an earlier run in --out aside and begin anew '
+                        '(default: go on with it)')

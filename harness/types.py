@@ -131,7 +131,7 @@ class ImageFeatures:
     classes: tuple[str, ...]
     detector: Any
     annotations: list[Annotation] | None = None
-    _memo: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _memo: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
 
     def once(self, compute: Callable[..., Any], *arguments: Any) -> Any:
         """``compute(self, *arguments)``, computed at the first call and remembered.

@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
-from matplotlib.figure import Figure
 
 from harness.errors import InputError
 from harness.names import OneLineParser, pick
@@ -124,6 +122,9 @@ def draw(counts: pd.DataFrame, path: Path, mask_at: float = 0.5) -> None:
     Raises:
         InputError: it can't be written, or its ending is none that pictures have.
     """
+    from matplotlib import rc_context  # here, so that only who draws waits for it
+    from matplotlib.figure import Figure
+
     shares = counts[list(NAMES[1:])].div(counts.sum(axis=1), axis=0) * 100
     figure = Figure(figsize=(9, 1.7 + 0.34 * len(shares)), layout='constrained')
     axes = figure.subplots()

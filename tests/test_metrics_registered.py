@@ -11,7 +11,7 @@ NAMES = ('referent_recall', 'context_recall', 'mean_proposals', 'accuracy', 'acc
 
 
 def build(name):
-    return METRICS.build({'type': name})
+    return METRICS.get(name)()
 
 
 def compute(name, rows):

@@ -22,7 +22,7 @@ def vectors():
 
 
 def value(name, rows):
-    metric = METRICS.build({'type': 'pr@x' if name.startswith('pr@') else name})
+    metric = METRICS.get('pr@x' if name.startswith('pr@') else name)()
     metric.process(rows)
     return metric.compute()[name][0]
 

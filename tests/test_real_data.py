@@ -34,7 +34,7 @@ def recall(expressions, candidates):
         if proposals is not None:
             best = best_iou(xywh_to_xyxy([expression.gt_xywh]), proposals.bboxes.numpy())
             rows.append({'best_proposal_iou': float(best[0]), 'n_proposals': len(proposals)})
-    metrics = [METRICS.build({'type': name}) for name in ('referent_recall', 'mean_proposals')]
+    metrics = [METRICS.get(name)() for name in ('referent_recall', 'mean_proposals')]
     for metric in metrics:
         metric.process(rows)
     (found, covered), (boxes, _) = (next(iter(metric.compute().values())) for metric in metrics)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from harness.commands.show import draw, ground, main, table
+from harness.commands.show import main
 from harness.errors import InputError
+from harness.evaluation.show import draw, ground, table
 from harness.registry import GROUNDERS, PROPOSAL_RULES
 
 
@@ -28,7 +29,7 @@ def nothing():
             return [InstanceData(bboxes=torch.zeros(0, 4), scores=none, det_scores=none,
                                  labels=none.long())] * len(expressions)
 
-    PROPOSAL_RULES.register_module(name='nothing', module=Nothing)
+    PROPOSAL_RULES.register_module(name='nothing')(Nothing)
     yield 'nothing'
     PROPOSAL_RULES.module_dict.pop('nothing')
 
@@ -128,7 +129,7 @@ def test_a_grounder_that_gives_no_numbers(picture: Path) -> None:
         def __call__(self, image, expressions, proposals):
             return [p.scores * float('nan') for p in proposals]
 
-    GROUNDERS.register_module(name='spoilt', module=Spoilt)
+    GROUNDERS.register_module(name='spoilt')(Spoilt)
     try:
         with pytest.raises(InputError, match='grounder spoilt: .*not finite numbers'):
             ground(picture, 'cup', 'spoilt')

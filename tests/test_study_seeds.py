@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from harness.commands.user_files import import_plugins
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.files.fingerprint import Record, keep
@@ -17,11 +16,6 @@ from harness.studies import seeds
 from harness.studies.seeds import Entrant, Study, as_markdown
 from harness.studies.spread import Spread, paired, spread
 from harness.types import Dataset
-
-
-@pytest.fixture(autouse=True, scope='module')
-def grounders() -> None:
-    import_plugins()
 
 
 def test_spread_by_hand() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands import train_ref_nms as ref_nms_command
-from harness.commands.train import FROZEN
+from harness.commands import ref_nms_training
+from harness.commands.shipped_weights import FROZEN
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.files.weights import load_weights, shipped_path
@@ -100,7 +100,7 @@ def test_another_recipe_is_refused_before_any_image_is_looked_at(root: Path, tmp
     assert command_line(command(root)) == 0
     out = tmp_path / 'work/ref-nms-b-refcoco-seed1/ref-nms-b-refcoco.safetensors'
     before = load_weights(out).sha256
-    monkeypatch.setattr(ref_nms_command, 'fill_store', lambda *_: pytest.fail('it began'))
+    monkeypatch.setattr(ref_nms_training, 'fill_store', lambda *_: pytest.fail('it began'))
     capsys.readouterr()
     for more in ((), ('--dry-run',)):
         assert command_line(command(root, '--set', 'lr=0.5', *more)) == 2
@@ -122,7 +122,7 @@ def test_another_recipe_is_refused_before_any_image_is_looked_at(root: Path, tmp
 def test_what_has_no_effect_or_cannot_be_is_one_line(arguments: list[str], said: str, tmp_path: Path,
                                                      small_benchmark: Path, monkeypatch: pytest.MonkeyPatch,
                                                      capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr(ref_nms_command, 'load_embedded', lambda name, part: load_embedded(name))
+    monkeypatch.setattr(ref_nms_training, 'load_embedded', lambda name, part: load_embedded(name))
     monkeypatch.chdir(tmp_path)
     assert command_line(['train', 'ref-nms', *arguments]) == 2
     line = capsys.readouterr().err

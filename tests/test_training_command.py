@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from harness.commands import shipped_weights
 from harness.commands import train as command
-from harness.commands.train import Training
+from harness.commands.shipped_weights import Training
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.files.weights import SHIPPED, load_weights, save_weights, shipped_path
@@ -53,7 +54,7 @@ def test_a_part_that_another_recipe_finished_is_not_taken_over(tmp_path: Path) -
 
 def test_what_shapes_a_grounder_is_data_detector_vectors_code_and_what_it_learns_on(
         small_benchmark: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(command, 'load_embedded', lambda name, part: load_embedded(name))
+    monkeypatch.setattr(shipped_weights, 'load_embedded', lambda name, part: load_embedded(name))
     training = Training(tmp_path, tmp_path, seed=5, beside=SHIPPED)
     record = training._grounder_record('nmtree', 'mini-refcoco')
     assert record['seed'] == 5 and record['vectors'] == training.vectors.name
@@ -71,7 +72,7 @@ def test_shipped_weights_are_replaced_when_that_is_asked_for_alone(
     monkeypatch.chdir(tmp_path)
     into: list[Path] = []
     monkeypatch.setattr(Training, '_part', lambda self, *_: into.append(self.out))
-    monkeypatch.setattr(command, 'part_folder', lambda part: tmp_path)
+    monkeypatch.setattr(shipped_weights, 'part_folder', lambda part: tmp_path)
     assert command_line(['train', 'all', '--dataset', 'mini-refcoco', *more]) == 0
     assert set(into) == {Path(folder)}
     said = ' '.join(capsys.readouterr().err.split())
@@ -106,7 +107,7 @@ def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture) -> None:
 def test_all_means_the_detector_first_then_dataset_by_dataset(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     done: list[str] = []
     monkeypatch.setattr(Training, '_part', lambda self, name, *_: done.append(name))
-    monkeypatch.setattr(command, 'part_folder', lambda part: tmp_path)
+    monkeypatch.setattr(shipped_weights, 'part_folder', lambda part: tmp_path)
     assert command_line(['train', 'all', '--dataset', 'mini-refcoco,mini-refcocog']) == 0
     assert done[0] == 'detector'
     half = len(done) // 2 + 1
@@ -126,7 +127,7 @@ def test_a_grounder_can_ask_for_the_weights_of_another_of_its_dataset(monkeypatc
     def train(grounder: str, material: Material, path: Path, work: Path, *, command: str, **_: Any) -> Path:
         asked.append(material)
         return writer(path, work, command)
-    monkeypatch.setattr(command, 'train_grounder', train)
+    monkeypatch.setattr(shipped_weights, 'train_grounder', train)
     monkeypatch.setattr(training, '_grounder_record', lambda grounder, name: {})
     training.grounder_file('nmtree', 'mini-refcoco')
     with pytest.raises(InputError, match=r'mattnet-mini-refcoco\.safetensors'):
@@ -177,7 +178,7 @@ def test_an_installed_package_is_not_said_to_be_replaceable(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command, 'CHECKOUT', False)
     monkeypatch.setattr(Training, '_part', lambda *_: None)
-    monkeypatch.setattr(command, 'part_folder', lambda part: tmp_path)
+    monkeypatch.setattr(shipped_weights, 'part_folder', lambda part: tmp_path)
     assert command_line(['train', 'all', '--dataset', 'mini-refcoco']) == 0
     said = ' '.join(capsys.readouterr().err.split())
     assert 'are as they were' in said and '--overwrite' not in said
@@ -187,7 +188,7 @@ def test_a_part_beside_all_is_trained_too_or_refused(monkeypatch: pytest.MonkeyP
                                                      capsys: pytest.CaptureFixture) -> None:
     done: list[str] = []
     monkeypatch.setattr(Training, '_part', lambda self, name, *_: done.append(name))
-    monkeypatch.setattr(command, 'part_folder', lambda part: tmp_path)
+    monkeypatch.setattr(shipped_weights, 'part_folder', lambda part: tmp_path)
     assert command_line(['train', 'all', 'ref-nms-r', '--dataset', 'mini-refcoco']) == 0
     assert done[0] == 'detector' and done[-1] == 'ref-nms-r-mini-refcoco' and len(done) == 6
     assert command_line(['train', 'all', 'detectr']) == 2

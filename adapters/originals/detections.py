@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-from mmengine.structures import InstanceData
 from numpy.typing import NDArray
 
 from adapters.originals.writing import write_json
@@ -26,6 +24,9 @@ from harness.errors import InputError
 from harness.files import fields
 from harness.files.reading import parse_json, read_bytes
 from harness.types import Expression, ImageInfo
+
+if TYPE_CHECKING:
+    from mmengine.structures import InstanceData
 
 Kind = Literal['mattnet', 'ref-nms']
 #: What a box's width has over x2 − x1.
@@ -104,6 +105,9 @@ class Detections:
             and the originals' grounders and accuracy take a width as it stands (``lib/loaders/dets_loader.py``,
             ``lib/loaders/ref_loader.py``). The detector's own corners are :attr:`detector_xyxy`.
         """
+        import torch
+        from mmengine.structures import InstanceData
+
         rows = self.rows(expression)
         if rows is None:
             return None

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from adapters.modular.vocabulary import UNK
 from harness.data.box_forms import check_truth
 from harness.data.image_files import ImageFolders, folders_of_images
 from harness.errors import InputError
@@ -48,6 +47,7 @@ def read_dataset(path: Path, name: str | None, images: Path | None) -> Dataset:
     expressions = [e for i, ref in enumerate(fields.items(record, 'refs', where))
                    for e in _of_ref(ref, name, infos, annotations, tokens, f'{where}: refs[{i}]')]
     fields.unique((e.sent_id for e in expressions), 'sent_id', where)
+    from adapters.modular.vocabulary import UNK
     note = f'{name}: sentences are those of {path.name}, with rare words as {UNK}; no masks'
     dataset = Dataset(name, infos, expressions, annotations, tuple(sorted(category_ids(record, where))), [note],
                       hashlib.sha256(data).hexdigest(), where)

@@ -10,10 +10,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from adapters.originals.numpy_file import read_npy
@@ -23,7 +22,9 @@ from harness.errors import InputError
 from harness.files import fields
 from harness.files.reading import parse_json, read_bytes
 from harness.types import Dataset, Expression, ImageInfo
-from harness.words.vectors import UNKNOWN, WordEmbedding
+
+if TYPE_CHECKING:
+    from harness.words.vectors import WordEmbedding
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,7 @@ def read_words(path: str | Path) -> tuple[str, ...]:
     Raises:
         InputError: the file is no UTF-8 text, does not begin with ``<unk>`` or has a word twice.
     """
+    from harness.words.vectors import UNKNOWN
     try:
         lines = read_bytes(path).decode().split('\n')
     except UnicodeDecodeError:
@@ -190,6 +192,8 @@ def read_vocabulary(words: str | Path, vectors: str | Path) -> WordEmbedding:
     Raises:
         InputError: a file is not as described, or they do not belong together.
     """
+    import torch
+
     known, table = read_words(words), read_npy(vectors, (None, None))
     if len(known) != len(table):
         raise InputError(f'{vectors}: has {len(table)} vectors for the {len(known)} words of {words}; '

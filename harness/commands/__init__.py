@@ -3,6 +3,7 @@
 #: Subcommands, each a module with ``main(argv)``, and what it does.
 COMMANDS = {
     'show': ('harness.commands.show', 'one picture and one sentence: the grounded box and mask, drawn'),
+    'merge': ('harness.commands.merge', 'the shards of a run to one: checked, counted, tables'),
     'train': ('harness.commands.train', 'train weights: the shipped ones again, or Ref-NMS with any option'),
     'study': ('harness.studies', 'what could explain the gain away: fair, number, gamma, seeds'),
     'convert': ('harness.commands.convert', 'an original\'s checkpoint to weights for --weights'),

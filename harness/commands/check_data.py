@@ -18,7 +18,6 @@ from safetensors import SafetensorError, safe_open
 from tabulate import tabulate
 
 from adapters.originals import layout
-from adapters.originals.hdf5 import numbers
 from harness.data.counts import PUBLISHED, SPLIT_BY, check_counts
 from harness.data.known import datasets_in, split_maker, split_makers
 from harness.data.refer import load_refer
@@ -34,7 +33,7 @@ _MOST = 200
 
 
 class Row(NamedTuple):
-    """A line of the table: of which dataset (or ``-``), what, its state, and where it is or should be."""
+    """One row of the table: the dataset (or ``-``), what it is, its state, and where it is or should be."""
 
     dataset: str
     what: str
@@ -44,7 +43,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Found:
-    """What is there: a word on each dataset, the table's rows, and a command line for everything that can be run."""
+    """What was found: a line about each dataset, the rows of the table, and the commands that can be run."""
 
     datasets: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -165,7 +164,7 @@ def _images(found: Found, dataset: Dataset) -> int:
 
 
 def _of_another_size(info: ImageInfo) -> bool:
-    """Whether an image is of another size than its record; of what is no image, a run tells."""
+    """Whether an image differs in size from its record; files that are no images are reported by a run."""
     try:
         return info.path is not None and not read_header(info.path).can_be((info.height, info.width))
     except Unusable:
@@ -314,7 +313,7 @@ def _safetensors(base: Path) -> list[Path]:
 def _kind(path: Path) -> str | None:
     """What a weight file says that it is, from its header alone."""
     try:
-        with safe_open(str(path), framework='pt') as file:
+        with safe_open(str(path), framework='np') as file:
             kind = json.loads((file.metadata() or {})['meta'])['kind']
     except (SafetensorError, OSError, ValueError, LookupError, TypeError):
         return None
@@ -356,6 +355,7 @@ def _state(path: Path) -> str:
     told = f'{size / 1e6:,.1f} MB' if size >= 1e5 else f'{size:,} bytes'
     if not path.name.endswith('_feats.h5') and not path.name.startswith('matt_feats_'):
         return told
+    from adapters.originals.hdf5 import numbers
     try:
         return f'{len(numbers(path, "fc7", (None, None))):,} rows, {told}'
     except InputError as error:

@@ -21,11 +21,11 @@ from adapters.originals.ref_nms_proposals import ProposalDB, Proposals, write_pr
 from adapters.originals.results import Prediction, write_original_predictions
 from adapters.originals.run_rows import PredictionRow, ProposalsRow, prediction_rows, proposals_rows
 from harness.boxes import corners, xywh_to_xyxy
+from harness.data.answers import NO_GROUNDER
 from harness.data.coco_categories import COCO_CLASSES, COCO_IDS
 from harness.data.results import RunRecord, data_options, read_results_file
 from harness.errors import InputError
 from harness.evaluation.datasets import load_dataset
-from harness.evaluation.predictions import NO_GROUNDER
 from harness.names import OneLineParser, pick
 from harness.registry import DATASETS, names
 from harness.types import Dataset
@@ -67,7 +67,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What of a run is exported: one dataset's rows of one rule and grounder."""
+    """The part of a run that is exported: the rows of one dataset, rule and grounder."""
 
     folder: Path
     name: str
@@ -94,7 +94,7 @@ class Chosen:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse the options, write a file a dataset (``results``: a dataset and split), and say what each is for."""
+    """Write one file per dataset (``results``: per dataset and split), and print what each is for."""
     parser = OneLineParser(prog='run_benchmark.py export', description=__doc__.split('\n')[0], allow_abbrev=False)
     parser.add_argument('run', type=Path, metavar='RESULTS', help='the folder of a run')
     parser.add_argument('--as', dest='layout', choices=LAYOUTS, required=True, help='which of the originals\' files')
@@ -149,7 +149,7 @@ def choose(run: Run, name: str, rule: str | None, grounder: str | None, with_gro
 
 
 def detections(chosen: Chosen) -> Detections:
-    """A sentence's proposals, best first, as ``matt_dets``.
+    """The proposals of each sentence, best first, as ``matt_dets``.
 
     Raises:
         InputError: proposals without a category of COCO, or expressions without a ``ref_id``.
@@ -223,7 +223,7 @@ def context_db(run: Run, name: str, data_root: Path | None = None) -> ContextDB:
 def predictions(chosen: Chosen, split: str) -> tuple[list[Prediction], float, float | None]:
     """One split's answers, the share that is right, and overall IoU where there are masks.
 
-    An expression without a proposal is wrong and has no record, as the original knows no such.
+    An expression without a proposal counts as wrong and gets no record: the originals have no form for one.
     """
     rows = [row for row in chosen.predictions if row['split'] == split]
     proposals = {row['sent_id']: row['boxes'] for row in chosen.proposals}
@@ -238,7 +238,7 @@ def predictions(chosen: Chosen, split: str) -> tuple[list[Prediction], float, fl
 
 def _prediction(row: PredictionRow, box: Sequence[float], first: int, boxes: Sequence[Sequence[float]],
                 where: Path) -> Prediction:
-    """Chosen is the proposal that is the box but for the rounding."""
+    """The chosen proposal is the one nearest to the box, since stored proposals are rounded."""
     if not boxes or row['score'] is None:
         raise InputError(f'{where}: sent_id {row["sent_id"]} has a box without {"a score" if boxes else "proposals"}; '
                          'give the folder that a run wrote')

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.arguments import add_device, add_limit, add_settings, add_vectors, add_weights
+from harness.arguments import add_device, add_fresh, add_limit, add_settings, add_vectors, add_weights
 from harness.commands import COMMANDS
-from harness.commands.loading import loading
 from harness.commands.user_files import import_plugins
 from harness.errors import InputError
+from harness.loading import loading
 from harness.names import OneLineParser
 from harness.program import SCRIPT, program
 
@@ -86,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
                       'them as wrong')
     how = p.add_argument_group('how')
     how.add_argument('--out', type=Path, metavar='DIR', help='where results go (default: results/<time>)')
+    add_fresh(how)
+    how.add_argument('--workers', type=int, metavar='N',
+                     help='processes that share the images (default: one per processor, or one on a GPU)')
+    how.add_argument('--shard', metavar='I/N', help='only part I of N, on this machine; afterwards: '
+                     'run_benchmark.py merge DIR (default: what torchrun, Slurm or Open MPI says)')
     add_device(how)
     how.add_argument('--seed', type=int, default=0, help='seed of everything random (default: 0)')
     add_settings(how)
@@ -101,13 +106,28 @@ def main(argv: Sequence[str]) -> int:
     """Parse the options; list, run or judge."""
     args = parser().parse_args(argv)
     refuse_beside(args)
-    loading()
-    import_plugins(args.imports)
+    if args.imports:
+        loading()
+        import_plugins(args.imports)
     if args.list:
         from harness.commands.listing import listing
         print(listing())
         return 0
-    return benchmark(args, f'{program()} {shlex.join(argv)}'.rstrip())
+    request = checked_request(args)
+    loading()
+    return benchmark(args, request, f'{program()} {shlex.join(without_shard(argv))}'.rstrip())
+
+
+def checked_request(args: argparse.Namespace) -> Request:
+    """The options as a request, whose names and numbers are known to be right."""
+    from harness.evaluation.asked import check_asked
+    from harness.options import within
+
+    within('--seed', args.seed, 0, 2 ** 32 - 1)
+    request = request_of(args)
+    if args.predictions is None:
+        check_asked(request)
+    return request
 
 
 def refuse_beside(args: argparse.Namespace) -> None:
@@ -124,24 +144,38 @@ def refuse_beside(args: argparse.Namespace) -> None:
         raise InputError('--allow-missing: goes with --predictions FILE')
 
 
-def benchmark(args: argparse.Namespace, command: str) -> int:
+def benchmark(args: argparse.Namespace, request: Request, command: str) -> int:
     """Run or judge, write and print."""
     from mmengine.runner import set_random_seed
     from rich.console import Console
 
     from harness.device import pick_device
-    from harness.options import within
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     start = time.perf_counter()
-    within('--seed', args.seed, 0, 2 ** 32 - 1)
     device = pick_device(args.device)
     set_random_seed(args.seed)
     console.print('reading data and weights …')
-    measured = (measure_request if args.predictions is None else judge_file)(args, console)
-    options = {name: recorded(value) for name, value in vars(args).items()}
-    finish(measured, command, {**options, 'device': device}, time.perf_counter() - start)
+    options = {**recorded_options(args), 'device': device}
+    if args.predictions is None:
+        measured = measure_request(args, request, {'command': command, 'options': options}, console)
+    else:
+        measured = judge_file(args, request, console)
+    if measured.shard is None:
+        finish(measured, command, options, time.perf_counter() - start)
+    else:
+        print(f'shard {measured.shard}: {measured.outcome.counters.images} images are done, in {measured.out}; once '
+              f'all shards are: {program()} merge {args.out}')
     return 0
+
+
+#: Options that change no row: how a run is carried out.
+HOW = ('workers', 'shard', 'fresh')
+
+
+def recorded_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that say what is measured, as JSON keeps them."""
+    return {name: recorded(value) for name, value in vars(args).items() if name not in HOW}
 
 
 def recorded(value: Any) -> Any:
@@ -151,27 +185,39 @@ def recorded(value: Any) -> Any:
     return value if isinstance(value, str | int | bool | None) else str(value)
 
 
-def measure_request(args: argparse.Namespace, console: Console) -> Measured:
+def without_shard(argv: Sequence[str]) -> list[str]:
+    """The command line of the whole run."""
+    return [word for before, word in zip(['', *argv], argv, strict=False)
+            if word != '--shard' and before != '--shard' and not word.startswith('--shard=')]
+
+
+def measure_request(args: argparse.Namespace, request: Request, about: Mapping[str, Any], console: Console) -> Measured:
     """Run what the options ask for."""
+    from adapters.originals.outside import READERS
     from harness.evaluation.announcement import announcement
-    from harness.evaluation.measure import measure
+    from harness.evaluation.measure import Execution, measure
+    from harness.evaluation.shards import parse_shard, shard_of
     from harness.progress import track
 
-    return measure(request_of(args), args.out, lambda work: track(work, 'images', console), moved=console.print,
-                   say=console.print, announce=lambda plan: console.print(announcement(plan), markup=False))
+    shard = shard_of() if args.shard is None else parse_shard(args.shard)
+    if shard is not None and args.out is None:
+        raise InputError(f'--out: a run in parts (this is {shard}) needs the folder of the whole; add --out DIR')
+    return measure(request, Execution(args.out, args.workers, shard, args.fresh), lambda work: track(
+        work, 'images', console), about, READERS, console.print,
+        lambda plan: console.print(announcement(plan), markup=False))
 
 
-def judge_file(args: argparse.Namespace, console: Console) -> Measured:
+def judge_file(args: argparse.Namespace, request: Request, console: Console) -> Measured:
     """Judge the answers of ``--predictions``."""
-    from adapters.originals.outside import read_outside_answers
+    from adapters.originals.outside import READERS, read_outside_answers
     from harness.evaluation.datasets import image_folders, joined
     from harness.evaluation.judge import check_answers, judge
     from harness.evaluation.measure import Measured
-    from harness.evaluation.plan import prepare_judgement
+    from harness.evaluation.prepare import prepare_judgement
     from harness.evaluation.result_folder import result_folder
 
     sets = read_outside_answers(args.predictions)
-    datasets, expressions, tasks = prepare_judgement(request_of(args), sets)
+    datasets, expressions, tasks = prepare_judgement(request, sets, READERS)
     judgement = check_answers(sets, datasets, expressions, tasks, args.allow_missing)
     notes = [*judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]
     with result_folder(args.out, console.print) as out:
@@ -180,27 +226,17 @@ def judge_file(args: argparse.Namespace, console: Console) -> Measured:
 
 
 def request_of(args: argparse.Namespace) -> Request:
-    """The options as a request; files in the originals' layouts are read here, by their adapters."""
-    from adapters.originals.outside import read_expressions
+    """The options as a request."""
     from harness.evaluation.request import Request
     from harness.evaluation.settings import parse_settings, parse_weights
 
-    request = Request(
+    return Request(
         grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
         limit=args.limit, device=args.device, seed=args.seed, data_root=args.data_root, expressions=args.expressions,
         split_by=args.split_by, max_pixels=args.max_pixels, detector=args.detector,
-        read_expressions=read_expressions, candidates=args.candidates, images=args.images, vectors=args.vectors,
+        candidates=args.candidates, images=args.images, vectors=args.vectors, detections=args.detections,
+        masks=args.masks, features=args.features,
         weights=parse_weights(args.weights), settings=parse_settings(args.settings))
-    if args.detections is not None:
-        from adapters.originals.detections import read_detections
-        request.detections = read_detections(args.detections)
-    if args.masks is not None:
-        from adapters.originals.masks import read_masks
-        request.masks = read_masks(args.masks).rle
-    if args.features is not None:
-        from adapters.originals.features import read_head_features
-        request.features = read_head_features(args.features)
-    return request
 
 
 def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: float) -> None:
@@ -218,5 +254,5 @@ def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: f
         print(f'note: {note}')
     for what, n in record['counts'].items():
         print(f'counted: {n} {what}')
-    print(f'{outcome.expressions} expressions on {outcome.images} images in {record["wall_seconds"]:.0f} s; '
+    print(f'{outcome.counters.expressions} expressions on {outcome.counters.images} images in {record["wall_seconds"]:.0f} s; '
           f'all tables: {out / "tables.md"}')

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from harness.arguments import add_device, add_settings, add_weights
 from harness.errors import InputError
+from harness.evaluation.asked import PICTURES, check_asked
+from harness.evaluation.request import Request
 from harness.evaluation.settings import parse_settings, parse_weights
-from harness.evaluation.show import PICTURES, Answer, draw, ground, table
+from harness.loading import loading
 from harness.names import OneLineParser
-
-__all__ = ['Answer', 'draw', 'ground', 'main', 'table']
 
 
 def main(argv: Sequence[str]) -> int:
@@ -32,8 +32,12 @@ def main(argv: Sequence[str]) -> int:
         raise InputError(f'--out {out}: must end in {", ".join(PICTURES)}; choose one of them')
     if out.exists() and args.image.exists() and out.samefile(args.image):
         raise InputError(f'--out {out}: is the image itself; choose another file')
-    answer = ground(args.image, args.sentence, args.grounder, args.proposals, args.dataset_weights,
-                    parse_weights(args.weights), parse_settings(args.settings), args.device)
+    weights, settings = parse_weights(args.weights), parse_settings(args.settings)
+    check_asked(Request(grounders=[args.grounder], rules=[args.proposals], tasks=['rec'], settings=settings))
+    loading()
+    from harness.evaluation.show import draw, ground, table
+    answer = ground(args.image, args.sentence, args.grounder, args.proposals, args.dataset_weights, weights, settings,
+                    args.device)
     print(table(answer))
     for note in answer.notes:
         print(f'note: {note}')

@@ -13,10 +13,8 @@ from harness.files.reading import require_regular
 IMPORTED = 'imported_'
 
 
-def import_plugins(files: Sequence[Path] = ()) -> None:
-    """Let the adapters, and a user's own files, register their grounders, rules and metrics."""
-    from harness.registry import GROUNDERS
-    GROUNDERS.import_from_location()
+def import_plugins(files: Sequence[Path]) -> None:
+    """Let a user's own files register their grounders, rules, metrics and detectors."""
     for file in files:
         import_file(file)
 

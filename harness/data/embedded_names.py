@@ -6,3 +6,6 @@ from __future__ import annotations
 
 SPLIT_BY = {'mini-refcoco': 'unc', 'mini-refcoco+': 'unc', 'mini-refcocog': 'umd'}
 EMBEDDED = tuple(SPLIT_BY)
+#: The splits that a run evaluates.
+SPLITS = {'mini-refcoco': ('val', 'testA', 'testB'), 'mini-refcoco+': ('val', 'testA', 'testB'),
+          'mini-refcocog': ('val', 'test')}

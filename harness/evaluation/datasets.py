@@ -9,7 +9,7 @@ from harness.data.embedded_names import EMBEDDED
 from harness.data.known import datasets_in, load_known, split_makers
 from harness.errors import InputError
 from harness.names import pick
-from harness.registry import DATASETS
+from harness.registry import DATASETS, names
 from harness.types import Dataset
 
 #: Whose shipped weights stand in where a real dataset's own are not given.
@@ -29,8 +29,16 @@ def find_datasets(asked: Sequence[str] | None, root: Path | None, split_by: str 
     Raises:
         InputError: a name is unknown, the folder holds none, or whatever is wrong with their files.
     """
-    DATASETS.import_from_location()
-    registered = list(DATASETS.module_dict)
+    wanted, notes = dataset_names(asked, root, split_by)
+    return {name: load_dataset(name, root, split_by, images) for name in wanted}, notes
+
+
+def dataset_names(asked: Sequence[str] | None, root: Path | None, split_by: str | None) -> tuple[list[str], list[str]]:
+    """The names of these datasets, none of them loaded, and the notes.
+
+    Raises:
+        InputError: a name is unknown, or the folder holds none.
+    """
     notes: list[str] = []
     if root is None:
         if split_by is not None:
@@ -42,11 +50,10 @@ def find_datasets(asked: Sequence[str] | None, root: Path | None, split_by: str 
         default = there
         if asked is None:
             default, notes = _complete(root, split_by)
-    known = dict.fromkeys([*registered, *there])
+    known = dict.fromkeys([*names(DATASETS), *there])
     if 'all' in ','.join(asked or ()).split(','):
         known = dict.fromkeys(name for name in known if name in there or name not in SPLIT_BY)
-    wanted = pick('--dataset', asked, known, default)
-    return {name: load_dataset(name, root, split_by, images) for name in wanted}, notes
+    return pick('--dataset', asked, known, default), notes
 
 
 def load_dataset(name: str, root: Path | None, split_by: str | None = None, images: Path | None = None) -> Dataset:
@@ -55,7 +62,7 @@ def load_dataset(name: str, root: Path | None, split_by: str | None = None, imag
     Raises:
         InputError: as :func:`harness.data.known.load_known`.
     """
-    if root is not None and (name in SPLIT_BY or name not in DATASETS.module_dict or split_makers(root / name)):
+    if root is not None and (name in SPLIT_BY or name not in names(DATASETS) or split_makers(root / name)):
         return load_known(name, root, split_by, images)
     return DATASETS.get(name)(root)
 

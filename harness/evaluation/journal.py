@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -190,8 +190,8 @@ class Journal:
         rows = (image.predictions, image.proposals)
         entry = Entry.of(number, rows, image)
         head = b'' if self._wrote_header else self._head()
-        line = entry.line()
-        for file, text in zip(self._files, (*rows, head + line), strict=True):
+        texts: tuple[bytes | bytearray, ...] = (*rows, head + entry.line())
+        for file, text in zip(self._files, texts, strict=True):
             _write(file, text, self.folder)
         self._wrote_header = True
         self.entries.append(entry)
@@ -228,7 +228,8 @@ def _write(file: BinaryIO, text: bytes | bytearray, folder: Path) -> None:
 
 
 @contextmanager
-def open_run(folder: Path, header: Header, fresh: bool = False, say: Any = print) -> Iterator[Journal]:
+def open_run(folder: Path, header: Header, fresh: bool = False, say: Callable[[str], object] = print,
+             besides: Sequence[str] = ()) -> Iterator[Journal]:
     """The files of a run, new or to be gone on with. One of which no row comes leaves all as it was.
 
     Args:
@@ -236,13 +237,14 @@ def open_run(folder: Path, header: Header, fresh: bool = False, say: Any = print
         header: what the run is.
         fresh: move what is in the folder aside, and begin anew.
         say: is told where an earlier run was moved.
+        besides: what else may be in the folder.
 
     Raises:
         InputError: the folder holds another run or other files, is being written by another process, or cannot be made.
     """
     aside = move_aside(folder) if fresh else None
     try:
-        with nullcontext() if (folder / JOURNAL).exists() else new_folder(folder, besides=FILES):
+        with nullcontext() if (folder / JOURNAL).exists() else new_folder(folder, (*FILES, *besides)):
             try:
                 with Journal(folder, header) as journal:
                     yield journal

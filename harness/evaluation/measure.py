@@ -98,8 +98,8 @@ def measure(request: Request, execution: Execution, progress: Callable[[Any], An
     work = images(plan)
     numbers = images_of(execution.shard, work)
     workers = number_of_workers(execution.workers, len(numbers), device)
-    provenance = {'data': prepared.data, 'weights': prepared.weights, 'notes': prepared.notes,
-                  'images_in': image_folders(plan.datasets)}
+    provenance: dict[str, Any] = {'data': prepared.data, 'weights': prepared.weights, 'notes': prepared.notes,
+                                  'images_in': image_folders(plan.datasets)}
     header = Header(plan_record(request, plan, prepared.weights, device), {**about, **provenance}, plan.chosen_by(),
                     list(plan.tasks), len(work), sum(map(len, plan.expressions.values())), numbers,
                     None if execution.shard is None else str(execution.shard))
@@ -124,7 +124,7 @@ def one_thread() -> None:
 def rebuilt(request: Request, readers: Readers, worker: int) -> Callable[[int], Evaluated]:
     """What a spawned worker does, each on the next GPU where the request names none."""
     one_thread()
-    if request.device in (None, 'cuda') and torch.cuda.device_count() > 1:
+    if request.device in (None, 'auto', 'cuda') and torch.cuda.device_count() > 1:
         request = replace(request, device=f'cuda:{worker % torch.cuda.device_count()}')
     plan = prepare(request, readers).plan
     work = images(plan)

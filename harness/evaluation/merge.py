@@ -111,7 +111,8 @@ def merge(parts: Sequence[Part], out: Path, fresh: bool, say: Any) -> Header:
     """
     first = parts[0].header
     header = replace(first, numbers=list(range(first.images)), shard=None)
-    with open_run(out, header, fresh, say) as journal:
+    inside = [part.folder.name for part in parts if part.folder.parent == out]
+    with open_run(out, header, fresh, say, besides=inside) as journal:
         if journal.entries:
             raise InputError(f'--out {out}: holds a run; choose an empty or new folder, or move it aside by --fresh')
         expressions = 0

@@ -8,10 +8,9 @@ from typing import Any
 
 from harness.data.needed_masks import Referents
 from harness.detection.source import FromMaps, FromNowhere, FromPictures
+from harness.evaluation.request import TASKS
 from harness.plugins import Grounder, Rule
 from harness.types import Annotation, Dataset, Expression, ImageInfo
-
-TASKS = ('recall', 'rec', 'res')
 
 
 @dataclass

@@ -34,7 +34,7 @@ def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str,
     return flat({
         'data': {name: dataset.data_hash for name, dataset in plan.datasets.items()},
         'splits': {f'{dataset} {split}': len(mine) for (dataset, split), mine in plan.expressions.items()},
-        'limit': request.limit, 'seed': request.seed, 'device': device, 'detector': request.detector,
+        'limit': request.limit, 'seed': request.seed, 'device': device.partition(':')[0], 'detector': request.detector,
         'max pixels': request.max_pixels, 'tasks': list(plan.tasks),
         'rules': {dataset: list(rules) for dataset, rules in plan.chosen_by().items()},
         'grounders': {dataset: {rule: mine for rule, mine in rules.items()}
@@ -47,6 +47,7 @@ def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str,
             if path is not None},
         'images': _stated(info.path for dataset in plan.datasets.values() for info in dataset.images.values()
                           if info.path is not None),
+        'metrics': list(METRICS.module_dict),
         'your code': {path.name: sha256_of(path) for path in _user_files(plan)},
         'versions': {'python': sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
         'code of the project': code_of_the_project(),

@@ -16,28 +16,26 @@ from harness.data.needed_masks import Referents, check_stored_masks, referent_ma
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, check_images
 from harness.device import pick_device
 from harness.errors import InputError
+from harness.evaluation.asked import check_image_folder, check_numbers, detector_of, grounders_of, rules_of, splits_of
 from harness.evaluation.controls import Chance, WordsShuffled
 from harness.evaluation.datasets import EMBEDDED, find_datasets, notes_on
-from harness.evaluation.plan import TASKS, Plan, Plugins, images
-from harness.evaluation.request import DETECTOR, OWN_FORMS, Readers, Request
+from harness.evaluation.plan import Plan, Plugins, images
+from harness.evaluation.request import DETECTOR, OWN_FORMS, TASKS, Readers, Request
 from harness.evaluation.settings import CRITICAL_OBJECTS, check_settings
-from harness.evaluation.tasks import JUDGED, check_judged, grounders_of, tasks_of
+from harness.evaluation.tasks import JUDGED, check_judged, tasks_of
 from harness.evaluation.unused import refuse_unused
 from harness.evaluation.weights import WeightStore
-from harness.files import fields
 from harness.files.image_header import MAX_PIXELS
 from harness.names import pick
 from harness.plugins import Detector, Grounder
 from harness.program import program
 from harness.proposals.given import Given, OutsideBoxes
-from harness.registry import DETECTORS, GROUNDERS, PROPOSAL_RULES, names
+from harness.registry import DETECTORS, GROUNDERS, PROPOSAL_RULES
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 from harness.words.critical_objects import CriticalObjects, words_to_look_up
 from harness.words.vectors import WordVectors, load_vectors
 
 Chosen = dict[tuple[str, str], list[Expression]]
-#: The rules of the paper's Table 1.
-TABLE_1 = ('greedy-100', 'ref-nms-b-100', 'greedy', 'ref-nms-b')
 
 
 @dataclass
@@ -62,12 +60,9 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     Raises:
         InputError: whatever is wrong with the request, in one line.
     """
-    if request.limit is not None and request.limit < 1:
-        raise InputError(f'--limit {request.limit}: must be at least 1')
-    if request.max_pixels is not None and not 1 <= request.max_pixels <= fields.MAX_PIXELS:
-        raise InputError(f'--max-pixels {request.max_pixels}: must be 1 to {fields.MAX_PIXELS}')
+    check_numbers(request)
     tasks = pick('--task', request.tasks, TASKS, TASKS)
-    rules = _rules(request)
+    rules = rules_of(request)
     grounders = grounders_of(request, tasks)
     if not grounders:
         tasks = ['recall']
@@ -108,7 +103,8 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
         '--data-root': (request.data_root, request.expressions is None and not set(datasets) <= set(EMBEDDED)),
         '--detector': (None if request.detector == DETECTOR else request.detector,
                        isinstance(source, FromPictures | FromMaps)),
-        '--device': (None if request.device == 'cpu' else request.device, isinstance(source, FromPictures | FromMaps))})
+        '--device': (None if request.device in ('cpu', 'auto') else request.device,
+                     isinstance(source, FromPictures | FromMaps))})
     referents: Referents = {}
     if 'res' in tasks:
         referents, said = referent_masks(datasets, expressions)
@@ -163,20 +159,6 @@ def _controls(grounders: Mapping[str, Any], seed: int) -> dict[str, Any]:
                                        for name, grounder in grounders.items() if not grounder.control}}
 
 
-def _rules(request: Request) -> list[str]:
-    """The rules asked for; ``given`` goes with boxes from outside and with nothing else."""
-    if request.candidates is not None or request.detections is not None:
-        rules = pick('--proposals', request.rules, names(PROPOSAL_RULES), ('given',))
-        if rules != ['given']:
-            raise InputError('--proposals: boxes from outside (--candidates, --detections) are the proposals; '
-                             'leave --proposals out')
-        return rules
-    known = [n for n in names(PROPOSAL_RULES) if not PROPOSAL_RULES.get(n).needs_candidates]
-    if request.rules is not None and 'given' in request.rules:
-        raise InputError('--proposals given: needs boxes from outside; add --candidates FILE or --detections FILE')
-    return pick('--proposals', request.rules, known, TABLE_1)
-
-
 def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dataset],
                   store: WeightStore) -> tuple[list[str], list[str]]:
     """The rules, and notes; of ``all`` only those whose weights and annotations are there, the others are noted.
@@ -207,10 +189,7 @@ def _how_to_train(name: str) -> str:
 
 def _datasets(request: Request, readers: Readers) -> tuple[dict[str, Dataset], list[str]]:
     """The datasets asked for, by name, and notes on those that are left out."""
-    if request.images is not None and request.expressions is None and request.data_root is None:
-        raise InputError('--images: says where the images of a dataset are; add --expressions FILE or --data-root DIR')
-    if request.images is not None and not request.images.is_dir():
-        raise InputError(f'--images {request.images}: there is no such folder')
+    check_image_folder(request)
     if request.expressions is not None:
         loaded = readers.expressions(request.expressions, request.images)
         wanted = pick('--dataset', request.datasets, loaded, tuple(loaded))
@@ -221,8 +200,7 @@ def _datasets(request: Request, readers: Readers) -> tuple[dict[str, Dataset], l
 def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> Chosen:
     """Chosen splits, the evaluation ones by default, each cut to ``--limit``."""
     known = list(dict.fromkeys(s for d in datasets.values() for s in d.splits))
-    evaluation = [s for s in known if s != 'train']
-    wanted = pick('--split', request.splits, evaluation if request.splits == ['all'] else known, evaluation)
+    wanted = splits_of(request, known)
     chosen = {(d.name, s): d.split(s)[:request.limit] for d in datasets.values() for s in d.splits if s in wanted}
     if not any(chosen.values()):
         raise InputError('--split: no expression is left to evaluate; choose another split or dataset')
@@ -247,8 +225,7 @@ def _outside_boxes(request: Request, readers: Readers, grounders: Sequence[str])
 
 def _detector(request: Request, store: WeightStore) -> Detector:
     """The detector asked for, with its weights, on its device."""
-    name, = pick('--detector', [request.detector], names(DETECTORS), ())
-    plugin = DETECTORS.get(name)
+    plugin = DETECTORS.get(detector_of(request))
     options = {} if plugin.weights is None else {'weights': store.get(plugin.weights, None)}
     found: Detector = plugin(**options, device=pick_device(request.device))
     return found

@@ -4,16 +4,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.data.plain import load_expressions
-from harness.detection.source import StoredMap
 from harness.errors import InputError
-from harness.proposals.given import OutsideBoxes
 from harness.types import Dataset
+
+if TYPE_CHECKING:
+    from harness.detection.source import StoredMap
+    from harness.proposals.given import OutsideBoxes
 
 #: What detects where nobody says what.
 DETECTOR = 'mmdet-c4'
+#: What can be measured.
+TASKS = ('recall', 'rec', 'res')
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from harness.errors import InputError
 from harness.names import nearest
 from harness.options import LOADED, check_options
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
-from harness.words.critical_objects import CriticalObjects
 
 #: What has options without being a rule or grounder: how contextual objects are found.
 CRITICAL_OBJECTS = 'critical-objects'
@@ -24,18 +23,36 @@ def check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
     Raises:
         InputError: something has no such option, or it takes no such value.
     """
-    known: dict[str, Any] = {n: r.get(n) for r in (PROPOSAL_RULES, GROUNDERS) for n in names(r)}
-    known[CRITICAL_OBJECTS] = CriticalObjects
+    check_names(settings)
     for name, options in settings.items():
-        if name not in known:
-            raise InputError(f'--set {name}.…: there is no rule or grounder of that name{nearest(name, known)}')
-        loaded = LOADED if name == CRITICAL_OBJECTS else (*LOADED, *known[name].needs)
-        accepted = [k for k in inspect.signature(known[name]).parameters if k not in loaded]
+        has_options = _with_options(name)
+        loaded = LOADED if name == CRITICAL_OBJECTS else (*LOADED, *has_options.needs)
+        accepted = [k for k in inspect.signature(has_options).parameters if k not in loaded]
         for key in options:
             if key not in accepted:
                 raise InputError(f'--set {name}.{key}: unknown option{nearest(key, accepted)}; '
                                  f'{name} has {", ".join(accepted) or "none"}')
-        check_options(known[name], options, f'--set {name}')
+        check_options(has_options, options, f'--set {name}')
+
+
+def check_names(settings: Iterable[str]) -> None:
+    """Names alone, before any plug-in is imported.
+
+    Raises:
+        InputError: there is no rule or grounder of a name.
+    """
+    known = [*names(PROPOSAL_RULES), *names(GROUNDERS), CRITICAL_OBJECTS]
+    for name in settings:
+        if name not in known:
+            raise InputError(f'--set {name}.…: there is no rule or grounder of that name{nearest(name, known)}')
+
+
+def _with_options(name: str) -> Any:
+    """The class of which ``--set`` means an option."""
+    if name == CRITICAL_OBJECTS:
+        from harness.words.critical_objects import CriticalObjects
+        return CriticalObjects
+    return (PROPOSAL_RULES if name in names(PROPOSAL_RULES) else GROUNDERS).get(name)
 
 
 def parse_setting(text: str) -> tuple[str, str, Any]:

@@ -21,7 +21,10 @@ from harness.data.plain import tokenize
 from harness.detection.pictures import read_image
 from harness.device import pick_device
 from harness.errors import InputError
-from harness.evaluation.plan import Plan, Request, prepare
+from harness.evaluation.asked import PICTURES
+from harness.evaluation.plan import Plan
+from harness.evaluation.prepare import prepare
+from harness.evaluation.request import Readers, Request
 from harness.names import pick
 from harness.registry import DATASETS, names
 from harness.types import Dataset, Expression, ImageFeatures, ImageInfo
@@ -32,7 +35,6 @@ LONGEST_SIDE = 640
 LONGEST_SENTENCE = 64
 BLUE, YELLOW = '#1f77b4', '#ffd21f'
 _PANEL = 4.6  # inches
-PICTURES = ('.png', '.jpg', '.jpeg', '.svg', '.pdf')
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,9 @@ def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str
     words = tokenize(sentence)
     asked = _asked(Path(picture), words, pixels, dataset)
     request = Request(grounders=[grounder], rules=[rule], tasks=['rec'], device=device, expressions=Path(picture),
-                      read_expressions=lambda *_: {dataset: asked}, reads_images=False, weights=dict(weights or {}),
+                      reads_images=False, weights=dict(weights or {}),
                       settings={name: dict(options) for name, options in (settings or {}).items()})
-    prepared = prepare(request)
+    prepared = prepare(request, Readers(expressions=lambda *_: {dataset: asked}))
     notes = _notes(words, prepared.plan, dataset)
     shipped = {name.partition(' ')[0] for name in prepared.weights} - set(weights or {})
     if asked_for is not None and not shipped - {'detector'}:

@@ -1,4 +1,4 @@
-"""What is measured, and by whom: from what was asked for to what can be met."""
+"""What is measured: from what was asked for to what can be met."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from harness.data.answers import Answers
 from harness.detection.source import FromNowhere
 from harness.errors import InputError
-from harness.names import pick
-from harness.registry import GROUNDERS, names
 from harness.types import Dataset, Expression
 
 if TYPE_CHECKING:
@@ -18,33 +16,6 @@ if TYPE_CHECKING:
 JUDGED = ('rec', 'res')
 #: The chosen expressions of each (dataset, split).
 Chosen = Mapping[tuple[str, str], Sequence[Expression]]
-#: Who grounds where nobody says who.
-DEFAULT_GROUNDER = 'cmae'
-
-
-def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:
-    """The grounders asked for, CM-A-E where nobody says who; ``all`` leaves out what is there for comparison alone.
-
-    Boxes from outside are for recall, unless a grounder or another task is asked for.
-
-    Raises:
-        InputError: a name is unknown, or grounders and tasks contradict each other.
-    """
-    known = names(GROUNDERS)
-    outside = request.candidates is not None or request.detections is not None
-    for_recall = list(tasks) == ['recall'] or (outside and request.tasks is None)
-    asked = pick('--grounder', request.grounders, [*known, 'all', 'none'], [] if for_recall else [DEFAULT_GROUNDER])
-    if 'all' in asked:
-        asked = [name for name in known if not GROUNDERS.get(name).control]
-    elif 'none' in asked and len(asked) > 1:
-        raise InputError('--grounder none: means recall alone; leave it or the other grounders out')
-    elif asked == ['none']:
-        asked = []
-    if asked and list(tasks) == ['recall']:
-        raise InputError('--grounder: recall of proposals needs none; leave it out, or --task recall')
-    if not asked and request.tasks is not None and list(tasks) != ['recall']:
-        raise InputError('--task rec or res needs a grounder: add --grounder, for instance --grounder cmae')
-    return asked
 
 
 def tasks_of(request: Request, tasks: Sequence[str], datasets: Mapping[str, Dataset], expressions: Chosen,

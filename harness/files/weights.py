@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from harness.errors import InputError, shown
 from harness.files.archives import archive_fault
 from harness.files.reading import parse_json, require_regular
+from harness.files.shipped import SHIPPED
 from harness.files.writing import replacing
 from harness.program import program
 
 Network = TypeVar('Network', bound=nn.Module)
-SHIPPED = Path(__file__).parents[1] / 'embedded' / 'weights'
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 

@@ -1,9 +1,4 @@
 """Proposal rules: from an image's candidates and expressions to each expression's proposals, one rule a file.
 
-Every module of this folder is imported, so that the rule in it is found by its name.
+:data:`harness.registry.PROPOSAL_RULES` finds the rule in a file of this folder by its name.
 """
-import importlib
-import pkgutil
-
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f'{__name__}.{_module.name}')

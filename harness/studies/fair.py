@@ -19,17 +19,19 @@ from torch import Tensor
 
 from harness.errors import InputError
 from harness.evaluation.datasets import image_folders
-from harness.evaluation.plan import prepare
+from harness.evaluation.plan import Plan, Plugins
+from harness.evaluation.prepare import prepare
 from harness.evaluation.result_folder import named_by_time, new_folder
 from harness.evaluation.results import run_record, write_results
-from harness.evaluation.run import Plan, Plugins, run
+from harness.evaluation.run import run
 from harness.evaluation.settings import parse_setting
 from harness.files.writing import write_text
 from harness.options import within
 from harness.program import program
 from harness.progress import track
 from harness.studies.contestants import REFERENCE, Contestant, chosen, refuse_overridden, registered, rules_of
-from harness.studies.options import request_of, study_parser, with_rules
+from harness.studies.options import request_of
+from harness.studies.parsers import fair_parser
 from harness.studies.survey import DEEPEST, Ranking, Survey, survey
 
 CHOSEN_ON = 'val'
@@ -59,12 +61,7 @@ class OperatingPoint:
 
 def main(argv: Sequence[str]) -> int:
     """Choose on val, run, write ``results.json``, ``fair.json`` and ``fair.md``, and print."""
-    parser = with_rules(study_parser('fair', __doc__.split('\n')[0].partition(': ')[2]))
-    parser.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: none, recall only)')
-    parser.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: recall, rec)')
-    parser.add_argument('--proposals-per-expression', type=float, metavar='X',
-                        help=f'the number on val (default: what {REFERENCE} proposes with its own threshold)')
-    args = parser.parse_args(argv)
+    args = fair_parser().parse_args(argv)
     target = args.proposals_per_expression
     within('--proposals-per-expression', target, 1, DEEPEST)
     start, console = time.perf_counter(), Console(stderr=True, highlight=False, soft_wrap=True)
@@ -93,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
     write_results(out, outcome, record)
     write_text(out / 'fair.json', json.dumps({name: {rule: asdict(choice) for rule, choice in mine.items()}
                                               for name, mine in choices.items()}, indent=1) + '\n')
-    text = as_markdown(choices, outcome.records())
+    text = as_markdown(choices, outcome.records)
     write_text(out / 'fair.md', f'`{record["command"]}`\n\n{text}')
     print(text)
     for note in prepared.notes:

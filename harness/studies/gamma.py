@@ -21,7 +21,8 @@ from harness.evaluation.result_folder import named_by_time, new_folder
 from harness.files.writing import write_text
 from harness.names import pick
 from harness.registry import DATASETS, names
-from harness.studies.options import DEFAULT, check_shared, study_parser
+from harness.studies.options import DEFAULT, check_shared
+from harness.studies.parsers import gamma_parser
 from harness.types import Dataset
 from harness.words.critical_objects import GammaQuality, choose_gamma, words_to_look_up
 from harness.words.vectors import WordVectors, load_vectors
@@ -48,8 +49,7 @@ class SplitQuality(NamedTuple):
 
 def main(argv: Sequence[str]) -> int:
     """Write ``gamma.csv`` and ``gamma.md``, and print."""
-    parser = study_parser('gamma', __doc__.split('\n')[0].partition(': ')[2])
-    args = parser.parse_args(argv)
+    args = gamma_parser().parse_args(argv)
     check_shared(args)
     wanted = pick('--dataset', args.dataset or [DEFAULT], names(DATASETS), ())
     splits = list(dict.fromkeys(split.strip() for given in args.split or ['val'] for split in given.split(',')))

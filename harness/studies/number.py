@@ -9,7 +9,6 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +16,7 @@ from tabulate import tabulate
 
 from harness.data.rows import PredictionRow, ProposalsRow, read_rows
 from harness.errors import InputError
-from harness.evaluation.plan import prepare
+from harness.evaluation.prepare import prepare
 from harness.evaluation.result_folder import named_by_time, new_folder
 from harness.evaluation.settings import parse_setting
 from harness.files.writing import write_text
@@ -26,7 +25,8 @@ from harness.options import within
 from harness.progress import track
 from harness.studies.contestants import chosen, refuse_overridden, registered, rules_of
 from harness.studies.curves import DEEPEST, PARTS, Point, RankedHits, by_part, curve
-from harness.studies.options import request_of, study_parser, with_rules
+from harness.studies.options import request_of
+from harness.studies.parsers import number_parser
 from harness.studies.survey import survey
 
 SHOWN = (1, 2, 3, 5, 8, 10, 20, 50, 100)
@@ -41,12 +41,7 @@ Rankings = Mapping[tuple[str, str, str], Sequence[RankedHits]]
 
 def main(argv: Sequence[str]) -> int:
     """Write ``number.csv`` and ``number.md``, and print."""
-    parser = with_rules(study_parser('number', __doc__.split('\n')[0].partition(': ')[2]))
-    parser.add_argument('results', nargs='*', type=Path, metavar='RESULTS',
-                        help='folders of runs: their proposals, in the place of running the rules')
-    parser.add_argument('--at', type=int, default=8, metavar='N',
-                        help='N of the tables by length and size (default: 8)')
-    args = parser.parse_args(argv)
+    args = number_parser().parse_args(argv)
     within('--at', args.at, 1, DEEPEST)
     with new_folder(args.out or named_by_time('study-number-')) as out:
         rankings = from_runs(args) if args.results else from_rules(args)

@@ -8,7 +8,7 @@ from typing import Any
 from harness.arguments import add_device, add_limit, add_settings, add_vectors, add_weights
 from harness.errors import InputError
 from harness.evaluation.datasets import EMBEDDED, STAND_IN
-from harness.evaluation.plan import Request
+from harness.evaluation.request import Request
 from harness.evaluation.settings import parse_settings, parse_weights
 from harness.names import OneLineParser
 from harness.options import within

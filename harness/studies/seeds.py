@@ -17,27 +17,29 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harness.arguments import add_limit
 from harness.data.results import read_results_file
 from harness.detection.detector import Detector
 from harness.device import pick_device
 from harness.embedded.known import load_embedded
 from harness.errors import InputError, shown
 from harness.evaluation.datasets import EMBEDDED as DATASETS
-from harness.evaluation.plan import Prepared, Request, prepare
+from harness.evaluation.plan import Plan
+from harness.evaluation.prepare import Prepared, prepare
+from harness.evaluation.request import Request
 from harness.evaluation.result_folder import new_folder
 from harness.evaluation.results import run_record, write_results
-from harness.evaluation.run import Plan, run
+from harness.evaluation.run import run
 from harness.files.fingerprint import Record, code_of, differences, keep, listed, read, sha256_of
 from harness.files.weights import load_weights, shipped_path
 from harness.files.writing import write_text
-from harness.names import OneLineParser, pick
+from harness.names import pick
 from harness.options import MOST_SEED, within
 from harness.program import program
 from harness.progress import track
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
 from harness.studies.contestants import CONTESTANTS, rules_of
 from harness.studies.fair import choose, competing, on_val
+from harness.studies.parsers import VARIANTS, seeds_parser
 from harness.studies.spread import Spread, paired, spread
 from harness.studies.survey import DEEPEST, survey
 from harness.training.finished import finish, is_finished
@@ -49,8 +51,6 @@ from harness.training.runner import check_checkpoints, console
 from harness.types import Dataset
 from harness.words.vectors import load_vectors
 
-VARIANTS = {'ref-nms-b': dict(loss='binary'), 'ref-nms-r': dict(loss='ranking'),
-            'ref-nms-blind': dict(loss='binary', text='blind')}
 #: Evaluated beside the seeds, once: which rule, and what the tables call it.
 BESIDE = {'greedy': 'greedy', 'ref-nms-b': 'ref-nms-b, head trained'}
 #: Evaluated too where a number of proposals is asked for.
@@ -61,8 +61,6 @@ SHOWN = {'recall': ('referent_recall', 'context_recall', 'mean_proposals'), 'rec
 PAIRS = (('ref-nms-b', 'ref-nms-r'), ('ref-nms-b', 'ref-nms-blind'), ('ref-nms-b', 'greedy'), ('ref-nms-r', 'greedy'),
          ('ref-nms-blind', 'greedy'), *(('ref-nms-b', name) for name in AT_A_NUMBER),
          ('ref-nms-b', BESIDE['ref-nms-b']))
-OUT = Path('results') / 'study-seeds'
-WORK = Path('results') / 'training'
 #: What a run is computed by, beside its rules, its grounders and the detector.
 CODE = ('harness.evaluation.run', 'harness.evaluation.plan', 'harness.studies.fair', 'harness.studies.survey',
         'harness.studies.contestants', 'harness.metrics.recall', 'harness.metrics.rec', 'harness.metrics.res')
@@ -72,20 +70,7 @@ Key = tuple[str, str, str, str]
 
 def main(argv: Sequence[str]) -> int:
     """Parse the options, train and evaluate what is not finished, and print the tables."""
-    parser = OneLineParser(prog='run_benchmark.py study seeds', description=__doc__.split('\n')[0])
-    parser.add_argument('--dataset', default='mini-refcoco', metavar='NAME', help='an embedded dataset')
-    parser.add_argument('--seeds', default='1,2,3', metavar='N,N,…', help='default: 1,2,3')
-    parser.add_argument('--variant', action='append', metavar='NAME', help=f'default: {", ".join(VARIANTS)}')
-    parser.add_argument('--grounder', action='append', metavar='NAME', help='default: all with shipped weights')
-    parser.add_argument('--set', action='append', default=[], metavar='OPTION=VALUE', dest='settings',
-                        help='an option of the training, for instance margin=0.2, top_h=50, delta=0.1, epochs=6')
-    parser.add_argument('--proposals-per-expression', type=float, metavar='X',
-                        help='the number on val (default: as trained, greedy\'s number)')
-    add_limit(parser)
-    parser.add_argument('--out', type=Path, default=OUT, metavar='DIR', help=f'default: {OUT}')
-    parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
-                        help=f'features of images, for all seeds (default: {WORK})')
-    args = parser.parse_args(argv)
+    args = seeds_parser().parse_args(argv)
     within('--proposals-per-expression', args.proposals_per_expression, 1, DEEPEST)
     within('--limit', args.limit, 1, 10 ** 9)
     dataset, = pick('--dataset', [args.dataset], DATASETS, ())

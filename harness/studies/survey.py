@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from harness.boxes import plain_iou, xywh_to_xyxy
 from harness.errors import InputError
-from harness.evaluation.run import Group, Plan, images
+from harness.evaluation.plan import Group, Plan, images
 from harness.metrics.recall import HIT_IOU
 from harness.types import Annotation, Expression, ImageFeatures
 
@@ -56,8 +56,8 @@ class TimedFeatures(ImageFeatures):
     ``_cost`` is by key; ``_borrowed`` what was there already cost, for each computation that is under way.
     """
 
-    _cost: dict[Any, float] = field(default_factory=dict, repr=False)
-    _borrowed: list[float] = field(default_factory=lambda: [0.], repr=False)
+    _cost: dict[Any, float] = field(default_factory=dict, repr=False, init=False)
+    _borrowed: list[float] = field(default_factory=lambda: [0.], repr=False, init=False)
 
     def once(self, compute: Callable[..., Any], *arguments: Any) -> Any:
         key = compute, *arguments
@@ -110,10 +110,8 @@ def survey(plan: Plan, rules: Mapping[str, Mapping[str, Any]],
 
 
 def _rank(plan: Plan, group: Group, image: ImageFeatures, rules: Mapping[str, Any], found: Survey) -> None:
-    annotations = plan.datasets[group.dataset].annotations
-    own = TimedFeatures(group.info, image.scale, image.feature_map, image.class_boxes, image.class_scores,
-                        image.classes, image.detector,
-                        None if annotations is None else annotations.get(group.info.image_id, []))
+    own = TimedFeatures(**{one.name: getattr(image, one.name) for one in fields(image) if one.init})
+    own = replace(own, info=group.info, annotations=plan.annotated(group))
     for name, rule in rules.items():
         key = group.dataset, name
 

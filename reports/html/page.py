@@ -11,10 +11,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import plotly
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from reports.tables.layout import Cell, Table
 
@@ -29,6 +27,8 @@ def render(values: Mapping[str, Any]) -> str:
     Args:
         values: what the template ``report.html.j2`` names; text in it is escaped, whatever it holds.
     """
+    import plotly  # here, so that help does not wait for it
+
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(inline_json=inline_json, heads=heads, without_interval=without_interval)
@@ -50,6 +50,7 @@ def inline_json(data: Any) -> Markup:
 @cache
 def charting_library() -> Markup:
     """plotly.js, packed: gzip in base64, a third of its size."""
+    from plotly.offline import get_plotlyjs
     return Markup(base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode())
 
 

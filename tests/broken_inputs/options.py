@@ -5,10 +5,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from harness.commands.user_files import import_plugins
-from harness.evaluation.plan import names
 from harness.files.weights import shipped_path
-from harness.registry import GROUNDERS, PROPOSAL_RULES
+from harness.registry import GROUNDERS, PROPOSAL_RULES, names
 from harness.training.ref_nms.options import RELEASED
 from harness.words.critical_objects import CriticalObjects
 from tests.broken_inputs import sound
@@ -22,7 +20,6 @@ _LOADED = ('weights', 'vectors', 'candidates')
 
 def settings() -> Iterator[Trial]:
     """``--set`` of every option of every rule and grounder."""
-    import_plugins()
     for registry, base in ((PROPOSAL_RULES, ('--task', 'recall', '--proposals')),
                            (GROUNDERS, ('--proposals', 'greedy', '--task', 'rec', '--grounder'))):
         for name in names(registry):

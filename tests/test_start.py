@@ -1,0 +1,138 @@
+"""A command imports what it needs and no more: help, names and what is refused come before torch."""
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.data.embedded_names import SPLITS
+from harness.embedded.known import load_embedded
+from harness.registry import DATASETS, DETECTORS, GROUNDERS, METRICS, PROPOSAL_RULES, PluginRegistry, names
+from harness.studies.parsers import PARSERS, STUDIES
+
+ROOT = Path(__file__).parents[1]
+SLOW = ('torch', 'mmdet', 'mmcv', 'mmengine', 'spacy', 'cv2', 'pandas', 'scipy', 'matplotlib', 'plotly')
+REPORTS = ('published', 'tables', 'compare', 'failures', 'check', 'html')
+REGISTRIES = {registry.variable: registry for registry in (DATASETS, PROPOSAL_RULES, GROUNDERS, METRICS, DETECTORS)}
+#: Flags that are asked for before a plug-in is imported.
+FLAGS = ('control', 'needs_candidates', 'recipe')
+
+
+def started(module: str, arguments: str, folder: Path) -> tuple[int, str, set[str]]:
+    """Run a command line in a process of its own: exit code, what it printed, and the slow libraries it imported."""
+    code = (f'import sys; import {module}\n'
+            f'sys.argv[1:] = {arguments.split()!r}\n'
+            f'code = 0\n'
+            f'try: code = {module}.command_line(sys.argv[1:])\n'
+            f'except SystemExit as end: code = end.code or 0\n'
+            f'print("imported:", *sorted(set({SLOW!r}) & set(sys.modules)))\n'
+            f'sys.exit(code)')
+    done = subprocess.run([sys.executable, '-c', code], cwd=folder, capture_output=True, text=True,
+                          env={'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'HOME': str(folder)})
+    printed, _, imported = done.stdout.rpartition('imported:')
+    return done.returncode, printed + done.stderr, set(imported.split())
+
+
+@pytest.mark.parametrize('arguments', [
+    '--help', '--list', 'show --help', 'train --help', 'train ref-nms --help', 'study --help',
+    *(f'study {name} --help' for name in STUDIES), 'export --help', 'check-data --help'])
+def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> None:
+    code, printed, imported = started('run_benchmark', arguments, tmp_path)
+    assert code == 0 and printed
+    assert not imported
+
+
+@pytest.mark.parametrize(('arguments', 'line'), [
+    ('--nosuch', 'unrecognized arguments: --nosuch'),
+    ('--split nonsense', '--split nonsense: unknown; known are val, testA, testB, test'),
+    ('--grounder cmaee', '--grounder cmaee: unknown, did you mean cmae?'),
+    ('--proposals greddy', '--proposals greddy: unknown, did you mean greedy?'),
+    ('--dataset mini-refcoc', '--dataset mini-refcoc: unknown, did you mean mini-refcoco?'),
+    ('--detector mmdet-c5', '--detector mmdet-c5: unknown, did you mean mmdet-c4?'),
+    ('--task rce', '--task rce: unknown'),
+    ('--limit 0', '--limit 0: must be at least 1'),
+    ('--seed -1', '--seed -1: must be from 0'),
+    ('--data-root nowhere', '--data-root nowhere: there is no such folder'),
+    ('--set greedyy.threshold=1', '--set greedyy.…: there is no rule or grounder of that name'),
+    ('--weights cmae', '--weights cmae: write NAME=FILE'),
+    ('--grounder none --task rec', '--task rec or res needs a grounder'),
+    ('nosuch', 'nosuch: there is no such command'),
+    ('show a.png cup --grounder cmaee', '--grounder cmaee: unknown, did you mean cmae?'),
+    ('train nosuch', 'train nosuch: unknown'),
+    ('train cmae --seed -1', '--seed -1: must be from 0'),
+    ('train ref-nms --config nosuch', '--config nosuch: unknown'),
+    ('train ref-nms --set nosuch=1', 'nosuch'),
+    ('study nosuch', 'study nosuch: there is no such study'),
+    ('study fair --nosuch', 'unrecognized arguments: --nosuch'),
+    ('export nowhere --as nosuch', 'invalid choice'),
+    ('check-data --data-root nowhere', '--data-root nowhere: there is no such folder'),
+])
+def test_what_is_refused_is_refused_before_anything_slow(arguments: str, line: str, tmp_path: Path) -> None:
+    code, printed, imported = started('run_benchmark', arguments, tmp_path)
+    assert code == 2
+    assert line in printed
+    assert not imported
+
+
+def test_check_data_reads_a_data_root_without_torch(small_benchmark: Path, tmp_path: Path) -> None:
+    root = next(small_benchmark.glob('*/eval'), small_benchmark)
+    code, printed, imported = started('run_benchmark', f'check-data --data-root {root}', tmp_path)
+    assert code == 0 and 'mini-refcoco' in printed
+    assert not imported
+
+
+@pytest.mark.parametrize('arguments', ['--help', *(f'{name} --help' for name in REPORTS)])
+def test_help_of_reports_draws_nothing(arguments: str, tmp_path: Path) -> None:
+    code, printed, imported = started('reports.__main__', arguments, tmp_path)
+    assert code == 0 and printed
+    assert imported <= ({'pandas'} if arguments != '--help' else set())
+
+
+@pytest.mark.parametrize('variable', REGISTRIES)
+def test_what_is_read_of_plug_in_files_is_what_they_register(variable: str) -> None:
+    registry = REGISTRIES[variable]
+    read = PluginRegistry(variable, registry.base, registry.locations)  # registers nothing, so that files are read
+    registry.import_from_location()
+    assert set(names(read)) <= set(registry.module_dict)
+    for name in names(read):
+        plugin = registry.get(name)
+        assert read.listed[name].module == plugin.__module__
+        assert read.summary(name) == registry.summary(name)
+        for flag in FLAGS:
+            if hasattr(registry.base, flag):
+                assert bool(read.attribute(name, flag)) == bool(registry.attribute(name, flag)), (name, flag)
+
+
+def test_every_registering_file_of_the_locations_is_read() -> None:
+    for variable, registry in REGISTRIES.items():
+        files = [path for room in ('harness', 'adapters') for path in (ROOT / room).rglob('*.py')
+                 if f'\n@{variable}.register_module' in path.read_text()]
+        assert {'.'.join(path.relative_to(ROOT).with_suffix('').parts) for path in files} == {
+            one.module for one in registry.listed.values()}
+
+
+def test_a_name_of_the_project_is_taken_before_its_file_is_imported() -> None:
+    code = ('from harness.errors import InputError\nfrom harness.registry import PROPOSAL_RULES\n'
+            'class A: pass\n'
+            'try: PROPOSAL_RULES.register_module(name="greedy")(A)\n'
+            'except InputError as error: print(error)\n')
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == (
+        'greedy is already registered in PROPOSAL_RULES, by harness.proposals.greedy; choose another name\n')
+
+
+def test_the_splits_that_are_checked_first_are_those_of_the_embedded_datasets(small_benchmark: Path) -> None:
+    assert {name: load_embedded(name).splits for name in SPLITS} == SPLITS
+
+
+def test_each_study_is_called_what_its_module_says() -> None:
+    folder = ROOT / 'harness/studies'
+    said = {path.stem: (ast.get_docstring(tree) or '').split('\n')[0].partition(': ')[2]
+            for path in folder.glob('*.py') for tree in [ast.parse(path.read_text())]
+            if path.stem != '__init__' and any(isinstance(node, ast.FunctionDef) and node.name == 'main'
+                                               for node in tree.body)}
+    assert said == STUDIES
+    assert PARSERS.keys() == STUDIES.keys()

@@ -105,7 +105,8 @@ def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, l
                        {'command': command, 'options': options}, say=said.append)
     record = measured.record(command, options, seed, time.perf_counter() - start)
     write_results(measured.out, measured.outcome, record)
-    return Results(measured.out, read_results(measured.out), (*record['notes'], *(line for line in said if '…' not in line)))
+    told = [line for line in said if not line.endswith('…')]
+    return Results(measured.out, read_results(measured.out), (*record['notes'], *told))
 
 
 def read_results(folder: str | Path) -> pd.DataFrame:

@@ -44,7 +44,8 @@ def merge_folders(folders: Sequence[Path], out: Path, fresh: bool) -> int:
     METRICS.import_from_location()
     wanted = parts[0].header.plan.get('metrics')
     if wanted != list(METRICS.module_dict):
-        raise InputError(f'--import: the shards were run with the metrics {", ".join(wanted or ())}; give the same files')
+        raise InputError(f'--import: the shards were run with the metrics {", ".join(wanted or ())}; give the same '
+                         'files')
     header = merge(parts, out, fresh, lambda line: print(line, file=sys.stderr))
     about, outcome = header.about, outcome_of(out, header.tasks)
     measured = Measured(out, outcome, about['data'], about['notes'], about['weights'], about['images_in'])

@@ -254,5 +254,5 @@ def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: f
         print(f'note: {note}')
     for what, n in record['counts'].items():
         print(f'counted: {n} {what}')
-    print(f'{outcome.counters.expressions} expressions on {outcome.counters.images} images in {record["wall_seconds"]:.0f} s; '
-          f'all tables: {out / "tables.md"}')
+    print(f'{outcome.counters.expressions} expressions on {outcome.counters.images} images in '
+          f'{record["wall_seconds"]:.0f} s; all tables: {out / "tables.md"}')

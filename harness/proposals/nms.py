@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harness.boxes import pairwise_iou
 
+_FEW_PAIRS = 2 ** 17  # measured on CPUs
 _LARGEST_BATCH = 2 ** 25  # pairs of boxes held at once: 128 MiB of float32
 
 
@@ -37,15 +38,22 @@ def class_wise_nms(boxes: Tensor, labels: Tensor, scores: Tensor, iou_threshold:
     """
     many = scores if scores.dim() == 2 else scores[None]
     keep = torch.ones_like(many, dtype=torch.bool)
-    for label in labels.unique().tolist():
-        members = (labels == label).nonzero()[:, 0]
-        if len(members) == 1:
-            continue
+    for members in _groups(labels, many.numel() * len(labels)):
         iou = pairwise_iou(boxes[members], boxes[members], offset)
         overlaps = iou >= iou_threshold if suppress_equal else iou > iou_threshold
+        overlaps &= labels[members, None] == labels[members]
         at_once = max(1, _LARGEST_BATCH // len(members) ** 2)
         keep[:, members] = torch.cat([_survivors(overlaps, part) for part in many[:, members].split(at_once)])
     return keep if scores.dim() == 2 else keep[0]
+
+
+def _groups(labels: Tensor, pairs: int) -> list[Tensor]:
+    """Indices of boxes that are suppressed together: all where pairs are few, since calls then cost more than pairs of
+    different classes, else those of each class."""
+    if pairs <= _FEW_PAIRS:
+        return [torch.arange(len(labels), device=labels.device)] if len(labels) else []
+    groups = [(labels == label).nonzero()[:, 0] for label in labels.unique()]
+    return [members for members in groups if len(members) > 1]
 
 
 def _survivors(overlaps: Tensor, scores: Tensor) -> Tensor:

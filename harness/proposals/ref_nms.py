@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harness.errors import InputError
 from harness.files.metadata import read_metadata
-from harness.files.weights import Weights
+from harness.files.weights import Weights, moved_to
 from harness.options import Count, Number, Share, checked
 from harness.proposals.candidates import find_candidates
 from harness.proposals.ranking import RankedRule
@@ -83,7 +83,7 @@ class RefNMSRule(RankedRule):
     def relate(image: ImageFeatures, network: RefNMS, vocabulary: WordEmbedding, delta: float,
                expressions: Sequence[Expression]) -> Related:
         """What :meth:`related` remembers; it sees nothing of the rule but its arguments."""
-        network = network.to(image.feature_map.device)
+        network = moved_to(network, image.feature_map.device)
         if image.class_scores.isnan().any() or image.feature_map.isnan().any():
             raise InputError(f'image {image.info.image_id}: the detector gave features or confidences that are not '
                              'numbers; check its weights (--weights detector=FILE)')

@@ -1,4 +1,4 @@
-"""Importing this registers the adapters' grounders: every module of the packages beside it that registers one."""
+"""Importing this module registers the grounders of the adapters: it imports every module of their packages."""
 from __future__ import annotations
 
 import importlib

@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def found() -> dict[str, ModuleType]:
-    """The studies by name."""
+    """The modules of the studies, by name."""
     modules = {m.name: importlib.import_module(f'{__name__}.{m.name}') for m in pkgutil.iter_modules(__path__)}
     return {name: module for name, module in modules.items() if hasattr(module, 'main')}
 

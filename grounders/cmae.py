@@ -14,6 +14,7 @@ The fourth difference, erasing, is in training only: :mod:`grounders.erasing`.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -21,18 +22,43 @@ from torch import Tensor, nn
 
 from grounders.language import PAD, recurrent, run_recurrent
 from grounders.modular import Grounding, ModularNetwork, Rows, Sentences, grounding_of, weighted
+from grounders.options import ModularOptions
 from grounders.visual import AdditiveAttention, ContextEncoder, NormalizeScale, Places, SubjectCells
 
 
+@dataclass(frozen=True, kw_only=True)
+class CMAEOptions(ModularOptions):
+    """The options of CM-A-E: ``embedding_dim`` counts the pretrained part of a word, and ``word_dim`` must be
+    ``joint_dim``. The original has the two of its own as constants.
+
+    Attributes:
+        pretrained_dim: how many numbers of a word's embedding are pretrained.
+        image_hidden_dim: channels between the convolutions that the whole image goes through.
+
+    Raises:
+        ValueError: ``word_dim`` is not ``joint_dim``.
+    """
+
+    pretrained_dim: int = 300
+    image_hidden_dim: int = 256
+
+    def __post_init__(self) -> None:
+        if self.joint_dim != self.word_dim:
+            raise ValueError(f'joint_dim ({self.joint_dim}) and word_dim ({self.word_dim}) must be equal: the image is '
+                             "the LSTM's first step, and location and relation normalise the phrase at joint_dim")
+
+
 class Slots(NamedTuple):
-    """What a module attends over: ``features`` (p, slots, joint) and ``attention_half``, its half of the attention."""
+    """The slots that a module attends over, in p places: ``features`` (p, slots, joint), and ``attention_half``, the
+    part of their attention that does not depend on the phrase."""
 
     features: Tensor
     attention_half: Tensor
 
 
 class Attended(NamedTuple):
-    """n rows: ``features`` and ``attention`` of subject (n, 49 cells), location (n, 6) and relation (n, 5)."""
+    """What the modules see in n rows: ``features``, and the ``attention`` of subject (n, 49 cells), location (n, 6) and
+    relation (n, 5)."""
 
     features: tuple[Tensor, ...]
     attention: tuple[Tensor, ...]
@@ -45,18 +71,18 @@ class ImageFirstEncoder(nn.Module):
     ``lib/layers/lang_encoder.py: RNNEncoderImgGlove``.
     """
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: CMAEOptions) -> None:
         super().__init__()
-        pretrained = opt.get('glove_size', 300)
-        self.embedding1 = nn.Embedding(opt['vocab_size'], opt['word_embedding_size'] - pretrained)
-        self.embedding2 = nn.Embedding(opt['vocab_size'], pretrained)
-        self.input_dropout = nn.Dropout(opt['word_drop_out'])
-        self.mlp = nn.Sequential(nn.Linear(opt['word_embedding_size'], opt['word_vec_size']), nn.ReLU())
-        self.rnn = recurrent(opt)
+        words, pretrained = options.vocabulary_size, options.pretrained_dim
+        self.embedding1 = nn.Embedding(words, options.embedding_dim - pretrained)
+        self.embedding2 = nn.Embedding(words, pretrained)
+        self.input_dropout = nn.Dropout(options.word_dropout)
+        self.mlp = nn.Sequential(nn.Linear(options.embedding_dim, options.word_dim), nn.ReLU())
+        self.rnn = recurrent(options)
 
     def forward(self, labels: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``labels`` (s, L) with at least one word each and ``image`` (s, word) to the words' outputs (s, L, hidden),
-        the last states (s, layers · hidden) and the words' embeddings (s, L, word)."""
+        """From ``labels`` (s, L), at least one word per sentence, and ``image`` (s, word) to the outputs of the words
+        (s, L, hidden), the last states (s, layers · hidden) and the embeddings of the words (s, L, word)."""
         words = torch.cat([self.embedding1(labels), self.embedding2(labels)], 2)
         words = self.mlp(self.input_dropout(words))
         output, last = run_recurrent(self.rnn, torch.cat([image[:, None], words], 1), (labels != PAD).sum(1) + 1)
@@ -64,14 +90,14 @@ class ImageFirstEncoder(nn.Module):
 
 
 class LocationAttention(nn.Module):
-    """Difference 2: attention over the box's own place and its five same-category neighbours, absent ones included.
+    """Difference 2: attention over the box itself and its five neighbours of the same category, empty slots included.
 
     Source: ``lib/layers/visual_encoder.py: LocationEncoderAtt``.
     """
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: ModularOptions) -> None:
         super().__init__()
-        joint, norm = opt['jemb_dim'], opt.get('visual_init_norm', 20)
+        joint, norm = options.joint_dim, options.initial_norm
         self.lfeat_normalizer = NormalizeScale(5, norm)
         self.dif_lfeat_normalizer = NormalizeScale(5, norm)
         self.phrase_normalizer = NormalizeScale(joint, norm)
@@ -81,14 +107,14 @@ class LocationAttention(nn.Module):
         self.attn_obj = AdditiveAttention(joint, joint, joint)
 
     def encode(self, lfeats: Tensor, dif_lfeats: Tensor) -> Slots:
-        """Once a place: ``(p, 5)`` and ``(p, 25)`` to six slots, the box itself first."""
+        """Once per place: ``(p, 5)`` and ``(p, 25)`` to six slots, the box itself first."""
         own = self.fc_lfeats(self.lfeat_normalizer(lfeats))[:, None]
         others = self.fc_diff(self.dif_lfeat_normalizer(dif_lfeats.unflatten(1, (-1, 5))))
         halves = torch.cat([self.attn_subj.visual_half(own), self.attn_obj.visual_half(others)], 1)
         return Slots(torch.cat([own, others], 1), halves)
 
     def attend(self, slots: Slots, phrases: Tensor, row_place: Tensor, row_sentence: Tensor) -> tuple[Tensor, Tensor]:
-        """Once a row: attended feature (n, joint) and attention (n, 6)."""
+        """Once per row: attended feature (n, joint) and attention (n, 6)."""
         phrases = self.phrase_normalizer(phrases)
         halves = slots.attention_half.index_select(0, row_place)
         own = self.attn_subj(halves[:, :1], self.attn_subj.phrase_half(phrases)[row_sentence])
@@ -103,68 +129,58 @@ class RelationAttention(ContextEncoder):
     Source: ``lib/layers/visual_encoder.py: RelationEncoderAtt``.
     """
 
-    def __init__(self, opt: dict) -> None:
-        super().__init__(opt)
-        joint = opt['jemb_dim']
-        self.phrase_normalizer = NormalizeScale(joint, opt['visual_init_norm'])
+    def __init__(self, options: ModularOptions) -> None:
+        super().__init__(options)
+        joint = options.joint_dim
+        self.phrase_normalizer = NormalizeScale(joint, options.initial_norm)
         self.attn_fuse = AdditiveAttention(joint, joint, joint)
 
     def encode(self, places: Places) -> Slots:
-        """Once a place: its context slots."""
+        """Once per place: its context slots."""
         features = self(places)
         return Slots(features, self.attn_fuse.visual_half(features))
 
     def attend(self, slots: Slots, phrases: Tensor, row_place: Tensor, row_sentence: Tensor) -> tuple[Tensor, Tensor]:
-        """Once a row: attended feature (n, joint) and attention (n, 5)."""
+        """Once per row: attended feature (n, joint) and attention (n, 5)."""
         said = self.attn_fuse.phrase_half(self.phrase_normalizer(phrases))
         attention = self.attn_fuse(slots.attention_half.index_select(0, row_place), said[row_sentence]).softmax(1)
         return torch.bmm(attention[:, None], slots.features.index_select(0, row_place)).squeeze(1), attention
 
 
 class CMAE(ModularNetwork):
-    """The whole network.
-
-    Options as :class:`grounders.modular.ModularNetwork` lists them, where ``word_embedding_size`` counts the pretrained
-    part and ``word_vec_size`` is ``jemb_dim``; and two of our own with the original's constants as defaults:
-    ``glove_size`` (300), the pretrained part of a word, and ``img_hidden`` (256), the width between
-    ``process_pool5``'s convolutions.
-    """
+    """The whole network."""
 
     rnn_encoder: ImageFirstEncoder
     loc_encoder: LocationAttention
     rel_encoder: RelationAttention
 
-    def __init__(self, opt: dict) -> None:
-        pool5, joint, word = opt['pool5_dim'], opt['jemb_dim'], opt['word_vec_size']
-        if joint != word:
-            raise ValueError(f'jemb_dim ({joint}) and word_vec_size ({word}) must be equal: the image is the LSTM\'s '
-                             'first step, and location and relation normalise the phrase at jemb_dim')
-        super().__init__(opt, ImageFirstEncoder, LocationAttention, RelationAttention)
-        width = opt.get('img_hidden', 256)
+    def __init__(self, options: CMAEOptions) -> None:
+        super().__init__(options, ImageFirstEncoder, LocationAttention, RelationAttention)
+        pool5, width = options.pool5_dim, options.image_hidden_dim
         self.process_pool5 = nn.Sequential(
             nn.Conv2d(pool5, width, 1), nn.BatchNorm2d(width), nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(),
             nn.Conv2d(width, pool5, 1), nn.BatchNorm2d(pool5))
-        self.proj_img = nn.Linear(pool5, joint)
+        self.proj_img = nn.Linear(pool5, options.joint_dim)
 
     def view(self, image_pool5: Tensor) -> Tensor:
         """Once an image: its crop ``(i, C, 7, 7)`` to the vector ``(i, joint)`` that sentences are read with."""
         return self.proj_img((self.process_pool5(image_pool5) + image_pool5).mean((2, 3)))
 
     def read(self, labels: Tensor, image: Tensor) -> Sentences:
-        """Once a sentence: ``labels`` (s, L), zeros at the end, and the ``image`` vector (s, joint) of each.
+        """Once per sentence: ``labels`` (s, L), zeros at the end, and ``image`` (s, joint), the vector of its image.
 
         A sentence without words is read as one unknown word.
         """
         return self.listen(labels, image)
 
     def survey(self, places: Places) -> tuple[Slots, Slots]:
-        """Once a place: location slots (p, 6, joint) and relation slots (p, 5, joint)."""
+        """Once per place: location slots (p, 6, joint) and relation slots (p, 5, joint)."""
         return self.loc_encoder.encode(places.lfeats, places.dif_lfeats), self.rel_encoder.encode(places)
 
     def attend(self, sentences: Sentences, cells: SubjectCells, slots: tuple[Slots, Slots], rows: Rows,
                blank: Tensor | None = None) -> Attended:
-        """Once a row: what each module sees, given its phrase; ``blank`` as in :meth:`SubjectEncoder.attend`."""
+        """Once per row: what each module sees, given its phrase; ``blank`` as in :meth:`SubjectEncoder.attend`."""
         subject, location, relation = sentences.phrases
         attended = (self.sub_encoder.attend(cells, subject, rows.box, rows.sentence, blank),
                     self.loc_encoder.attend(slots[0], location, rows.place, rows.sentence),
@@ -173,14 +189,14 @@ class CMAE(ModularNetwork):
         return Attended(features, attention)
 
     def match(self, sentences: Sentences, features: tuple[Tensor, ...], row_sentence: Tensor) -> tuple[Tensor, Tensor]:
-        """Once a row: the scores ``(n,)`` and, before the module weights, each module's match ``(n, 3)``."""
+        """Once per row: the scores ``(n,)``, and the match of each module before it is weighted ``(n, 3)``."""
         modules = (self.sub_matching, self.loc_matching, self.rel_matching)
         matches = torch.stack([module(seen, phrases, row_sentence) for module, seen, phrases
                                in zip(modules, features, sentences.phrases, strict=True)], 1)
         return weighted(matches, sentences, row_sentence), matches
 
     def compare(self, sentences: Sentences, cells: SubjectCells, places: Places, rows: Rows) -> Grounding:
-        """Once a row: attend, then match."""
+        """Once per row: attend, then match."""
         attended = self.attend(sentences, cells, self.survey(places), rows)
         scores, matches = self.match(sentences, attended.features, rows.sentence)
         grid, _, slots = attended.attention

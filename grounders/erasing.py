@@ -9,8 +9,8 @@ Source: ``lib/layers/joint_match.py`` (``manipulate_labels``, ``erase_subj``, ``
 
 ``rule`` says how the erased part is picked from the attention: ``'sample'`` draws it with the attention as
 probabilities, as the released code does by default; ``'most attended'`` takes the largest (the released rule
-``largest``, for words and slots too). The module whose sight is erased is drawn by the sentence's module weights under
-both.
+``largest``, for words and slots too). Under both rules, the module that loses part of what it sees is drawn with the
+sentence's module weights as probabilities.
 
 The released code attends once more, with dropout of its own, to decide what to erase; here the attention of the
 training pass itself decides.
@@ -27,7 +27,7 @@ from grounders import objectives
 from grounders.cmae import CMAE
 from grounders.language import PAD
 from grounders.modular import Rows, Sentences
-from grounders.objectives import Pairs, Ranked, compared
+from grounders.objectives import Ranked, TrainingPairs, compared
 from grounders.visual import Places
 
 Rule = Literal['sample', 'most attended']
@@ -35,8 +35,9 @@ SIDE = 7
 
 
 class ErasedRanked(NamedTuple):
-    """:class:`Ranked`, and pairs of scores ``(N,)``: a word erased (right, other box), sight erased (right, other
-    sentence)."""
+    """The scores of :class:`Ranked`, and two more pairs of scores ``(N,)``: ``word_erased``, a sentence without a word,
+    with the right box and with another one; ``sight_erased``, a box without a part, with the right sentence and with
+    another one."""
 
     right: Tensor
     other_box: Tensor
@@ -46,18 +47,17 @@ class ErasedRanked(NamedTuple):
     att_scores: Tensor
 
 
-def rank(network: CMAE, pairs: Pairs) -> Ranked:
+def rank(network: CMAE, pairs: TrainingPairs) -> Ranked:
     """Stage one: the scores that ``max_margin`` compares."""
     sentences = network.read(pairs.labels, network.view(pairs.image_pool5)[pairs.sentence_image])
     return objectives.rank(network, sentences, pairs)
 
 
-def rank_erased(network: CMAE, pairs: Pairs, rule: Rule = 'sample', erase_size: int = 2) -> ErasedRanked:
+def rank_erased(network: CMAE, pairs: TrainingPairs, rule: Rule = 'sample', erase_size: int = 2) -> ErasedRanked:
     """Stage two: the scores that ``max_margin_erase`` compares.
 
-    The attention over the right pairs decides what is erased from them; no gradient flows through that choice. An
-    erased cell is zero, and so is every cell of a box of zeros that is encoded with the others: nothing that was
-    encoded is encoded again.
+    The attention over the right pairs decides what is erased from them; no gradient flows through that choice. Erased
+    cells are those of a box of zeros, which is encoded with the others, so that no box is encoded twice.
     """
     image = network.view(pairs.image_pool5)[pairs.sentence_image]
     sentences = network.read(pairs.labels, image)
@@ -68,7 +68,7 @@ def rank_erased(network: CMAE, pairs: Pairs, rule: Rule = 'sample', erase_size: 
 
     n, each = len(pairs.sentence), torch.arange(len(pairs.sentence), device=pairs.sentence.device)
     labels = erase_word(pairs.labels[pairs.sentence], sentences.word_attention.detach()[pairs.sentence],
-                        network.unk_token, rule)
+                        network.unknown_word, rule)
     shorter = network.read(labels, image[pairs.sentence])
     word_rows = Rows(each.repeat(2), torch.cat([pairs.box, pairs.other_box]), torch.cat([pairs.box, pairs.other_box]))
     word_erased = network.attend(shorter, cells, slots, word_rows)
@@ -89,31 +89,31 @@ def rank_erased(network: CMAE, pairs: Pairs, rule: Rule = 'sample', erase_size: 
 
 
 def draw(attention: Tensor, rule: Rule) -> Tensor:
-    """Which part of each row: ``(n, parts)`` attention to ``(n,)`` indices."""
+    """Pick one part per row: from attention ``(n, parts)`` to indices ``(n,)``."""
     if rule == 'most attended':
         return attention.argmax(1)
     return torch.multinomial(attention, 1).squeeze(1)
 
 
-def erase_word(labels: Tensor, attention: Tensor, unk_token: int, rule: Rule) -> Tensor:
-    """Put ``<UNK>`` in the place of one word of each sentence of three words or more.
+def erase_word(labels: Tensor, attention: Tensor, unknown_word: int, rule: Rule) -> Tensor:
+    """Replace one word by ``<UNK>`` in every sentence of three words or more.
 
     ``labels`` and ``attention`` (n, L). Source: ``manipulate_labels``.
     """
     if labels.shape[1] <= 2:
         return labels
-    erased = labels.scatter(1, draw(attention, rule)[:, None], unk_token)
+    erased = labels.scatter(1, draw(attention, rule)[:, None], unknown_word)
     return torch.where(labels[:, 2:3] != PAD, erased, labels)
 
 
 def erase_sight(attention: list[Tensor], weights: Tensor, places: Places, rule: Rule,
                 size: int) -> tuple[Tensor, Places]:
-    """Take away what one module of each row attends to, the module drawn by the sentence's weights.
+    """Erase, in each row, part of what one module attends to. The module is drawn by the weights of the sentence.
 
     Args:
-        attention: of subject ``(n, 49)``, location ``(n, 6)`` and relation ``(n, 5)``.
-        weights: ``(n, 3)`` of the modules.
-        places: of the n rows' boxes.
+        attention: that of subject ``(n, 49)``, location ``(n, 6)`` and relation ``(n, 5)``.
+        weights: ``(n, 3)``, those of the modules.
+        places: the boxes of the n rows among their neighbours.
         rule: how the part is picked.
         size: the subject loses a square of ``size × size`` cells.
 
@@ -134,7 +134,7 @@ def erase_sight(attention: list[Tensor], weights: Tensor, places: Places, rule: 
 
 
 def square(attention: Tensor, size: int, rule: Rule) -> Tensor:
-    """Mark ``size × size`` of the 7×7 cells: ``(n, 49)`` attention to ``(n, 49)`` bool, a square drawn by its mean.
+    """Pick a square of ``size × size`` of the 7×7 cells by its mean attention: from ``(n, 49)`` to ``(n, 49)`` bool.
 
     Source: ``erase_subj``, rules ``stochastic`` and ``largest``.
     """

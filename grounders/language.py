@@ -1,18 +1,21 @@
 """How a sentence is read: the layers that MAttNet, CM-A-E and NMTree share on the language side.
 
-Sentences are ``(s, L)`` word ids with zeros at the end (``PAD`` = 0). Everything here treats the zeros as absent, so
-a sentence padded to any length gives the numbers that it gives alone.
+Sentences are ``(s, L)`` word ids with zeros at the end (``PAD`` = 0). The zeros are ignored, so that the results of a
+sentence do not depend on how far it is padded.
 """
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from grounders.options import ModularOptions
+
 PAD = 0
-_MOST_LAYERS = 16
 
 
-def with_a_word(labels: Tensor, unk_token: int) -> Tensor:
+def with_a_word(labels: Tensor, unknown_word: int) -> Tensor:
     """Give a wordless sentence one unknown word, since an LSTM and a softmax need at least one step.
 
     ``(s, L)`` word ids to ``(s, max(L, 1))``. The originals never meet such a sentence; here it is read as ``<UNK>``.
@@ -20,19 +23,16 @@ def with_a_word(labels: Tensor, unk_token: int) -> Tensor:
     if labels.shape[1] == 0:
         labels = labels.new_zeros(labels.shape[0], 1)
     wordless = (labels != PAD).sum(1) == 0
-    first = torch.where(wordless, torch.full_like(labels[:, 0], unk_token), labels[:, 0])
+    first = torch.where(wordless, torch.full_like(labels[:, 0], unknown_word), labels[:, 0])
     return torch.cat([first[:, None], labels[:, 1:]], 1)
 
 
-def recurrent(opt: dict) -> nn.RNNBase:
-    """The recurrent layer of the originals' ``rnn_*`` options, over words of ``word_vec_size``."""
-    kinds = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
-    kind, layers = opt['rnn_type'].lower(), opt['rnn_num_layers']
-    if kind not in kinds or not 0 < layers <= _MOST_LAYERS:
-        raise ValueError(f'rnn_type is one of {", ".join(kinds)}, and rnn_num_layers 1 to {_MOST_LAYERS}')
-    return kinds[kind](
-        opt['word_vec_size'], opt['rnn_hidden_size'], layers, batch_first=True,
-        bidirectional=opt['bidirectional'] > 0, dropout=opt['rnn_drop_out'] if layers > 1 else 0.0)
+def recurrent(options: ModularOptions) -> nn.RNNBase:
+    """The recurrent layer that reads the words of a sentence."""
+    kinds: dict[str, Callable[..., nn.RNNBase]] = {'lstm': nn.LSTM, 'gru': nn.GRU, 'rnn': nn.RNN}
+    return kinds[options.rnn](
+        options.word_dim, options.rnn_dim, options.rnn_layers, batch_first=True, bidirectional=options.bidirectional,
+        dropout=options.rnn_dropout if options.rnn_layers > 1 else 0.0)
 
 
 def run_recurrent(rnn: nn.RNNBase, steps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,7 +41,7 @@ def run_recurrent(rnn: nn.RNNBase, steps: Tensor, lengths: Tensor) -> tuple[Tens
     Args:
         rnn: LSTM, GRU or RNN with ``batch_first``.
         steps: ``(s, T, d)`` inputs.
-        lengths: ``(s,)`` real steps of each, at least 1.
+        lengths: ``(s,)``, how many steps of each sentence are real, at least 1.
 
     Returns:
         ``(s, T, directions · hidden)`` outputs, zero after a sentence's end, and ``(s, layers · directions · hidden)``
@@ -70,8 +70,8 @@ class PhraseAttention(nn.Module):
         self.fc = nn.Linear(context_dim, 1)
 
     def forward(self, context: Tensor, embedded: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """``context`` (s, L, context_dim), ``embedded`` (s, L, word) and ``labels`` (s, L) to the attention (s, L) and
-        the phrase (s, word)."""
+        """From ``context`` (s, L, context_dim), ``embedded`` (s, L, word) and ``labels`` (s, L) to the attention (s, L)
+        and the phrase (s, word)."""
         logits = self.fc(context).squeeze(2).masked_fill(labels == PAD, float('-inf'))
         attention = logits.softmax(1)
         return attention, torch.einsum('sl,slw->sw', attention, embedded)

@@ -5,24 +5,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def embedding_mlp(in_dim: int, out_dim: int, drop_out: float) -> nn.Sequential:
+def embedding_mlp(in_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(in_dim, out_dim), nn.BatchNorm1d(out_dim), nn.ReLU(), nn.Dropout(drop_out),
+        nn.Linear(in_dim, out_dim), nn.BatchNorm1d(out_dim), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(out_dim, out_dim), nn.BatchNorm1d(out_dim))
 
 
 class Matching(nn.Module):
     """Cosine of two learned embeddings.
 
-    Source: MAttNet, Section 3.2.1; ``lib/layers/joint_match.py: Matching``. Each side is embedded once for what it
-    depends on: a phrase once a sentence, a view once a row or, where no phrase decides it, once a place. In training,
-    batch statistics are taken over the same.
+    Source: MAttNet, Section 3.2.1; ``lib/layers/joint_match.py: Matching``. A phrase is embedded
+    once per sentence; what a module sees is embedded once per row, or once per place if it does not depend on the
+    phrase. In training, batch norm takes its statistics over the same items.
     """
 
-    def __init__(self, visual_dim: int, phrase_dim: int, joint_dim: int, drop_out: float) -> None:
+    def __init__(self, visual_dim: int, phrase_dim: int, joint_dim: int, dropout: float) -> None:
         super().__init__()
-        self.vis_emb_fc = embedding_mlp(visual_dim, joint_dim, drop_out)
-        self.lang_emb_fc = embedding_mlp(phrase_dim, joint_dim, drop_out)
+        self.vis_emb_fc = embedding_mlp(visual_dim, joint_dim, dropout)
+        self.lang_emb_fc = embedding_mlp(phrase_dim, joint_dim, dropout)
 
     def see(self, visual: Tensor) -> Tensor:
         """``(..., visual_dim)`` to unit vectors ``(..., joint_dim)``."""
@@ -34,5 +34,6 @@ class Matching(nn.Module):
         return F.normalize(self.lang_emb_fc(phrases), dim=1)
 
     def forward(self, visual: Tensor, phrases: Tensor, row_sentence: Tensor) -> Tensor:
-        """``visual`` (n, visual_dim), ``phrases`` (s, phrase_dim), ``row_sentence`` (n,) index into them: (n,)."""
+        """The cosines ``(n,)`` of ``visual`` (n, visual_dim) and its phrases: ``phrases`` (s, phrase_dim) at
+        ``row_sentence`` (n,)."""
         return (self.see(visual) * self.hear(phrases)[row_sentence]).sum(1)

@@ -19,22 +19,23 @@ from torch import Tensor, nn
 
 from grounders.language import PAD, recurrent, run_recurrent
 from grounders.modular import Grounding, ModularNetwork, Rows, Sentences, grounding_of, weighted
+from grounders.options import ModularOptions
 from grounders.visual import ContextEncoder, NormalizeScale, Places, SubjectCells
 
 
 class WordEncoder(nn.Module):
     """Section 3.1: words to vectors, read in both directions. Source: ``lib/layers/lang_encoder.py: RNNEncoder``."""
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: ModularOptions) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(opt['vocab_size'], opt['word_embedding_size'])
-        self.input_dropout = nn.Dropout(opt['word_drop_out'])
-        self.mlp = nn.Sequential(nn.Linear(opt['word_embedding_size'], opt['word_vec_size']), nn.ReLU())
-        self.rnn = recurrent(opt)
+        self.embedding = nn.Embedding(options.vocabulary_size, options.embedding_dim)
+        self.input_dropout = nn.Dropout(options.word_dropout)
+        self.mlp = nn.Sequential(nn.Linear(options.embedding_dim, options.word_dim), nn.ReLU())
+        self.rnn = recurrent(options)
 
     def forward(self, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``labels`` (s, L) with at least one word each to the words' outputs (s, L, hidden), the last states
-        (s, layers · hidden) and the words' embeddings (s, L, word)."""
+        """From ``labels`` (s, L), at least one word per sentence, to the outputs of the words (s, L, hidden), the last
+        states (s, layers · hidden) and the embeddings of the words (s, L, word)."""
         words = self.mlp(self.input_dropout(self.embedding(labels)))
         output, last = run_recurrent(self.rnn, words, (labels != PAD).sum(1))
         return output, last, words
@@ -46,24 +47,23 @@ class LocationEncoder(nn.Module):
     Source: ``lib/layers/visual_encoder.py: LocationEncoder``.
     """
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: ModularOptions) -> None:
         super().__init__()
-        norm = opt.get('visual_init_norm', 20)
-        self.lfeat_normalizer = NormalizeScale(5, norm)
-        self.dif_lfeat_normalizer = NormalizeScale(25, norm)
-        self.fc = nn.Linear(5 + 25, opt['jemb_dim'])
+        self.lfeat_normalizer = NormalizeScale(5, options.initial_norm)
+        self.dif_lfeat_normalizer = NormalizeScale(25, options.initial_norm)
+        self.fc = nn.Linear(5 + 25, options.joint_dim)
 
     def forward(self, places: Places) -> Tensor:
-        """Once a place: ``(p, joint)``."""
+        """Once per place: ``(p, joint)``."""
         own, others = self.lfeat_normalizer(places.lfeats), self.dif_lfeat_normalizer(places.dif_lfeats)
         return self.fc(torch.cat([own, others], 1))
 
 
 class Surveyed(NamedTuple):
-    """p places, whatever is said of them.
+    """What p places look like, before any sentence is read.
 
-    ``location`` (p, joint) feature and ``location_embedded`` (p, joint), ``context_embedded`` (p, slots, joint): unit
-    vectors to match with phrases; ``filled`` (p, slots) bool.
+    ``location`` (p, joint) features; ``location_embedded`` (p, joint) and ``context_embedded`` (p, slots, joint), the
+    unit vectors that are matched with phrases; ``filled`` (p, slots) bool, which context slots are not empty.
     """
 
     location: Tensor
@@ -73,23 +73,24 @@ class Surveyed(NamedTuple):
 
 
 class MAttNet(ModularNetwork):
-    """The whole network; options as :class:`grounders.modular.ModularNetwork` lists them."""
+    """The whole network."""
 
-    def __init__(self, opt: dict) -> None:
-        super().__init__(opt, WordEncoder, LocationEncoder, ContextEncoder)
+    def __init__(self, options: ModularOptions) -> None:
+        super().__init__(options, WordEncoder, LocationEncoder, ContextEncoder)
 
     def read(self, labels: Tensor) -> Sentences:
-        """Once a sentence: ``labels`` (s, L), zeros at the end; one without words is read as one unknown word."""
+        """Once per sentence: ``labels`` (s, L), zeros at the end; one without words is read as one unknown word."""
         return self.listen(labels)
 
     def survey(self, places: Places) -> Surveyed:
-        """Once a place. A context slot is empty where its numbers sum to 0, as in the original."""
+        """Once per place. A context slot is empty where its numbers sum to 0, as in the original."""
         location = self.loc_encoder(places)
         return Surveyed(location, self.loc_matching.see(location), self.rel_matching.see(self.rel_encoder(places)),
                         places.cxt_lfeats.sum(2) != 0)
 
     def compare(self, sentences: Sentences, cells: SubjectCells, places: Places, rows: Rows) -> Grounding:
-        """Once a row: the subject attends and is matched; location and relation are matched as surveyed."""
+        """Once per row: the subject attends and is matched; location and relation are matched as embedded
+        by :meth:`survey`."""
         surveyed, (subject, location, relation) = self.survey(places), sentences.phrases
         seen, grid = self.sub_encoder.attend(cells, subject, rows.box, rows.sentence)
         sub = self.sub_matching(seen, subject, rows.sentence)
@@ -102,9 +103,10 @@ class MAttNet(ModularNetwork):
                             sub_feats=seen, loc_feats=surveyed.location[rows.place])
 
     def best_context(self, surveyed: Surveyed, phrases: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Section 3.2.3: the best match ``(n,)`` of ``phrases`` (s, word) among a row's context slots, and its slot.
+        """Section 3.2.3: the best match ``(n,)`` of ``phrases`` (s, word) among the context slots of each row,
+        and its slot.
 
-        An empty slot matches with 0 and takes part: it beats those that match worse. Source:
+        An empty slot takes part with a match of 0, which beats slots that match worse. Source:
         ``lib/layers/joint_match.py: RelationMatching``.
         """
         heard = self.rel_matching.hear(phrases)[rows.sentence]

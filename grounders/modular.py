@@ -8,14 +8,17 @@ box (:meth:`ModularNetwork.look`), a box among its neighbours (``survey``), and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from grounders.language import PhraseAttention, with_a_word
 from grounders.matching import Matching
+from grounders.options import ModularOptions
 from grounders.visual import Places, SubjectCells, SubjectEncoder
+
+Options = TypeVar('Options', bound=ModularOptions)
 
 
 class Rows(NamedTuple):
@@ -33,8 +36,8 @@ class Rows(NamedTuple):
 
 
 class Sentences(NamedTuple):
-    """s sentences as read: ``phrases`` 3 × (s, word) and ``attention`` 3 × (s, L), module by module, and the module
-    ``weights`` (s, 3)."""
+    """s sentences that were read: ``phrases`` 3 × (s, word) and ``attention`` 3 × (s, L), module by module, and the
+    ``weights`` (s, 3) of the modules."""
 
     phrases: tuple[Tensor, ...]
     attention: tuple[Tensor, ...]
@@ -42,17 +45,17 @@ class Sentences(NamedTuple):
 
     @property
     def word_attention(self) -> Tensor:
-        """``(s, L)`` what each word weighs over all modules (``get_token_weights`` of CM-Erase-REG)."""
+        """The weight of each word over all modules, ``(s, L)`` (``get_token_weights`` of CM-Erase-REG)."""
         return torch.einsum('sm,msl->sl', self.weights, torch.stack(self.attention))
 
 
 class Grounding(NamedTuple):
-    """n rows matched, names as in the originals.
+    """The results of n rows, by the originals' names.
 
     ``scores`` (n,), ``sub_grid_attn`` (n, 49), ``sub_attn``, ``loc_attn``, ``rel_attn`` (n, L) word attention,
     ``rel_ixs`` (n,) the strongest context slot, ``weights`` (n, 3), ``att_scores`` (n, attributes) logits,
-    ``sub_scores`` (n,) the subject's match before its weight, ``sub_feats`` (n, fc7 + joint) and ``loc_feats``
-    (n, joint) what subject and location saw.
+    ``sub_scores`` (n,) the match of the subject before it is weighted, ``sub_feats`` (n, fc7 + joint) and
+    ``loc_feats`` (n, joint) what subject and location saw.
     """
 
     scores: Tensor
@@ -69,7 +72,7 @@ class Grounding(NamedTuple):
 
     @property
     def nmtree_visual(self) -> Tensor:
-        """``(n, fc7 + 2 · joint)`` of MAttNet: the visual feature that NMTree is trained on."""
+        """``(n, fc7 + 2 · joint)``, from MAttNet: the visual features that NMTree is trained on."""
         return torch.cat([self.sub_feats, self.loc_feats], 1)
 
 
@@ -77,65 +80,63 @@ class ModularNetwork(nn.Module):
     """The layers that both networks have, named as in the originals (``lib/layers/joint_match.py: JointMatching``).
 
     Args:
-        opt: the originals' options: ``vocab_size``, ``word_embedding_size``, ``word_vec_size``, ``jemb_dim``,
-            ``rnn_*``, ``bidirectional``, ``pool5_dim``, ``fc7_dim``, ``num_atts``, ``visual_init_norm``,
-            ``word_drop_out``, ``visual_drop_out``, ``jemb_drop_out``; and ``unk_token``, the id of ``<UNK>``.
+        options: the sizes of all layers.
         words: makes the encoder of sentences.
-        location: makes the encoder of the box's place.
+        location: makes the encoder of the location of a box.
         relation: makes the encoder of its context.
 
-    Batch norm in training: statistics are over unique boxes, places, sentences or rows, whatever a layer is applied
-    once to, while the originals repeat a box or sentence for each row that it is in.
+    In training, batch norm takes its statistics over distinct boxes, places, sentences or rows, because layers are
+    applied to each of them once. The originals repeat a box or a sentence for every row that it is in.
     """
 
-    def __init__(self, opt: dict, words: Callable[[dict], nn.Module], location: Callable[[dict], nn.Module],
-                 relation: Callable[[dict], nn.Module]) -> None:
+    def __init__(self, options: Options, words: Callable[[Options], nn.Module],
+                 location: Callable[[Options], nn.Module], relation: Callable[[Options], nn.Module]) -> None:
         super().__init__()
-        joint, word, drop_out = opt['jemb_dim'], opt['word_vec_size'], opt['jemb_drop_out']
-        context = opt['rnn_hidden_size'] * (2 if opt['bidirectional'] > 0 else 1)
-        self.unk_token = opt['unk_token']
+        joint, word, dropout = options.joint_dim, options.word_dim, options.joint_dropout
+        context = options.context_dim
+        self.unknown_word = options.unknown_word
 
-        self.rnn_encoder = words(opt)
-        self.weight_fc = nn.Linear(opt['rnn_num_layers'] * context, 3)
+        self.rnn_encoder = words(options)
+        self.weight_fc = nn.Linear(options.rnn_layers * context, 3)
         self.sub_attn = PhraseAttention(context)
         self.loc_attn = PhraseAttention(context)
         self.rel_attn = PhraseAttention(context)
 
-        self.sub_encoder = SubjectEncoder(opt)
-        self.sub_matching = Matching(opt['fc7_dim'] + joint, word, joint, drop_out)
-        self.loc_encoder = location(opt)
-        self.loc_matching = Matching(joint, word, joint, drop_out)
-        self.rel_encoder = relation(opt)
-        self.rel_matching = Matching(joint, word, joint, drop_out)
+        self.sub_encoder = SubjectEncoder(options)
+        self.sub_matching = Matching(options.subject_dim, word, joint, dropout)
+        self.loc_encoder = location(options)
+        self.loc_matching = Matching(joint, word, joint, dropout)
+        self.rel_encoder = relation(options)
+        self.rel_matching = Matching(joint, word, joint, dropout)
 
     def listen(self, labels: Tensor, *image: Tensor) -> Sentences:
-        """Once a sentence: ``labels`` (s, L), zeros at the end, and what else the encoder of sentences reads.
+        """Once per sentence: ``labels`` (s, L), zeros at the end, and what the encoder of sentences reads beside them.
 
         A sentence without words is read as one unknown word.
         """
-        labels = with_a_word(labels, self.unk_token)
+        labels = with_a_word(labels, self.unknown_word)
         context, last, words = self.rnn_encoder(labels, *image)
         listened = [module(context, words, labels) for module in (self.sub_attn, self.loc_attn, self.rel_attn)]
         attention, phrases = zip(*listened, strict=True)
         return Sentences(phrases, attention, self.weight_fc(last).softmax(1))
 
     def look(self, pool5: Tensor, fc7: Tensor) -> SubjectCells:
-        """Once a box: ``pool5`` (b, C, 7, 7), ``fc7`` (b, F, 7, 7)."""
+        """Once per box: ``pool5`` (b, C, 7, 7), ``fc7`` (b, F, 7, 7)."""
         return self.sub_encoder.encode(pool5, fc7)
 
     def compare(self, sentences: Sentences, cells: SubjectCells, places: Places, rows: Rows) -> Grounding:
-        """Once a row: what each module sees, matched with its phrase."""
+        """Once per row: what each module sees, matched with its phrase."""
         raise NotImplementedError
 
 
 def weighted(matches: Tensor, sentences: Sentences, row_sentence: Tensor) -> Tensor:
-    """The modules' matches ``(n, 3)`` to scores ``(n,)``, by the weights of each row's sentence."""
+    """From the matches of the modules ``(n, 3)`` to scores ``(n,)``, by the weights of the sentence of each row."""
     return (sentences.weights[row_sentence] * matches).sum(1)
 
 
 def grounding_of(sentences: Sentences, cells: SubjectCells, rows: Rows, *, scores: Tensor, sub_grid_attn: Tensor,
                  rel_ixs: Tensor, sub_scores: Tensor, sub_feats: Tensor, loc_feats: Tensor) -> Grounding:
-    """What each row has of its own, with what its sentence and its box say whatever the other is."""
+    """The results of all rows: what was computed per row, with what belongs to its sentence or its box alone."""
     sub_attn, loc_attn, rel_attn = (attention[rows.sentence] for attention in sentences.attention)
     return Grounding(scores, sub_grid_attn, sub_attn, loc_attn, rel_attn, rel_ixs, sentences.weights[rows.sentence],
                      cells.att_scores[rows.box], sub_scores, sub_feats, loc_feats)

@@ -1,4 +1,4 @@
-"""NMTree: the network of "Learning to Assemble Neural Module Tree Networks for Visual Grounding".
+"""NMTree: the network of "Learning to Assemble Neural Module Tree Networks for Visual TreeGrounding".
 
 Liu, Zhang, Wu and Zha, ICCV 2019; daqingliu/NMTree, ``models/NMTreeModel.py``. A sentence is its dependency tree. Every
 node is a small module that gives each proposal a score, and the root's score decides:
@@ -14,6 +14,7 @@ All sentences of an image are one :class:`~grounders.tree_lstm.Forest`, worked l
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -23,9 +24,42 @@ from torch import Tensor, nn
 from grounders.tree_lstm import LANGUAGE, VISUAL, DownTreeLSTM, Forest, UpTreeLSTM
 
 
-class Grounding(NamedTuple):
-    """``log_scores`` (s, p), the log softmax over each sentence's proposals; ``visual`` (n,) bool, which nodes were
-    taken as visual; ``root_visual`` (s,), the same of the roots."""
+@dataclass(frozen=True, kw_only=True)
+class NMTreeOptions:
+    """What the layers are built from. The data decides the counts and ``visual_dim``; the others default to the
+    original's (``tools/opts.py``).
+
+    Attributes:
+        word_count: how many words have an embedding.
+        word_dim: its size.
+        tag_count: how many tags have an embedding.
+        tag_dim: its size.
+        dep_count: how many dependency labels have an embedding.
+        dep_dim: its size.
+        visual_dim: size of what is seen of a proposal.
+        memory_dim: size of the states of the tree LSTMs.
+        dropout: dropout of the embeddings.
+    """
+
+    word_count: int
+    word_dim: int = 300
+    tag_count: int
+    tag_dim: int = 50
+    dep_count: int
+    dep_dim: int = 50
+    visual_dim: int
+    memory_dim: int = 1024
+    dropout: float = 0.5
+
+    @property
+    def node_dim(self) -> int:
+        """Size of a node: its word, tag and dependency label."""
+        return self.word_dim + self.tag_dim + self.dep_dim
+
+
+class TreeGrounding(NamedTuple):
+    """``log_scores`` (s, p), the log softmax over the proposals of each sentence; ``visual`` (n,) bool, which nodes
+    were taken as visual; ``root_visual`` (s,), which roots were."""
 
     log_scores: Tensor
     visual: Tensor
@@ -52,11 +86,11 @@ class SingleScore(nn.Module):
         self.fc = nn.Linear(word_dim, 1)
 
     def look(self, visual: Tensor) -> Tensor:
-        """Once a proposal: ``(s, p, vis_dim)`` to ``(s, p, word)``."""
+        """Once per proposal: ``(s, p, vis_dim)`` to ``(s, p, word)``."""
         return self.W(visual)
 
     def forward(self, seen: Tensor, heard: Tensor) -> Tensor:
-        """``(k, p, word)`` and ``(k, word)`` to ``(k, p)``."""
+        """From ``seen`` (k, p, word) and ``heard`` (k, word) to scores ``(k, p)``."""
         return self.fc(F.normalize(seen * heard[:, None], dim=2)).squeeze(2)
 
 
@@ -74,47 +108,43 @@ class PairScore(nn.Module):
         self.fc = nn.Linear(word_dim, 1)
 
     def look(self, visual: Tensor) -> Tensor:
-        """Once a proposal: ``(s, p, vis_dim)`` to ``(s, p, word)``."""
+        """Once per proposal: ``(s, p, vis_dim)`` to ``(s, p, word)``."""
         return F.linear(visual, self.W.weight[:, :self.vis_dim], self.W.bias)
 
     def forward(self, seen: Tensor, objects: Tensor, heard: Tensor) -> Tensor:
-        """``seen`` (k, p, word), the ``objects`` that they are paired with (k, vis_dim), ``heard`` (k, word) to
-        ``(k, p)``."""
+        """From ``seen`` (k, p, word), the ``objects`` (k, vis_dim) that they are paired with, and ``heard`` (k, word)
+        to scores ``(k, p)``."""
         pairs = seen + F.linear(objects, self.W.weight[:, self.vis_dim:])[:, None]
         return self.fc(F.normalize(pairs * heard[:, None], dim=2)).squeeze(2)
 
 
 class NMTree(nn.Module):
-    """The whole network; parameters are named as in the original.
+    """The whole network; its parameters are named as in the original."""
 
-    ``opt`` holds the original's options (``word_vocab_size``, ``tag_vocab_size``, ``dep_vocab_size``, ``word_size``,
-    ``tag_size``, ``dep_size``, ``vis_dim``, ``rnn_size``, ``drop_prob``).
-    """
-
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: NMTreeOptions) -> None:
         super().__init__()
-        self.word_embedding = nn.Embedding(opt['word_vocab_size'], opt['word_size'])
-        self.tag_embedding = nn.Embedding(opt['tag_vocab_size'], opt['tag_size'])
-        self.dep_embedding = nn.Embedding(opt['dep_vocab_size'], opt['dep_size'])
-        self.dropout = nn.Dropout(opt['drop_prob'])
-        word, memory = opt['word_size'] + opt['tag_size'] + opt['dep_size'], opt['rnn_size']
-        self.single_score = SingleScore(opt['vis_dim'], word)
-        self.pair_score = PairScore(opt['vis_dim'], word)
-        self.up_tree_lstm = UpTreeLSTM(word, memory)
-        self.down_tree_lstm = DownTreeLSTM(word, memory)
+        visual, node, memory = options.visual_dim, options.node_dim, options.memory_dim
+        self.word_embedding = nn.Embedding(options.word_count, options.word_dim)
+        self.tag_embedding = nn.Embedding(options.tag_count, options.tag_dim)
+        self.dep_embedding = nn.Embedding(options.dep_count, options.dep_dim)
+        self.dropout = nn.Dropout(options.dropout)
+        self.single_score = SingleScore(visual, node)
+        self.pair_score = PairScore(visual, node)
+        self.up_tree_lstm = UpTreeLSTM(node, memory)
+        self.down_tree_lstm = DownTreeLSTM(node, memory)
         self.sbj_attn_logit = nn.Linear(2 * memory, 1)
         self.rlt_attn_logit = nn.Linear(2 * memory, 1)
         self.obj_attn_logit = nn.Linear(2 * memory, 1)
 
-    def forward(self, visual: Tensor, forest: Forest, present: Tensor | None = None) -> Grounding:
+    def forward(self, visual: Tensor, forest: Forest, present: Tensor | None = None) -> TreeGrounding:
         """Ground s sentences at once.
 
         Args:
-            visual: ``(s, p, vis_dim)`` each sentence's proposals; the feature depends on the sentence, as MAttNet's
+            visual: ``(s, p, vis_dim)`` the proposals of each sentence; features depend on the sentence, as MAttNet's
                 attended subject does.
             forest: the s trees.
-            present: ``(s, p)`` bool, which proposals are there where sentences have different numbers, at least one
-                each; the others' log score is minus infinity.
+            present: ``(s, p)`` bool, which proposals exist, if sentences have different numbers of them; every sentence
+                needs one. The log score of the others is minus infinity.
         """
         embedded = self.embed(forest)
         types = self.up_tree_lstm.choose(embedded)
@@ -123,17 +153,17 @@ class NMTree(nn.Module):
         if present is not None:
             scores = scores.masked_fill(~present, float('-inf'))
         is_visual = types[:, VISUAL] > 0.5
-        return Grounding(scores.log_softmax(1), is_visual, is_visual[:len(visual)])
+        return TreeGrounding(scores.log_softmax(1), is_visual, is_visual[:len(visual)])
 
     def embed(self, forest: Forest) -> Tensor:
-        """``(n, word)``: a node is its word, tag and dependency label."""
+        """The nodes ``(n, word)``: word, tag and dependency label of each."""
         parts = (self.word_embedding(forest.word), self.tag_embedding(forest.tag), self.dep_embedding(forest.dep))
         return self.dropout(torch.cat(parts, 1))
 
     def listen(self, embedded: Tensor, types: Tensor, forest: Forest) -> Heard:
-        """What each node hears: attention over the words of its subtree, once for each part that it can play.
+        """What each node hears: attention over the words of its subtree, as subject, as relation and as object.
 
-        The logits are a word's own, whichever node asks. Source: NMTree, Section 3.2; ``node_to_logit`` and
+        The logits of a word are the same for every node. Source: NMTree, Section 3.2; ``node_to_logit`` and
         ``attn_embedding``.
         """
         hidden = torch.cat([self.up_tree_lstm(embedded, types, forest),
@@ -146,8 +176,8 @@ class NMTree(nn.Module):
                  present: Tensor | None = None) -> Tensor:
         """The roots' scores ``(s, p)`` before the softmax.
 
-        A leaf scores singly whatever its type. A language root, of one word too, adds the single score of what the
-        whole sentence says of the subject; a visual root adds nothing.
+        A leaf scores singly, whatever its type. A language root adds the single score of what the whole sentence says
+        of the subject, even if the sentence is one word; a visual root adds nothing.
         """
         inner = forest.inner
         single, paired = self.single_score.look(visual), self.pair_score.look(visual)
@@ -174,10 +204,11 @@ class NMTree(nn.Module):
 
 
 def subtree_attention(logits: Tensor, embedded: Tensor, forest: Forest) -> Tensor:
-    """``(n, k, word)``: for each node and each of k kinds of attention, the sum of its subtree's words weighted by the
-    softmax of their ``logits`` (n, k).
+    """The sum ``(n, k, word)`` of the words of each node's subtree, weighted by the softmax of their ``logits`` (n, k),
+    for k kinds of attention.
 
-    Sums of exponentials go up the trees, each taken from the highest logit below, so that none over- or underflows.
+    Sums of exponentials go up the trees, each relative to the highest logit of its subtree, so that none overflows or
+    underflows.
     """
     highest, weight, words = logits[:0].detach(), logits[:0], embedded.new_zeros(0, logits.shape[1], embedded.shape[1])
     owner, attended = forest.parent[:0], []

@@ -14,15 +14,17 @@ from grounders.modular import ModularNetwork, Rows, Sentences
 from grounders.visual import Places
 
 
-class Pairs(NamedTuple):
-    """N right pairs and what takes their place, over b unique boxes, s unique (sentence, image) and i images.
+class TrainingPairs(NamedTuple):
+    """N right pairs of a sentence and a box, each with a wrong sentence and a wrong box to compare with.
+
+    b distinct boxes, s distinct (sentence, image) and i images are held once each; the pairs are indices.
 
     Attributes:
         pool5: ``(b, C, 7, 7)``.
         fc7: ``(b, F, 7, 7)``.
         places: the b boxes among their neighbours.
         labels: ``(s, L)`` word ids, zeros at the end.
-        image_pool5: ``(i, C, 7, 7)``, for those who read a sentence with its image.
+        image_pool5: ``(i, C, 7, 7)``, for networks that read a sentence with its image.
         sentence_image: ``(s,)`` the image of each sentence.
         sentence: ``(N,)`` the sentence of each pair.
         box: ``(N,)`` its box.
@@ -43,7 +45,8 @@ class Pairs(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """Scores ``(N,)`` of the right pairs, with the other box, with the other sentence, and ``att_scores`` (b, A)."""
+    """Scores ``(N,)`` of the right pairs, of their sentences with another box, and of their boxes with another
+    sentence; and ``att_scores`` (b, A), logits of the attributes."""
 
     right: Tensor
     other_box: Tensor
@@ -51,14 +54,14 @@ class Ranked(NamedTuple):
     att_scores: Tensor
 
 
-def compared(pairs: Pairs) -> Rows:
-    """The N pairs, then the same sentences with other boxes, then the same boxes with other sentences."""
+def compared(pairs: TrainingPairs) -> Rows:
+    """3 · N rows: the right pairs, then their sentences with other boxes, then their boxes with other sentences."""
     box = torch.cat([pairs.box, pairs.other_box, pairs.box])
     return Rows(torch.cat([pairs.sentence, pairs.sentence, pairs.other_sentence]), box, box)
 
 
-def rank(network: ModularNetwork, sentences: Sentences, pairs: Pairs) -> Ranked:
-    """The scores that :func:`max_margin` compares; ``sentences`` are the pairs', read."""
+def rank(network: ModularNetwork, sentences: Sentences, pairs: TrainingPairs) -> Ranked:
+    """The scores that :func:`max_margin` compares; ``sentences`` are those of the pairs, already read."""
     cells = network.look(pairs.pool5, pairs.fc7)
     scores = network.compare(sentences, cells, pairs.places, compared(pairs)).scores
     right, other_box, other_sentence = scores.chunk(3)
@@ -66,13 +69,13 @@ def rank(network: ModularNetwork, sentences: Sentences, pairs: Pairs) -> Ranked:
 
 
 def hinge(right: Tensor, wrong: Tensor, margin: float) -> Tensor:
-    """The mean over pairs of ``max(0, margin + wrong − right)``."""
+    """The mean of ``max(0, margin + wrong − right)`` over all pairs."""
     return F.relu(margin + wrong - right).mean()
 
 
 def max_margin(right: Tensor, other_box: Tensor, other_sentence: Tensor, *, margin: float = 0.1,
                visual_rank_weight: float = 1.0, lang_rank_weight: float = 1.0) -> Tensor:
-    """A pair over the same sentence with another box, and over the same box with another sentence.
+    """Rank a right pair over its sentence with another box, and over its box with another sentence.
 
     Source: MAttNet, Section 3.3; ``lib/crits/max_margin_crit.py: MaxMarginCriterion``.
     """
@@ -84,11 +87,11 @@ def max_margin_erase(right: Tensor, other_box: Tensor, other_sentence: Tensor,
                      word_erased: tuple[Tensor, Tensor], sight_erased: tuple[Tensor, Tensor], *, margin: float = 0.1,
                      erase_margin: float = 0.1, visual_rank_weight: float = 1.0, lang_rank_weight: float = 1.0,
                      erase_lang_weight: float = 1.0, erase_allvisual_weight: float = 1.0) -> Tensor:
-    """:func:`max_margin`, and the same two rankings with the most telling part of what is given taken away.
+    """:func:`max_margin`, and the same two rankings after the most telling part of the sentence or the box is erased.
 
     Args:
-        word_erased: the sentence without a word, with its box and with another box.
-        sight_erased: the box without a part, with its sentence and with another sentence.
+        word_erased: scores of the sentence without a word, with its box and with another box.
+        sight_erased: scores of the box without a part, with its sentence and with another sentence.
 
     Source: ``lib/crits/max_margin_crit.py: MaxMarginEraseCriterion``; weights and margins as in
     ``experiments/scripts/train_erase.sh`` and ``tools/opt.py`` of ChopinSharp/CM-Erase-REG.
@@ -102,8 +105,8 @@ def max_margin_erase(right: Tensor, other_box: Tensor, other_sentence: Tensor,
 def attribute_weights(counts: Tensor, scale: float = 10.0) -> Tensor:
     """A weight for each attribute from how often it is used: 1/√count, stretched to 1 (most used) … ``scale``.
 
-    ``(A,)`` counts over 0 to ``(A,)``. Source: ``lib/loaders/gt_mrcn_loader.py: get_attribute_weights``; equal counts,
-    which it divides by zero for, weigh 1.
+    From ``(A,)`` counts over 0 to ``(A,)``. Source: ``lib/loaders/gt_mrcn_loader.py: get_attribute_weights``. If all
+    counts are equal, for which the source divides by zero, all weights are 1.
     """
     weights = counts.double() ** -0.5
     if len(weights) == 0 or weights.max() == weights.min():
@@ -113,7 +116,7 @@ def attribute_weights(counts: Tensor, scale: float = 10.0) -> Tensor:
 
 
 def attribute_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Weighted binary cross entropy over the boxes that have an attribute at all; 0 where none has.
+    """Weighted binary cross entropy over the boxes that have an attribute at all; 0 if none has.
 
     ``logits`` and ``labels`` (n, A), ``weights`` (A,). Source: MAttNet, Section 3.2.1; ``tools/train.py: lossFun``.
     """

@@ -1,7 +1,7 @@
 """Trees of words as flat arrays, and the LSTMs that run along them: from the leaves up, from the root down.
 
 The trees of any number of sentences are one :class:`Forest`. Its nodes lie level by level, so a network goes over all
-of them with one step a level.
+of them with one step per level.
 
 Source: daqingliu/NMTree ``models/NMTreeModel.py: UpTreeLSTM`` and ``DownTreeLSTM``; Tai, Socher and Manning, ACL 2015,
 Section 3.1, the child-sum cell.
@@ -21,13 +21,13 @@ LANGUAGE, VISUAL = 0, 1
 
 
 class Forest(NamedTuple):
-    """The trees of s sentences, n nodes in all, a parent's row before its children's.
+    """The trees of s sentences, n nodes in all. A parent comes before its children.
 
     Nodes of one depth are neighbours and keep the order of sentences and words; row i < s is the root of sentence i.
 
     Attributes:
-        word: ``(n,)`` id, ``tag`` (n,) and ``dep`` (n,) likewise.
-        sentence: ``(n,)`` whose node it is.
+        word: ``(n,)`` id of the word; ``tag`` (n,) and ``dep`` (n,) likewise.
+        sentence: ``(n,)`` the sentence that the node belongs to.
         parent: ``(n,)`` row of the parent, -1 at a root.
         depth: ``(n,)`` steps from the root.
     """
@@ -41,21 +41,21 @@ class Forest(NamedTuple):
 
     @classmethod
     def of(cls, word: Tensor, tag: Tensor, dep: Tensor, head: Tensor, length: Tensor) -> Forest:
-        """Put trees together.
+        """Make a forest of the trees of several sentences.
 
         Args:
-            word: ``(n,)`` ids of all sentences' words, one sentence after the other; ``tag``, ``dep`` (n,) likewise.
+            word: ``(n,)`` ids of the words of all sentences, one after the other; ``tag``, ``dep`` (n,) likewise.
             head: ``(n,)`` position of the head word within the sentence, -1 for the root.
-            length: ``(s,)`` words of each sentence, at least one.
+            length: ``(s,)`` how many words each sentence has, at least one.
 
         Raises:
             ValueError: a sentence has no root or several, a head is outside of its sentence, or heads run in a circle.
         """
         sentence = torch.repeat_interleave(torch.arange(len(length), device=length.device), length)
         if bool((length < 1).any() | (head < -1).any() | (head >= length[sentence]).any()):
-            raise ValueError('a sentence without words, or a head that is not one of its words')
+            raise ValueError('a sentence has no words, or a head is not one of its words')
         if not torch.equal(sentence[head < 0], torch.arange(len(length), device=length.device)):
-            raise ValueError('a sentence has to have exactly one word with head -1, the root')
+            raise ValueError('a sentence must have exactly one word with head -1, the root')
         parent = torch.where(head < 0, -1, head + (length.cumsum(0) - length)[sentence])
         depth, above = torch.zeros_like(parent), parent
         while bool((above >= 0).any()):
@@ -84,7 +84,7 @@ class Forest(NamedTuple):
 
 
 class Level(NamedTuple):
-    """The nodes of one depth: their ``rows``, and ``parent`` (level,), their parents' places in the level above."""
+    """The nodes of one depth: their ``rows``, and ``parent`` (level,), where their parents are in the level above."""
 
     rows: slice
     parent: Tensor
@@ -111,7 +111,7 @@ class TreeLSTM(nn.Module):
         self.dropout = nn.Dropout()
 
     def project(self, inputs: Tensor, types: Tensor) -> list[Tensor]:
-        """What the words alone bring to each type's gates: ``(n, in_dim)`` to ``(n, 4 · memory)`` a type."""
+        """The part of the gates that depends on words alone: from ``(n, in_dim)`` to ``(n, 4 · memory)`` per type."""
         projected = []
         for kind, chosen in zip(TYPES, self._chosen(types), strict=True):
             ioux, iouh, fx, fh = self._gates(kind)
@@ -121,13 +121,13 @@ class TreeLSTM(nn.Module):
         return projected
 
     def step(self, projected: list[Tensor], types: Tensor, near: States, owner: Tensor) -> States:
-        """k nodes with e neighbours among them.
+        """The states of k nodes, which have e neighbours in all.
 
         Args:
-            projected: ``(k, 4 · memory)`` a type.
+            projected: ``(k, 4 · memory)`` per type, from :meth:`project`.
             types: ``(k, 2)`` one-hot.
             near: ``(e, memory)`` states of neighbours.
-            owner: ``(e,)`` whose neighbour each is; a node without any starts from zeros.
+            owner: ``(e,)`` the node that each neighbour belongs to; a node without neighbours starts from zeros.
         """
         c = h = projected[0].new_zeros(len(types), self.mem_dim)
         for which, chosen in enumerate(self._chosen(types)):
@@ -147,7 +147,7 @@ class TreeLSTM(nn.Module):
         return States(c, self.dropout(h))
 
     def _chosen(self, types: Tensor) -> list[Tensor]:
-        """Rows of the nodes that each type's gates run for: its own, and in training all, so that the choice between
+        """The nodes that the gates of each type run for: those of the type; in training all, so that the choice between
         types has a gradient."""
         running = torch.ones_like(types) if self.training else types
         return [one.nonzero()[:, 0] for one in running.unbind(1)]

@@ -1,7 +1,7 @@
 """How a box is seen: the layers that MAttNet and CM-A-E share on the visual side.
 
-What does not depend on the sentence is computed once a box and kept; what does is computed once a row, a row being one
-(sentence, proposal) pair given by its two indices.
+What does not depend on the sentence is computed once per box; what does is computed once per row. A row is one pair of
+a sentence and a proposal, given by their indices.
 """
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from grounders.options import ModularOptions
+
 
 class Places(NamedTuple):
-    """A box among its neighbours, for p boxes.
+    """p boxes among their neighbours.
 
     Attributes:
         lfeats: ``(p, 5)`` the box in the image.
-        dif_lfeats: ``(p, 25)`` its 5 nearest of the same category, relative to it.
+        dif_lfeats: ``(p, 25)`` its 5 nearest neighbours of the same category, relative to it.
         cxt_index: ``(p, slots)`` its context slots, rows of ``neighbours``; -1 is an empty slot.
-        cxt_lfeats: ``(p, slots, 5)`` those, relative to it.
+        cxt_lfeats: ``(p, slots, 5)`` the boxes in its context slots, relative to it.
         neighbours: ``(m, F)`` the mean fc7 of the boxes that the slots point to.
     """
 
@@ -31,7 +33,7 @@ class Places(NamedTuple):
 
     @classmethod
     def apart(cls, lfeats: Tensor, dif_lfeats: Tensor, cxt_fc7: Tensor, cxt_lfeats: Tensor) -> Places:
-        """From the originals' arrays, where each slot of each box has features ``(p, slots, F)`` of its own."""
+        """From the originals' arrays, which have features ``(p, slots, F)`` for every slot of every box."""
         slots = torch.arange(cxt_fc7.shape[0] * cxt_fc7.shape[1], device=cxt_fc7.device).view(cxt_fc7.shape[:2])
         return cls(lfeats, dif_lfeats, slots, cxt_lfeats, cxt_fc7.flatten(0, 1))
 
@@ -53,8 +55,8 @@ class NormalizeScale(nn.Module):
 class AdditiveAttention(nn.Sequential):
     """Linear, tanh, linear over [visual; phrase] to one logit.
 
-    The first linear is applied in its two halves: :meth:`visual_half` where boxes are encoded, :meth:`phrase_half`
-    where sentences are; only their sum, the tanh and the last linear are left to each row.
+    The first linear layer is applied in two halves: :meth:`visual_half` once per box, :meth:`phrase_half` once per
+    sentence. Only their sum, the tanh and the last linear layer are computed per row.
     """
 
     def __init__(self, visual_dim: int, phrase_dim: int, hidden_dim: int) -> None:
@@ -63,7 +65,7 @@ class AdditiveAttention(nn.Sequential):
 
     @property
     def fuse(self) -> nn.Linear:
-        """The linear over [visual; phrase]."""
+        """The linear layer over [visual; phrase]."""
         return cast(nn.Linear, self[0])
 
     def visual_half(self, visual: Tensor) -> Tensor:
@@ -80,7 +82,7 @@ class AdditiveAttention(nn.Sequential):
 
 
 class SubjectCells(NamedTuple):
-    """A box's 49 cells, encoded once whatever is said of it.
+    """The 49 cells of each box, encoded without any sentence.
 
     ``features`` (b, 49, fc7 + joint), ``attention_half`` (b, 49, joint), ``att_scores`` (b, attributes) logits.
     """
@@ -96,21 +98,21 @@ class SubjectEncoder(nn.Module):
     Source: MAttNet, Section 3.2.1; ``lib/layers/visual_encoder.py: SubjectEncoder``.
     """
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: ModularOptions) -> None:
         super().__init__()
-        pool5, fc7, joint, word = opt['pool5_dim'], opt['fc7_dim'], opt['jemb_dim'], opt['word_vec_size']
-        norm = opt['visual_init_norm']
+        pool5, fc7, joint, word = options.pool5_dim, options.fc7_dim, options.joint_dim, options.word_dim
+        norm = options.initial_norm
         self.pool5_normalizer = NormalizeScale(pool5, norm)
         self.fc7_normalizer = NormalizeScale(fc7, norm)
         self.att_normalizer = NormalizeScale(joint, norm)
         self.phrase_normalizer = NormalizeScale(word, norm)
         self.att_fuse = nn.Sequential(nn.Linear(pool5 + fc7, joint), nn.BatchNorm1d(joint), nn.ReLU())
-        self.att_dropout = nn.Dropout(opt['visual_drop_out'])
-        self.att_fc = nn.Linear(joint, opt['num_atts'])
-        self.attn_fuse = AdditiveAttention(fc7 + joint, word, joint)
+        self.att_dropout = nn.Dropout(options.visual_dropout)
+        self.att_fc = nn.Linear(joint, options.attribute_count)
+        self.attn_fuse = AdditiveAttention(options.subject_dim, word, joint)
 
     def encode(self, pool5: Tensor, fc7: Tensor) -> SubjectCells:
-        """Once a box: ``pool5`` (b, C, 7, 7), ``fc7`` (b, F, 7, 7), cells taken row by row."""
+        """Once per box: ``pool5`` (b, C, 7, 7) and ``fc7`` (b, F, 7, 7); the cells are taken row by row."""
         fc7 = self.fc7_normalizer(fc7.flatten(2).transpose(1, 2))
         pool5 = self.pool5_normalizer(pool5.flatten(2).transpose(1, 2))
         fused = self.att_fuse(torch.cat([pool5, fc7], 2).flatten(0, 1)).unflatten(0, fc7.shape[:2])
@@ -120,10 +122,10 @@ class SubjectEncoder(nn.Module):
 
     def attend(self, cells: SubjectCells, phrases: Tensor, row_box: Tensor, row_sentence: Tensor,
                blank: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Once a row: attended feature ``(n, fc7 + joint)`` and attention ``(n, 49)`` for ``phrases`` (s, word).
+        """Once per row: attended feature ``(n, fc7 + joint)`` and attention ``(n, 49)`` for ``phrases`` (s, word).
 
-        ``blank`` (n, 49) marks cells that the row sees as zeros; the last box of ``cells`` must then be all zeros, for
-        its cells stand for them.
+        ``blank`` (n, 49) marks cells that the row sees as zeros; the last box of ``cells`` must then be all zeros, as
+        its cells are taken in their place.
         """
         said = self.attn_fuse.phrase_half(self.phrase_normalizer(phrases))
         halves = cells.attention_half.index_select(0, row_box)
@@ -137,22 +139,21 @@ class SubjectEncoder(nn.Module):
 
 
 class ContextEncoder(nn.Module):
-    """What stands in a box's context slots, and where.
+    """Encodes what the context slots of a box look like, and where they are.
 
     Source: MAttNet, Section 3.2.3; ``lib/layers/visual_encoder.py: RelationEncoder``.
     """
 
-    def __init__(self, opt: dict) -> None:
+    def __init__(self, options: ModularOptions) -> None:
         super().__init__()
-        joint, norm = opt['jemb_dim'], opt['visual_init_norm']
-        self.fc7_dim = opt['fc7_dim']
-        self.vis_feat_normalizer = NormalizeScale(self.fc7_dim, norm)
-        self.lfeat_normalizer = NormalizeScale(5, norm)
-        self.fc = nn.Linear(self.fc7_dim + 5, joint)
+        self.fc7_dim = options.fc7_dim
+        self.vis_feat_normalizer = NormalizeScale(self.fc7_dim, options.initial_norm)
+        self.lfeat_normalizer = NormalizeScale(5, options.initial_norm)
+        self.fc = nn.Linear(self.fc7_dim + 5, options.joint_dim)
 
     def forward(self, places: Places) -> Tensor:
-        """Once a place: ``(p, slots, joint)``; the fc7 half of the linear once a neighbour, however many slots it
-        fills."""
+        """Once per place: ``(p, slots, joint)``. The fc7 half of the linear layer is applied once per neighbour,
+        however many slots it fills."""
         weight = self.fc.weight
         seen = F.linear(self.vis_feat_normalizer(places.neighbours), weight[:, :self.fc7_dim])
         seen = torch.cat([seen, seen.new_zeros(1, seen.shape[1])])  # an empty slot is -1: the last row
@@ -161,9 +162,9 @@ class ContextEncoder(nn.Module):
 
 
 def weighted_sum(weights: Tensor, features: Tensor, row_box: Tensor) -> Tensor:
-    """``weights`` (n, c) times ``features`` (b, c, d) of each row's box: (n, d).
+    """The sum (n, d) of the ``features`` (b, c, d) of each row's box, weighted by ``weights`` (n, c).
 
-    A box's rows are multiplied together, so that its features are read in place and not copied for each row.
+    The rows of one box are multiplied together, so that its features are not copied for each row.
     """
     turn = _turn(row_box)
     by_box = weights.new_zeros(len(features), int(turn.max()) + 1 if len(turn) else 1, weights.shape[1])
@@ -172,7 +173,7 @@ def weighted_sum(weights: Tensor, features: Tensor, row_box: Tensor) -> Tensor:
 
 
 def _turn(owner: Tensor) -> Tensor:
-    """How many rows before it have the same owner: for owners 3, 5, 3, 3 it is 0, 0, 1, 2."""
+    """How many earlier rows have the same owner as each row: 0, 0, 1, 2 for owners 3, 5, 3, 3."""
     order = owner.argsort(stable=True)
     ordered = owner[order]
     position = torch.arange(len(owner), device=owner.device)

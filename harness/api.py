@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from mmengine.runner import set_random_seed
 
+from harness.data.results import read_results_file
 from harness.errors import InputError
 from harness.evaluation.datasets import find_datasets
 from harness.evaluation.measure import measure
@@ -107,11 +108,7 @@ def read_results(folder: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the folder holds no ``results.json`` of a run.
     """
-    file = Path(folder) / 'results.json'
-    results = parse_json(read_bytes(_there(file)), str(file))
-    if not isinstance(results, dict) or not isinstance(results.get('records'), list):
-        raise InputError(f'{file}: not a results file, it lacks "records"; give the folder of a run')
-    return pd.DataFrame(results['records'])
+    return pd.DataFrame(read_results_file(Path(folder)).records)
 
 
 def read_predictions(folder: str | Path) -> pd.DataFrame:

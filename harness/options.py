@@ -37,7 +37,8 @@ MOST_SEED = 4_000_000
 LOADED = ('weights', 'vectors', 'candidates')
 
 Init = TypeVar('Init', bound=Callable[..., None])
-_KINDS = {'float_type': 'a number', 'int_type': 'a whole number', 'bool_type': 'True or False', 'string_type': 'text'}
+_KINDS = {'float_type': 'a number', 'int_type': 'a whole number', 'bool_type': 'True or False', 'string_type': 'text',
+          'dict_type': 'a record', 'model_type': 'a record'}
 
 
 def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: str, before: str = '.') -> None:

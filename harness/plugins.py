@@ -175,7 +175,7 @@ class Detector(ABC):
         raise InputError(f'--detector {self.name}: makes no masks; leave res out (--task recall,rec)')
 
 
-def held_to(base: type, cls: type, name: str) -> type:
+def conforming(base: type, cls: type, name: str) -> type:
     """A class, once it is known to keep to its base; it derives from it, whatever it did before.
 
     Args:

@@ -31,15 +31,15 @@ def track(work: Iterable[T], what: str, console: Console | None = None, total: i
         assert isinstance(work, Sized), 'total says how many there are'
         total = len(work)
     if not console.is_terminal:
-        yield from told(work, what, total, lambda line: console.print(line, markup=False))
+        yield from report_lines(work, what, total, lambda line: console.print(line, markup=False))
     elif total:
         with Progress(TextColumn('{task.description}', markup=False), BarColumn(), MofNCompleteColumn(), _Rate(),
                       TimeRemainingColumn(), TextColumn('left'), console=console) as bar:
             yield from bar.track(work, total, description=what)
 
 
-def told(work: Iterable[T], what: str, total: int, say: Callable[[str], object],
-         now: Callable[[], float] = time.monotonic) -> Iterator[T]:
+def report_lines(work: Iterable[T], what: str, total: int, say: Callable[[str], object],
+                 now: Callable[[], float] = time.monotonic) -> Iterator[T]:
     """The same items; ``say`` is told a line every :data:`EVERY` seconds, as soon as the next item is done."""
     start = last = now()
     for done, item in enumerate(work):

@@ -30,7 +30,7 @@ from typing import Any
 from mmengine.registry import Registry
 
 from harness.errors import InputError
-from harness.plugins import Detector, Grounder, Metric, Rule, held_to
+from harness.plugins import Detector, Grounder, Metric, Rule, conforming
 
 
 class PluginRegistry(Registry):
@@ -51,7 +51,7 @@ class PluginRegistry(Registry):
         if not name.isprintable():
             raise InputError(f'registers {name!r}, a name that cannot be printed; choose another')
         if self.base is not None and (force or name not in self.module_dict):  # mmengine refuses one that is taken
-            module = held_to(self.base, module, name)
+            module = conforming(self.base, module, name)
             module.name = name
         super()._register_module(module, name, force)
 

@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 
+from harness.data.results import Record, key_of, said
 from harness.errors import InputError
 from harness.files.writing import write_text
 from harness.names import OneLineParser
@@ -28,15 +29,7 @@ from reports.drawing.listing import Block, Listing
 from reports.drawing.rendering import markdown, written
 from reports.drawing.sheets import printable
 from reports.recount import RunPredictions, recount
-from reports.rows.results_files import (
-    AS_WRITTEN,
-    Record,
-    Run,
-    beside,
-    key_of,
-    said,
-    settings_of,
-)
+from reports.rows.results_files import Run, beside
 from reports.statistics.intervals import mcnemar, swap_test
 from reports.statistics.outcomes import OUTCOMES
 
@@ -92,17 +85,12 @@ def cases(now: Run, baseline: Baseline, max_slowdown: float | None = None, signi
 def _origin(now: Run, baseline: Run) -> Iterator[Case]:
     """What the figures were made from."""
     measured = dict.fromkeys(record['dataset'] for record in baseline.records)
-    data = {name: sha for name, sha in baseline.run.get('data', {}).items() if name in measured}
-    yield from _same('data', data, now.run.get('data', {}))
-    yield from _same('weights', _hashes(baseline), _hashes(now))
-    yield from _same('conventions', baseline.run.get('conventions', {}), now.run.get('conventions', {}))
-    settings = [{'--set': ' '.join(sorted(settings_of(run))) or 'none'} for run in (baseline, now)]
+    data = {name: sha for name, sha in baseline.run.data.items() if name in measured}
+    yield from _same('data', data, now.run.data)
+    yield from _same('weights', baseline.run.hashes, now.run.hashes)
+    yield from _same('conventions', baseline.run.conventions, now.run.conventions)
+    settings = [{'--set': ' '.join(sorted(run.run.settings)) or 'none'} for run in (baseline, now)]
     yield from _same('settings', *settings)
-
-
-def _hashes(run: Run) -> dict[str, Any]:
-    return {name: about.get('sha256') if isinstance(about, dict) else about
-            for name, about in run.run.get('weights', {}).items()}
 
 
 def _same(group: str, baseline: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Case]:
@@ -184,19 +172,12 @@ def _answers(run: Run, needed: bool) -> RunPredictions | None:
 
 
 def _time_cases(now: Run, baseline: Run, most: float) -> Iterator[Case]:
-    after = _seconds(now)
-    for stage, before in _seconds(baseline).items():
+    after = now.run.seconds
+    for stage, before in baseline.run.seconds.items():
         if stage in after:
             ratio = after[stage] / max(before, SHORTEST_STAGE)
             yield Case('seconds', stage, f'{before:.1f} s', f'{after[stage]:.1f} s',
                        f'takes {ratio:.2f} times as long, {most:g} is allowed' if ratio > most else '')
-
-
-def _seconds(run: Run) -> dict[str, float]:
-    found = run.run.get('seconds', {})
-    if not isinstance(found, dict) or not all(isinstance(s, int | float) and 0 <= s < math.inf for s in found.values()):
-        raise InputError(f'{run.file}: run.seconds must be seconds by stage; {AS_WRITTEN}')
-    return found
 
 
 def remarks(now: Run, baseline: Baseline) -> list[str]:
@@ -206,7 +187,7 @@ def remarks(now: Run, baseline: Baseline) -> list[str]:
     found = [f'{len(new)} records are not in the baseline: {_some(new)}.'] if new else []
     if beside(now, 'predictions.jsonl') is None:
         found.append('No predictions.jsonl beside the results: nothing was counted again.')
-    versions = [run.run.get('versions', {}) for run in (baseline.run, now)]
+    versions = [run.run.versions for run in (baseline.run, now)]
     moved = [f'{name} {versions[0].get(name, "—")} → {versions[1].get(name, "—")}'
              for name in dict.fromkeys((*versions[0], *versions[1])) if versions[0].get(name) != versions[1].get(name)]
     if moved:
@@ -290,7 +271,8 @@ def main(argv: Sequence[str]) -> int:
         _refuse_beside_update(args)
         return _update(read_run(args.results), args.against, printable(args.reason))
     against = args.against or SHIPPED
-    now, baseline = read_run(args.results), read_baseline(against)
+    needed = () if args.max_slowdown is None else ('seconds',)
+    now, baseline = read_run(args.results, needed), read_baseline(against, needed)
     if args.part is not None:
         baseline = part_of(baseline, args.part)
     found = cases(now, baseline, args.max_slowdown, args.significant)

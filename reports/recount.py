@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from harness.data.results import Record, key_of, said
 from harness.errors import InputError
 from harness.files.fields import MAX_COORDINATE
 from harness.files.reading import require_regular
 from reports.rows.prediction_rows import json_lines, read_predictions
-from reports.rows.results_files import Record, key_of, said
 from reports.statistics.outcomes import OUTCOMES, rows_of
 
 #: Sums may be added up in another order, nothing else.

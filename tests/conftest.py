@@ -7,6 +7,7 @@ repeats it. The small benchmark is a few scenes a split, in the place of the emb
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,3 +68,13 @@ def small_benchmark(small_cache: Path) -> Iterator[Path]:
         del os.environ['REFNMS_CACHE']
     else:
         os.environ['REFNMS_CACHE'] = before
+
+
+@pytest.fixture
+def nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fails where an attack leaves its file ``fired`` in the working folder, or a small file takes much memory."""
+    monkeypatch.chdir(tmp_path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert not (tmp_path / 'fired').exists()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # KiB

@@ -7,22 +7,21 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from grounders.nmtree import NMTree
+from grounders.nmtree import NMTree, NMTreeOptions
 from grounders.tree_lstm import Forest
 from tests.nmtree_node_by_node import Sentence, ground
 
-WIDTHS = dict(word_vocab_size=2000, tag_vocab_size=50, dep_vocab_size=50, word_size=300, tag_size=50, dep_size=50,
-              vis_dim=3072, rnn_size=1024, drop_prob=0.5)
+OPTIONS = NMTreeOptions(word_count=2000, tag_count=50, dep_count=50, visual_dim=3072)
 LONGEST, PROPOSALS = 9, 9
 
 
 def cases(counts: tuple[int, ...] = (7, 64)) -> Iterator[tuple[str, Callable[[], Tensor], Callable[[], Tensor]]]:
     """For each number of sentences: a name, all of them in one call, and the loop; both give ``(s, 9)`` scores."""
-    network = NMTree(WIDTHS).eval()
+    network = NMTree(OPTIONS).eval()
     for count in counts:
         draw = random.Random(count)
         said = [a_sentence(draw) for _ in range(count)]
-        visual = torch.randn(count, PROPOSALS, WIDTHS['vis_dim'])
+        visual = torch.randn(count, PROPOSALS, OPTIONS.visual_dim)
 
         def together(said: list[Sentence] = said, visual: Tensor = visual) -> Tensor:
             return network(visual, forest_of(said)).log_scores
@@ -35,7 +34,8 @@ def cases(counts: tuple[int, ...] = (7, 64)) -> Iterator[tuple[str, Callable[[],
 def a_sentence(draw: random.Random) -> Sentence:
     """1 to 9 words, each on one of those before it."""
     length = draw.randint(1, LONGEST)
-    ids = [[draw.randrange(WIDTHS[f'{kind}_vocab_size']) for _ in range(length)] for kind in ('word', 'tag', 'dep')]
+    ids = [[draw.randrange(count) for _ in range(length)]
+           for count in (OPTIONS.word_count, OPTIONS.tag_count, OPTIONS.dep_count)]
     return Sentence(*ids, [-1, *(draw.randrange(i) for i in range(1, length))])
 
 

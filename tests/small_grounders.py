@@ -6,15 +6,20 @@ from mmengine.structures import InstanceData
 
 from adapters.modular.cmae import CMAEGrounder
 from adapters.modular.mattnet import MAttNetGrounder
-from adapters.modular.vocabulary import Vocabulary
+from adapters.modular.metadata import CMAEOpt, MAttNetOpt
+from adapters.modular.vocabulary import ModularVocabulary
+from grounders.cmae import CMAE
+from grounders.mattnet import MAttNet
 from harness.files.weights import Weights
 from harness.types import Expression, ImageFeatures, ImageInfo
 
-VOCABULARY = Vocabulary(('<PAD>', '<UNK>', 'left', 'red', 'cup', 'dog'), max_length=3)
+VOCABULARY = ModularVocabulary(('<PAD>', '<UNK>', 'left', 'red', 'cup', 'dog'), max_length=3)
 OPT = dict(vocab_size=6, word_embedding_size=7, word_vec_size=8, jemb_dim=8, rnn_hidden_size=5, bidirectional=1,
            rnn_num_layers=1, rnn_type='lstm', word_drop_out=.5, rnn_drop_out=.2, jemb_drop_out=.1, visual_drop_out=.2,
            visual_init_norm=20, pool5_dim=3, fc7_dim=4, num_atts=2, num_cxt=5, with_st=1, unk_token=1)
 OPTS = {'cmae': {**OPT, 'glove_size': 4, 'img_hidden': 6}, 'mattnet': OPT}
+OPTIONS = {'cmae': CMAEOpt(**OPTS['cmae']).options, 'mattnet': MAttNetOpt(**OPTS['mattnet']).options}
+NETWORKS = {'cmae': CMAE, 'mattnet': MAttNet}
 GROUNDERS_OF = {'cmae': CMAEGrounder, 'mattnet': MAttNetGrounder}
 
 
@@ -41,7 +46,7 @@ def an_image():
 def a_network(kind):
     """With batch statistics that are not those of a new network."""
     torch.manual_seed(0)
-    network = GROUNDERS_OF[kind].network_of(OPTS[kind])
+    network = NETWORKS[kind](OPTIONS[kind])
     for module in network.modules():
         if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
             module.running_mean.normal_()

@@ -16,9 +16,9 @@ from harness.training.ref_nms.training import (
     train_ref_nms,
 )
 from harness.types import Annotation, Dataset, Expression, ImageFeatures, ImageInfo
-from harness.words.vectors import Vocabulary, WordVectors
+from harness.words.vectors import WordEmbedding, WordVectors
 
-VOCABULARY = Vocabulary(['<unk>', 'cup', 'bowl'], torch.tensor([[0., 0, 0], [1, 0, 0], [0, 1, 0]]))
+VOCABULARY = WordEmbedding(['<unk>', 'cup', 'bowl'], torch.tensor([[0., 0, 0], [1, 0, 0], [0, 1, 0]]))
 MODEL = dict(in_channels=3, planes=4, blocks=1, word_dim=3, hidden=8, mlp=16)
 SIZE = 6
 SMALL = EMBEDDED['binary'].changed(epochs=2, batch_size=2, hidden=4, mlp=8)

@@ -14,16 +14,14 @@ import torch
 from tabulate import tabulate
 from torch import Tensor
 
-from grounders.cmae import CMAE
+from grounders.cmae import CMAE, CMAEOptions
 from grounders.mattnet import MAttNet
 from grounders.modular import Rows
+from grounders.options import ModularOptions
 from grounders.visual import Places
 
 EXPRESSIONS, PROPOSALS, WORDS = 7, 9, 8
-WIDTHS = dict(vocab_size=2000, word_embedding_size=512, word_vec_size=512, rnn_hidden_size=512, rnn_num_layers=1,
-              rnn_type='lstm', rnn_drop_out=0.2, bidirectional=1, word_drop_out=0.5, jemb_dim=512, jemb_drop_out=0.1,
-              visual_drop_out=0.2, visual_init_norm=20, pool5_dim=1024, fc7_dim=2048, num_atts=50, num_cxt=5,
-              unk_token=1, variable_lengths=1)
+SIZES: dict[str, int] = dict(vocabulary_size=2000, unknown_word=1, attribute_count=50, pool5_dim=1024, fc7_dim=2048)
 
 
 def main() -> None:
@@ -34,7 +32,7 @@ def main() -> None:
 
 
 def mattnet() -> list[tuple]:
-    network = MAttNet(WIDTHS).eval()
+    network = MAttNet(ModularOptions(**SIZES)).eval()
     labels, pool5, fc7, apart, _ = image()
     places, pairs = Places.apart(*apart), every_pair()
 
@@ -47,7 +45,7 @@ def mattnet() -> list[tuple]:
 
 
 def cmae() -> list[tuple]:
-    network = CMAE(WIDTHS).eval()
+    network = CMAE(CMAEOptions(**SIZES)).eval()
     labels, pool5, fc7, apart, whole = image()
     places, pairs, first = Places.apart(*apart), every_pair(), torch.zeros(EXPRESSIONS, dtype=torch.int64)
 
@@ -67,7 +65,7 @@ def nmtree() -> list[tuple]:
 
 def image() -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...], Tensor]:
     """Words (7, 8), pool5 and fc7 of 9 boxes, their places, and the whole image's pool5."""
-    labels = torch.randint(2, WIDTHS['vocab_size'], (EXPRESSIONS, WORDS))
+    labels = torch.randint(2, SIZES['vocabulary_size'], (EXPRESSIONS, WORDS))
     pool5, fc7 = torch.rand(PROPOSALS, 1024, 7, 7), torch.rand(PROPOSALS, 2048, 7, 7)
     apart = (torch.rand(PROPOSALS, 5), torch.rand(PROPOSALS, 25), torch.rand(PROPOSALS, 5, 2048),
              torch.rand(PROPOSALS, 5, 5))

@@ -5,14 +5,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.modular.annotated_split import AnnotatedSplit, RightAndWrong, choices
+from adapters.modular.annotated_split import AnnotatedSplit, RightAndWrong, annotated_choices
 from adapters.modular.attributes import Attributes, said_of_referents
-from adapters.modular.box_features import box_features
-from adapters.modular.cmae_training import OWN_OPTIONS, CMAEForTraining, new_network
+from adapters.modular.cmae_training import CMAEForTraining, new_network
 from adapters.modular.mattnet_training import MAttNetForTraining
+from adapters.modular.metadata import CMAEOpt
 from adapters.modular.modular_training import choice_accuracy, metadata, network_options
-from adapters.modular.vocabulary import Vocabulary
+from adapters.modular.place_features import place_features
+from adapters.modular.vocabulary import ModularVocabulary
+from grounders.cmae import CMAEOptions
 from grounders.mattnet import MAttNet
+from grounders.options import ModularOptions
 from harness.errors import InputError
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 from harness.words.vectors import WordVectors
@@ -29,7 +32,7 @@ SAID = [(7, 70, 'left cat'), (7, 70, 'grey cat'), (7, 70, 'small cat'), (7, 70, 
 EXPRESSIONS = [Expression('d', 'train', image, i, sent, tuple(sent.split()), (0, 0, 1, 1), ann + 1000, ann)
                for i, (image, ann, sent) in enumerate(SAID)]
 DATASET = Dataset('d', {i: ImageInfo(i, 80, 100) for i in ANNOTATIONS}, EXPRESSIONS, ANNOTATIONS, ('cat', 'dog', 'cup'))
-VOCABULARY = Vocabulary.build([e.tokens for e in EXPRESSIONS], DATASET.categories, max_length=10, threshold=0)
+VOCABULARY = ModularVocabulary.build([e.tokens for e in EXPRESSIONS], DATASET.categories, max_length=10, threshold=0)
 C, F = 3, 4
 
 
@@ -68,7 +71,7 @@ def test_places_are_those_of_each_image_alone(split):
     for image, annotations in enumerate(ANNOTATIONS.values()):
         boxes = torch.tensor([a.xywh for a in annotations])
         categories = torch.tensor([hash(a.category) for a in annotations])
-        alone = box_features(boxes, categories, (100, 80))
+        alone = place_features(boxes, categories, (100, 80))
         rows = torch.arange(len(annotations)) + split.first[image]
         places = split.places(rows)
         assert torch.equal(places.lfeats, alone.lfeats)
@@ -156,7 +159,7 @@ def test_a_batch_holds_each_box_and_sentence_once(split):
 @pytest.mark.parametrize('images_a_batch', [1, 2, 16])
 def test_choices_are_every_sentence_with_every_box_of_its_image(split, images_a_batch):
     seen = []
-    for batch in choices(split, images_a_batch):
+    for batch in annotated_choices(split, images_a_batch):
         for s in range(len(batch.labels)):
             mine = (batch.rows.sentence == s).nonzero().flatten()
             words = ' '.join(VOCABULARY.words[w] for w in batch.labels[s].tolist() if w)
@@ -167,18 +170,19 @@ def test_choices_are_every_sentence_with_every_box_of_its_image(split, images_a_
     assert sorted(seen) == sorted(wanted)
 
 
-WIDTHS = dict(word_embedding_size=5, word_vec_size=8, jemb_dim=8, rnn_hidden_size=4)
-STILL = dict(word_drop_out=0., visual_drop_out=0., jemb_drop_out=0.)
+WIDTHS = dict(embedding_dim=5, word_dim=8, joint_dim=8, rnn_dim=4)
+STILL = dict(word_dropout=0., visual_dropout=0., joint_dropout=0.)
 
 
 def cmae(attributes, said, stage):
-    opt = network_options(VOCABULARY, attributes, C, F, OWN_OPTIONS, glove_size=2, img_hidden=4, **WIDTHS, **STILL)
-    return CMAEForTraining(new_network(opt), attributes, said, stage)
+    options = network_options(CMAEOptions, VOCABULARY, attributes, C, F, pretrained_dim=2, image_hidden_dim=4, **WIDTHS,
+                              **STILL)
+    return CMAEForTraining(new_network(options), attributes, said, stage)
 
 
 def mattnet(attributes, said):
-    return MAttNetForTraining(MAttNet(network_options(VOCABULARY, attributes, C, F, {}, **WIDTHS, **STILL)),
-                              attributes, said)
+    options = network_options(ModularOptions, VOCABULARY, attributes, C, F, **WIDTHS, **STILL)
+    return MAttNetForTraining(MAttNet(options), attributes, said)
 
 
 @pytest.mark.parametrize('model_of', [
@@ -216,22 +220,23 @@ def test_accuracy_counts_sentences_whose_referent_scores_best(split):
 
 
 def test_options_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match='hiden'):
-        network_options(VOCABULARY, Attributes((), ()), C, F, {}, hiden=3)
+    with pytest.raises(TypeError, match='hiden'):
+        network_options(ModularOptions, VOCABULARY, Attributes((), ()), C, F, hiden=3)
 
 
 def test_metadata_builds_the_network_and_vocabulary_again():
     attributes = Attributes(('red',), (2,))
-    opt = network_options(VOCABULARY, attributes, C, F, OWN_OPTIONS, glove_size=2, **WIDTHS)
-    meta = metadata('cmae', opt, VOCABULARY, attributes)
-    again = new_network(meta['opt'], torch.ones(len(VOCABULARY), 2))
+    options = network_options(CMAEOptions, VOCABULARY, attributes, C, F, pretrained_dim=2, **WIDTHS)
+    meta = metadata('cmae', options, VOCABULARY, attributes)
+    assert CMAEOpt(**meta['opt']).options == options
+    again = new_network(options, torch.ones(len(VOCABULARY), 2))
     assert (again.rnn_encoder.embedding2.weight == 1).all()
-    assert Vocabulary.from_json(meta['vocabulary']) == VOCABULARY
+    assert ModularVocabulary.from_json(meta['vocabulary']) == VOCABULARY
 
 
 def test_a_vocabulary_keeps_frequent_words_and_category_names():
     sentences = [('red', 'dog')] * 3 + [('red', 'cat'), ('blue',)]
-    vocabulary = Vocabulary.build(sentences, ['dog', 'potted plant'], max_length=2, threshold=2)
+    vocabulary = ModularVocabulary.build(sentences, ['dog', 'potted plant'], max_length=2, threshold=2)
     assert vocabulary.words == ('<PAD>', '<UNK>', 'red', 'dog', 'plant', 'potted')
     assert vocabulary.encode([('red', 'dog', 'plant'), ('blue',), ()]).tolist() == [[2, 3], [1, 0], [1, 0]]
     assert vocabulary.encode([]).shape == (0, 1)
@@ -239,14 +244,14 @@ def test_a_vocabulary_keeps_frequent_words_and_category_names():
 
 def test_words_get_their_pretrained_vectors():
     vectors = WordVectors('v', ('red', 'dog'), torch.tensor([[1., 2.], [3., 4.]]))
-    rows = Vocabulary(('<PAD>', '<UNK>', 'dog', 'cat', 'red'), 10).rows(vectors)
+    rows = ModularVocabulary(('<PAD>', '<UNK>', 'dog', 'cat', 'red'), 10).rows(vectors)
     assert rows.tolist() == [[0, 0], [0, 0], [3, 4], [0, 0], [1, 2]]
 
 
 def test_a_vocabulary_without_its_marks_is_refused():
     for words in ((), ('<UNK>', 'a'), ('<PAD>', 'a'), ('<PAD>', '<UNK>', 'a', 'a')):
         with pytest.raises(ValueError, match='<PAD>'):
-            Vocabulary(words, 10)
+            ModularVocabulary(words, 10)
 
 
 def test_attributes_are_adjectives_that_say_what_a_referent_is_like():

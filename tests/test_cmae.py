@@ -1,15 +1,17 @@
 """CM-A-E's own: what its network refuses, and the features that grounders share."""
+from dataclasses import replace
+
 import pytest
 import torch
 
 from adapters.modular.object_features import ObjectFeatures
 from grounders.cmae import CMAE
-from tests.small_grounders import BOXES, OPTS, an_image
+from tests.small_grounders import BOXES, OPTIONS, an_image
 
 
 def test_widths_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match='jemb_dim'):
-        CMAE({**OPTS['cmae'], 'jemb_dim': 9})
+    with pytest.raises(ValueError, match=r'joint_dim \(9\) and word_dim \(8\) must be equal'):
+        replace(OPTIONS['cmae'], joint_dim=9)
 
 
 def test_object_features_find_rows_of_boxes_seen_before():
@@ -23,7 +25,7 @@ def test_object_features_find_rows_of_boxes_seen_before():
 
 
 def test_a_wordless_sentence_is_one_unknown_word():
-    network = CMAE(OPTS['cmae']).eval()
+    network = CMAE(OPTIONS['cmae']).eval()
     image = torch.randn(1, 8)
     with torch.no_grad():
         unknown = network.read(torch.tensor([[1]]), image)

@@ -13,7 +13,7 @@ import harness.device
 from harness.errors import InputError
 from harness.evaluation.settings import parse_setting, parse_weight
 from harness.registry import GROUNDERS
-from reports.rows.results_files import read_runs, settings_of
+from reports.rows.results_files import read_runs
 from run_benchmark import COMMANDS, command_line
 
 ROW = {'dataset': 'refcoco', 'split': 'val', 'image_id': 7, 'height': 100, 'width': 200, 'bbox': [10, 10, 40, 40],
@@ -247,12 +247,12 @@ def test_reports_know_the_settings_of_a_run(small_benchmark: Path, tmp_path: Pat
     assert command_line(['--dataset', 'mini-refcoco', '--split', 'val', '--limit', '2', '--grounder', 'none', '--set',
                          'greedy.threshold=0.5', '--set', 'greedy.step=0.2', '--out', str(tmp_path / 'out')]) == 0
     (run,) = read_runs([tmp_path / 'out']).runs
-    assert settings_of(run) == ['greedy.threshold=0.5', 'greedy.step=0.2']
+    assert run.run.settings == ['greedy.threshold=0.5', 'greedy.step=0.2']
     written = json.loads((tmp_path / 'out/results.json').read_text())
     assert written['run']['options']['settings'] == ['greedy.threshold=0.5', 'greedy.step=0.2']
     written['run']['options']['settings'] = "['greedy.threshold=0.5']"  # as earlier versions wrote it
     (tmp_path / 'out/results.json').write_text(json.dumps(written))
-    assert settings_of(read_runs([tmp_path / 'out']).runs[0]) == ['greedy.threshold=0.5']
+    assert read_runs([tmp_path / 'out']).runs[0].run.settings == ['greedy.threshold=0.5']
 
 
 def test_cmae_grounds_where_nobody_says_who_and_the_plan_says_so(small_benchmark: Path, tmp_path: Path,

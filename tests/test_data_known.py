@@ -2,16 +2,18 @@
 import json
 import os
 import pickle
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
 from harness.data.counts import PUBLISHED, Counts, check_counts, count
 from harness.data.known import datasets_in, load_known
+from harness.data.results import RunRecord
 from harness.errors import InputError
 from harness.evaluation.datasets import EMBEDDED, find_datasets, notes_on
 from harness.registry import DATASETS
 from harness.types import Dataset, Expression
+from reports.rows.results_files import Run
 from reports.tables.table_notes import _warnings
 
 
@@ -188,5 +190,5 @@ def test_what_goes_for_several_datasets_is_said_once():
 
 @pytest.mark.parametrize('shown, told', [(['refcoco'], True), (['refcoco+'], True), (['refcocog'], False)])
 def test_a_note_on_several_datasets_stands_under_the_tables_of_each(shown, told):
-    run = SimpleNamespace(records=[], run={'notes': ['refcoco, refcoco+: counts differ: …']}, command='')
+    run = Run(Path('results.json'), [], RunRecord(notes=['refcoco, refcoco+: counts differ: …']))
     assert ('refcoco, refcoco+: counts differ: …' in _warnings([run], shown)) == told

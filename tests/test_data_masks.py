@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 
 from harness.data.masks import area, to_rle
 from harness.errors import InputError
-from harness.metrics.iou import mask_overlap
+from harness.metrics.mask_overlap import mask_overlap
 
 masks = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(0, 1))
 

@@ -190,7 +190,7 @@ class TestWhatIsRefused:
 
     def test_a_hostile_pickle(self, files):
         (files.write().root / 'tiny' / 'refs(unc).p').write_bytes(b'cos\nsystem\n(S"true"\ntR.')
-        with pytest.raises(InputError, match=r'refs\(unc\)\.p: asks for os\.system'):
+        with pytest.raises(InputError, match=r'refs\(unc\)\.p: references os\.system'):
             files.load()
 
     @pytest.mark.parametrize('content', [b'', b'{"images": [', b'\xff\xfe', b'[' * 100_000])

@@ -1,12 +1,12 @@
 """README and docs: their tables are the baseline's, their links lead somewhere, and the index names every page."""
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
+from harness.data.results import read_results_file
 from reports.tables.command import SHOWN, tables
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,7 @@ PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').g
 def test_published_tables_are_those_of_the_baseline(page: str, metrics: list[str]) -> None:
     (printed,) = re.findall(r'<!-- tables: begin -->\n\n(.*)\n\n<!-- tables: end -->', (ROOT / page).read_text(),
                             flags=re.S)
-    baseline = json.loads((ROOT / 'reports/baseline.json').read_text())
+    baseline = read_results_file(ROOT / 'reports/baseline.json')
     assert printed == '\n\n'.join(table.strip() for table in tables(baseline, metrics))
 
 

@@ -2,14 +2,14 @@
 import pytest
 import torch
 
-from grounders.cmae import CMAE
+from grounders.cmae import CMAE, CMAEOptions
 from grounders.erasing import draw, erase_sight, erase_word, rank, rank_erased, square
-from grounders.objectives import Pairs, attribute_loss, attribute_weights, max_margin, max_margin_erase
+from grounders.objectives import TrainingPairs, attribute_loss, attribute_weights, max_margin, max_margin_erase
 from grounders.visual import Places
 
-OPT = dict(vocab_size=9, word_embedding_size=7, glove_size=4, word_vec_size=8, jemb_dim=8, rnn_hidden_size=5,
-           bidirectional=1, rnn_num_layers=1, rnn_type='lstm', word_drop_out=0., rnn_drop_out=0., jemb_drop_out=0.,
-           visual_drop_out=0., visual_init_norm=20, pool5_dim=3, fc7_dim=4, num_atts=2, unk_token=1, img_hidden=6)
+OPTIONS = CMAEOptions(vocabulary_size=9, unknown_word=1, attribute_count=2, pool5_dim=3, fc7_dim=4, embedding_dim=7,
+                      pretrained_dim=4, word_dim=8, joint_dim=8, rnn_dim=5, image_hidden_dim=6, word_dropout=0.,
+                      joint_dropout=0., visual_dropout=0.)
 
 
 def test_ranking_asks_for_a_margin_over_both_wrong_ones():
@@ -95,7 +95,7 @@ def some_pairs():
     places = Places(torch.rand(b, 5), torch.randn(b, 25), torch.randint(-1, 3, (b, 5)), torch.randn(b, 5, 5),
                     torch.randn(3, 4))
     labels = torch.tensor([[2, 3, 4, 5], [6, 7, 8, 0], [3, 0, 0, 0], [4, 5, 0, 0]])
-    return Pairs(torch.randn(b, 3, 7, 7), torch.randn(b, 4, 7, 7), places, labels, torch.randn(i, 3, 7, 7),
+    return TrainingPairs(torch.randn(b, 3, 7, 7), torch.randn(b, 4, 7, 7), places, labels, torch.randn(i, 3, 7, 7),
                  torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 2]), torch.tensor([0, 1, 3]), torch.tensor([1, 3, 3]),
                  torch.tensor([1, 2, 4]))
 
@@ -111,7 +111,7 @@ def rows_one_by_one(network, pairs, sentence, box, labels=None, pool5=None, fc7=
 
 @torch.no_grad()
 def test_pairs_score_as_rows_of_the_original():
-    network, pairs = CMAE(OPT).eval(), some_pairs()
+    network, pairs = CMAE(OPTIONS).eval(), some_pairs()
     ranked = rank(network, pairs)
     for got, sentence, box in ((ranked.right, pairs.sentence, pairs.box),
                                (ranked.other_box, pairs.sentence, pairs.other_box),
@@ -122,7 +122,7 @@ def test_pairs_score_as_rows_of_the_original():
 @torch.no_grad()
 def test_erased_pairs_score_as_rows_with_zeros_and_unknown_words_put_in():
     """Without dropout and by the largest attention, against erasing the inputs and encoding all again."""
-    network, pairs = CMAE(OPT).eval(), some_pairs()
+    network, pairs = CMAE(OPTIONS).eval(), some_pairs()
     network.weight_fc.weight.zero_()
     network.weight_fc.bias.copy_(torch.tensor([1e4, 0., 0.]))  # the subject's sight is erased
     erased = rank_erased(network, pairs, 'most attended')
@@ -145,7 +145,7 @@ def test_erased_pairs_score_as_rows_with_zeros_and_unknown_words_put_in():
 
 @pytest.mark.parametrize('rule', ['sample', 'most attended'])
 def test_every_parameter_learns_from_both_stages(rule):
-    network, pairs = CMAE(OPT).train(), some_pairs()
+    network, pairs = CMAE(OPTIONS).train(), some_pairs()
     ranked = rank(network, pairs)
     erased = rank_erased(network, pairs, rule)
     for *scores, att_scores in (ranked, erased):
@@ -156,8 +156,3 @@ def test_every_parameter_learns_from_both_stages(rule):
         loss.backward(retain_graph=True)
         still = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
         assert still == []
-
-
-def test_options_of_a_width_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match='jemb_dim'):
-        CMAE({**OPT, 'word_vec_size': 7})

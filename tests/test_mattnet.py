@@ -1,13 +1,15 @@
 """MAttNet's facts, worked out by hand, and what it gives NMTree."""
+from dataclasses import replace
+
 import pytest
 import torch
 
 from adapters.modular.mattnet import MAttNetGrounder
 from grounders.mattnet import MAttNet, Surveyed
 from grounders.modular import Rows
-from grounders.objectives import Pairs, attribute_loss, max_margin, rank
+from grounders.objectives import TrainingPairs, attribute_loss, max_margin, rank
 from grounders.visual import Places
-from tests.small_grounders import BOXES, LABELS, OPT, a_network, an_image, propose, say, weights
+from tests.small_grounders import BOXES, LABELS, OPTIONS, a_network, an_image, propose, say, weights
 
 
 def hears_itself(network):
@@ -103,7 +105,7 @@ def some_pairs():
     seen = Places(torch.rand(5, 5), torch.randn(5, 25), torch.randint(-1, 3, (5, 5)), torch.randn(5, 5, 5),
                   torch.randn(3, 4))
     labels = torch.tensor([[2, 3, 4], [5, 4, 0], [3, 0, 0]])
-    return Pairs(torch.randn(5, 3, 7, 7), torch.randn(5, 4, 7, 7), seen, labels, torch.zeros(1, 3, 7, 7),
+    return TrainingPairs(torch.randn(5, 3, 7, 7), torch.randn(5, 4, 7, 7), seen, labels, torch.zeros(1, 3, 7, 7),
                  torch.tensor([0, 0, 0]), sentence=torch.tensor([0, 1]), box=torch.tensor([0, 1]),
                  other_sentence=torch.tensor([1, 2]), other_box=torch.tensor([1, 4]))
 
@@ -123,7 +125,7 @@ def test_pairs_score_as_rows_of_the_original():
 
 
 def test_every_parameter_learns():
-    network, pairs = MAttNet({**OPT, 'word_drop_out': 0.}).train(), some_pairs()
+    network, pairs = MAttNet(replace(OPTIONS['mattnet'], word_dropout=0.)).train(), some_pairs()
     *scores, att_scores = rank(network, network.read(pairs.labels), pairs)
     # A wide margin, so that no hinge is closed and each parameter has a gradient.
     (max_margin(*scores, margin=10.) + attribute_loss(att_scores, torch.ones(5, 2), torch.ones(2))).backward()
@@ -134,8 +136,8 @@ def test_nmtree_sees_each_expressions_proposals_as_it_attends_to_them():
     grounder = MAttNetGrounder(weights('mattnet'))
     own = [propose(BOXES, LABELS), propose([], []), propose(BOXES, LABELS)]
     first, none, again = grounder.visual(an_image(), say('left cup', 'dog', 'red dog'), own)
-    subject = OPT['fc7_dim'] + OPT['jemb_dim']
-    assert first.shape == again.shape == (4, subject + OPT['jemb_dim']) and none.shape == (0, subject + OPT['jemb_dim'])
+    subject, width = OPTIONS['mattnet'].subject_dim, OPTIONS['mattnet'].visual_dim
+    assert first.shape == again.shape == (4, width) and none.shape == (0, width)
     assert not torch.allclose(first[:, :subject], again[:, :subject])
     torch.testing.assert_close(first[:, subject:], again[:, subject:])  # the place is the same, whatever is said
     assert [len(v) for v in grounder.visual(an_image(), say('dog'), own[1:2])] == [0]

@@ -1,11 +1,11 @@
-"""IoU as recall and as REC measure it, and which proposals count."""
+"""IoU as recall and as REC measure it, and the overlap of masks."""
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.boxes import best_iou, plain_iou, rec_iou, xywh_to_xyxy
-from harness.metrics.iou import mask_overlap, select
+from harness.metrics.mask_overlap import mask_overlap
 
 corners = st.floats(-50, 50, allow_subnormal=False)
 sides = st.floats(0.01, 80)
@@ -81,28 +81,6 @@ class TestRec:
     def test_pair_by_pair(self):
         assert rec_iou([[0, 0, 4, 4], [0, 0, 4, 4]], [[0, 0, 4, 4], [9, 9, 4, 4]]).tolist() == [1.0, 0.0]
         assert rec_iou([], []).tolist() == []
-
-
-class TestSelection:
-    """Best first, list order among equals; a threshold keeps the best always and the others strictly over it."""
-
-    scores = [0.3, 0.9, 0.3, 0.5, 0.9]
-
-    @pytest.mark.parametrize('kept, how', [
-        ([1, 4, 3, 0, 2], {}), ([1], {'top': 1}), ([1, 4, 3], {'top': 3}), ([1, 4, 3, 0, 2], {'top': 9}),
-        ([1, 4, 3], {'threshold': 0.3}), ([1, 4], {'threshold': 0.5}), ([1], {'threshold': 0.9}),
-        ([1], {'threshold': 2.0}), ([1, 4, 3, 0, 2], {'threshold': -1.0}), ([1, 4], {'threshold': 0.3, 'top': 2}),
-    ])
-    def test_by_hand(self, kept, how):
-        assert select(self.scores, **how).tolist() == kept
-
-    def test_of_nothing(self):
-        assert select([], threshold=0.5).tolist() == select([], top=1).tolist() == select([]).tolist() == []
-
-    @given(st.lists(st.floats(0, 1)), st.floats(0, 1), st.floats(0, 1))
-    def test_a_lower_threshold_keeps_more(self, scores, first, second):
-        few, many = (select(scores, threshold=t).tolist() for t in sorted((first, second), reverse=True))
-        assert many[:len(few)] == few
 
 
 def test_masks_overlap_in_pixels():

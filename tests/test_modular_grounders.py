@@ -2,8 +2,8 @@
 import pytest
 import torch
 
-from adapters.modular.box_features import box_features, gather_context
 from adapters.modular.object_features import whole_image
+from adapters.modular.place_features import gather_context, place_features
 from harness.boxes import xyxy_to_xywh
 from harness.errors import InputError
 from harness.registry import GROUNDERS
@@ -22,7 +22,7 @@ def one_by_one(grounder, kind, image, expression, proposals, slots=5):
     n = len(boxes)
     pool5 = image.pool(boxes - torch.tensor([0., 0., 1., 1.]))
     fc7 = image.head(pool5)
-    place = box_features(xyxy_to_xywh(boxes), proposals.labels, (160, 120))
+    place = place_features(xyxy_to_xywh(boxes), proposals.labels, (160, 120))
     labels = VOCABULARY.encode([expression.tokens]).expand(n, -1)
     context = gather_context(fc7.mean((2, 3)), place.cxt_index)
     also = [whole_image(image).expand(n, -1, -1, -1)] if kind == 'cmae' else []

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from adapters.modular.annotated_split import AnnotatedSplit, choices
+from adapters.modular.annotated_split import AnnotatedSplit, annotated_choices
 from adapters.modular.mattnet import MAttNetGrounder
 from adapters.nmtree.grounding import NMTreeGrounder
+from adapters.nmtree.metadata import opt_of
 from adapters.nmtree.training import (
-    Lessons,
     NMTreeForTraining,
     SeenImage,
+    TreeLessons,
     choice_accuracy,
     metadata,
     new_network,
@@ -21,28 +22,31 @@ from adapters.nmtree.training import (
     seen_images,
 )
 from adapters.nmtree.trees import Parse, Parser, TreeVocabulary
-from grounders.nmtree import NMTree
+from grounders.nmtree import NMTree, NMTreeOptions
 from harness.errors import InputError
 from harness.files.weights import Weights
 from harness.registry import GROUNDERS
 from harness.training.grounder import Material
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 from harness.words.vectors import WordVectors
-from tests.small_grounders import BOXES, LABELS, OPT, an_image, propose, say, weights
+from tests import small_grounders
+from tests.small_grounders import BOXES, LABELS, an_image, propose, say, weights
 
 LEFT_CUP = Parse(('left', 'cup'), ('JJ', 'NN'), ('amod', 'ROOT'), (1, -1))
 DOG_BY_CUP = Parse(('dog', 'by', 'cup'), ('NN', 'IN', 'NN'), ('ROOT', 'prep', 'pobj'), (-1, 0, 1))
 VOCABULARY = TreeVocabulary.build([LEFT_CUP, DOG_BY_CUP], threshold=0)
-VIS_DIM = OPT['fc7_dim'] + 2 * OPT['jemb_dim']
-WIDTHS = dict(VOCABULARY.sizes, word_size=4, tag_size=2, dep_size=2, vis_dim=VIS_DIM, rnn_size=3, drop_prob=0.1)
+MATTNET = small_grounders.OPTIONS['mattnet']
+OPTIONS = NMTreeOptions(**VOCABULARY.sizes, word_dim=4, tag_dim=2, dep_dim=2, memory_dim=3, dropout=0.1,
+                        visual_dim=MATTNET.visual_dim)
+OPT = opt_of(OPTIONS)
 VECTORS = WordVectors('two', ('cup', 'sea'), torch.tensor([[1., 2., 3., 4.], [5., 6., 7., 8.]]))
 
 
 def tree_weights(**changes) -> Weights:
     torch.manual_seed(0)
-    network = NMTree(WIDTHS)
+    network = NMTree(OPTIONS)
     return Weights(Path('nmtree.safetensors'), network.state_dict(),
-                   metadata(WIDTHS, VOCABULARY, weights('mattnet').sha256) | changes, '')
+                   metadata(OPTIONS, VOCABULARY, weights('mattnet').sha256) | changes, '')
 
 
 def a_grounder() -> NMTreeGrounder:
@@ -92,15 +96,15 @@ def test_weights_of_something_else_are_refused() -> None:
     assert 'dep_to_ix' in refused(replace(tree_weights(), meta={k: v for k, v in tree_weights().meta.items()
                                                                 if k != 'dep_to_ix'}))
     assert 'tag_vocab_size' in refused(tree_weights(tag_to_ix={'PAD': 0, 'UNK': 99}))
-    assert '(' in refused(tree_weights(opt={**WIDTHS, 'rnn_size': 9}))
-    assert 'rnn_size' in refused(tree_weights(opt={k: v for k, v in WIDTHS.items() if k != 'rnn_size'}))
+    assert '(' in refused(tree_weights(opt={**OPT, 'rnn_size': 9}))
+    assert 'rnn_size' in refused(tree_weights(opt={k: v for k, v in OPT.items() if k != 'rnn_size'}))
 
 
 def test_features_of_another_mattnet_are_refused() -> None:
-    other = NMTree({**WIDTHS, 'vis_dim': 7})
+    other = NMTree(replace(OPTIONS, visual_dim=7))
     said = refused(Weights(Path('nmtree.safetensors'), other.state_dict(),
-                           metadata({**WIDTHS, 'vis_dim': 7}, VOCABULARY, ''), ''))
-    assert '7 numbers' in said and str(VIS_DIM) in said and '--weights mattnet=FILE' in said
+                           metadata(replace(OPTIONS, visual_dim=7), VOCABULARY, ''), ''))
+    assert '7 numbers' in said and str(OPT['vis_dim']) in said and '--weights mattnet=FILE' in said
 
 
 def test_a_mattnet_of_the_same_shape_that_it_was_not_trained_with_is_refused() -> None:
@@ -114,7 +118,7 @@ def test_a_mattnet_of_the_same_shape_that_it_was_not_trained_with_is_refused() -
 
 
 def test_where_features_stand_for_mattnet_its_file_has_no_part(tmp_path: Path) -> None:
-    torch.save({1: torch.zeros(4, VIS_DIM)}, tmp_path / 'f.pth')
+    torch.save({1: torch.zeros(4, OPTIONS.visual_dim)}, tmp_path / 'f.pth')
     NMTreeGrounder(tree_weights(mattnet_sha256='a' * 64), weights('mattnet'), features=str(tmp_path / 'f.pth'))
 
 
@@ -136,33 +140,33 @@ def a_dataset(split: str) -> Dataset:
 @pytest.fixture(scope='module')
 def features() -> dict:
     generator = torch.Generator().manual_seed(0)
-    return {'pool5': torch.randn(4, OPT['pool5_dim'], 7, 7, generator=generator).half(), 'ann_ids': [50, 70, 71, 72],
-            'fc7': torch.randn(4, OPT['fc7_dim'], 7, 7, generator=generator).half(), 'image_ids': [5, 7],
-            'image_pool5': torch.randn(2, OPT['pool5_dim'], 7, 7, generator=generator).half()}
+    return {'pool5': torch.randn(4, MATTNET.pool5_dim, 7, 7, generator=generator).half(), 'ann_ids': [50, 70, 71, 72],
+            'fc7': torch.randn(4, MATTNET.fc7_dim, 7, 7, generator=generator).half(), 'image_ids': [5, 7],
+            'image_pool5': torch.randn(2, MATTNET.pool5_dim, 7, 7, generator=generator).half()}
 
 
 def test_an_image_is_seen_with_all_its_sentences_and_annotated_boxes(features: dict) -> None:
     mattnet, dataset = MAttNetGrounder(weights('mattnet')), a_dataset('train')
     seven, five = seen_images(dataset, 'train', features, mattnet, Parser())
-    assert seven.visual.shape == (2, 3, VIS_DIM) and five.visual.shape == (1, 1, VIS_DIM)
+    assert seven.visual.shape == (2, 3, OPTIONS.visual_dim) and five.visual.shape == (1, 1, OPTIONS.visual_dim)
     assert seven.right.tolist() == [2, 0] and five.right.tolist() == [0]
     assert [parse.tokens for parse in seven.parses] == [('dog', 'by', 'left', 'cup'), ('left', 'cup')]
     split = AnnotatedSplit.of(dataset, dataset.expressions[:1], features, mattnet.vocabulary)
-    batch, = choices(split)
+    batch, = annotated_choices(split)
     with torch.no_grad():
         alone = mattnet.network.ground(batch.pool5, batch.fc7, batch.places, batch.labels, batch.rows).nmtree_visual
     torch.testing.assert_close(seven.visual[0].float(), alone, rtol=1e-3, atol=1e-2)
 
 
 def an_image_of(boxes: int, *sentences: tuple[Parse, int]) -> SeenImage:
-    visual = torch.randn(len(sentences), boxes, VIS_DIM).half()
+    visual = torch.randn(len(sentences), boxes, OPTIONS.visual_dim).half()
     return SeenImage(visual, [parse for parse, _ in sentences], torch.tensor([right for _, right in sentences]))
 
 
 def test_the_loss_is_the_mean_of_an_image_and_the_sum_of_images() -> None:
     torch.manual_seed(0)
     images = [an_image_of(3, (LEFT_CUP, 0), (DOG_BY_CUP, 2)), an_image_of(5, (LEFT_CUP, 4))]
-    lessons, network = Lessons(images, VOCABULARY), NMTree(WIDTHS).eval()
+    lessons, network = TreeLessons(images, VOCABULARY), NMTree(OPTIONS).eval()
     model = NMTreeForTraining(network).eval()
     batch = lessons.collate([lessons[0], lessons[1]])
     scores = model(**batch, mode='predict')
@@ -179,13 +183,13 @@ def test_accuracy_counts_sentences_whose_referent_scores_best() -> None:
             scores = -torch.arange(visual.shape[1], dtype=torch.float32).expand(len(visual), -1)
             return type('Scores', (), {'log_scores': scores})
     images = [an_image_of(3, (LEFT_CUP, 0), (DOG_BY_CUP, 2)), an_image_of(2, (LEFT_CUP, 0), (LEFT_CUP, 0))]
-    assert choice_accuracy(FirstBox(), Lessons(images, VOCABULARY)) == 75
+    assert choice_accuracy(FirstBox(), TreeLessons(images, VOCABULARY)) == 75
 
 
 def test_training_learns_these_few_sentences() -> None:
     torch.manual_seed(0)
     images = [an_image_of(3, (LEFT_CUP, 0), (DOG_BY_CUP, 2)), an_image_of(4, (DOG_BY_CUP, 1))]
-    lessons, network = Lessons(images, VOCABULARY), NMTree({**WIDTHS, 'rnn_size': 8}).train()
+    lessons, network = TreeLessons(images, VOCABULARY), NMTree(replace(OPTIONS, memory_dim=8)).train()
     model = NMTreeForTraining(network)
     optimiser = torch.optim.Adam(model.parameters(), 0.05)
     for _ in range(25):
@@ -197,7 +201,7 @@ def test_training_learns_these_few_sentences() -> None:
 
 
 def test_words_start_from_their_vectors() -> None:
-    table = new_network(WIDTHS, VOCABULARY, VECTORS).word_embedding.weight.detach()
+    table = new_network(OPTIONS, VOCABULARY, VECTORS).word_embedding.weight.detach()
     assert torch.equal(table[VOCABULARY.word_to_ix['cup']], VECTORS.rows(['cup'])[0])
     others = table[[i for word, i in VOCABULARY.word_to_ix.items() if word != 'cup']]
     assert others.abs().max() <= len(table) ** -0.5 and others.std() > 0

@@ -6,18 +6,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grounders.nmtree import NMTree, subtree_attention
+from grounders.nmtree import NMTree, NMTreeOptions, subtree_attention
 from grounders.tree_lstm import Forest
 from tests.nmtree_node_by_node import Sentence, ground, ground_one
 from tests.nmtree_speed import forest_of
 
-OPT = dict(word_vocab_size=9, tag_vocab_size=5, dep_vocab_size=4, word_size=6, tag_size=3, dep_size=2, vis_dim=7,
-           rnn_size=5, drop_prob=0.)
+OPTIONS = NMTreeOptions(word_count=9, tag_count=5, dep_count=4, word_dim=6, tag_dim=3, dep_dim=2, visual_dim=7,
+                        memory_dim=5, dropout=0.)
 
 
 def a_network() -> NMTree:
     torch.manual_seed(0)
-    network = NMTree(OPT)
+    network = NMTree(OPTIONS)
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.
@@ -37,8 +37,8 @@ def heads(draw: st.DrawFn) -> list[int]:
 @st.composite
 def sentences(draw: st.DrawFn) -> Sentence:
     head = draw(heads())
-    ids = [draw(st.lists(st.integers(0, OPT[size] - 1), min_size=len(head), max_size=len(head)))
-           for size in ('word_vocab_size', 'tag_vocab_size', 'dep_vocab_size')]
+    ids = [draw(st.lists(st.integers(0, count - 1), min_size=len(head), max_size=len(head)))
+           for count in (OPTIONS.word_count, OPTIONS.tag_count, OPTIONS.dep_count)]
     return Sentence(*ids, head)
 
 
@@ -51,7 +51,7 @@ def depth(head: list[int], word: int) -> int:
 def test_all_at_once_gives_what_one_after_the_other_gives(drawn: list[tuple[Sentence, int]]) -> None:
     network, said = a_network().eval(), [sentence for sentence, _ in drawn]
     counts = torch.tensor([count for _, count in drawn])
-    visual = torch.randn(len(said), int(counts.max()), OPT['vis_dim'])
+    visual = torch.randn(len(said), int(counts.max()), OPTIONS.visual_dim)
     present = torch.arange(visual.shape[1]) < counts[:, None]
     with torch.no_grad():
         together = network(visual, forest_of(said), present)
@@ -65,7 +65,7 @@ def test_all_at_once_gives_what_one_after_the_other_gives(drawn: list[tuple[Sent
 def test_in_training_the_gradients_are_those_of_the_plain_loop(said: list[Sentence], random) -> None:
     """The straight-through estimator needs the gradient of each node's type, wherever it is used."""
     network, forest = a_network().train(), forest_of(said)
-    visual = torch.randn(len(said), 3, OPT['vis_dim'])
+    visual = torch.randn(len(said), 3, OPTIONS.visual_dim)
     types = torch.eye(2)[[random.randrange(2) for _ in forest.word]].requires_grad_()
     parameters = [parameter for name, parameter in network.named_parameters() if 'type_query' not in name]
 
@@ -150,4 +150,4 @@ def test_a_sentence_may_be_one_long_chain() -> None:
     ids = torch.zeros(length, dtype=torch.int64)
     forest = Forest.of(ids, ids, ids, torch.arange(length) - 1, torch.tensor([length]))
     with torch.no_grad():
-        assert a_network().eval()(torch.randn(1, 2, OPT['vis_dim']), forest).log_scores.isfinite().all()
+        assert a_network().eval()(torch.randn(1, 2, OPTIONS.visual_dim), forest).log_scores.isfinite().all()

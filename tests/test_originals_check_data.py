@@ -84,7 +84,7 @@ class TestRefersLayout:
         (tmp_path / 'refcoco' / 'refs(unc).p').write_bytes(b'cos\nsystem\n.')
         states = said(tmp_path)
         assert len(states['annotations']) == 1 and 'cannot be read' in states['annotations'][0]
-        assert 'asks for os.system' in states['annotations'][0]
+        assert 'references os.system' in states['annotations'][0]
 
     def test_a_dataset_of_ones_own_by_the_split_maker_who_is_asked_for(self, tmp_path):
         annotate(tmp_path)

@@ -42,12 +42,12 @@ class TestTrees:
         assert trees[32].tokens == ('UNK',) and trees[32].heads == (-1,)
 
     @pytest.mark.parametrize('value, complaint', [
-        ([], 'must hold a record for each sent_id'),
-        ({'31': {}}, 'must hold a record for each sent_id'),
+        ([], 'must hold one record per sent_id'),
+        ({'31': {}}, 'must hold one record per sent_id'),
         ({31: {'tokens': []}}, "sent_id 31: has no 'tree'"),
         ({31: {**TREES[31], 'tokens': ['a'] * 4}}, "sent_id 31: its 'tokens', 'tags' and 'deps' are not those"),
-        ({31: {**TREES[32], 'tree': {(0, 'UNK'): []}}}, 'sent_id 31: no tree of'),
-        ({31: {**TREES[32], 'tree': {(5, 'UNK', 'UNK', 'UNK', 'UNK'): []}}}, 'sent_id 31: no tree of'),
+        ({31: {**TREES[32], 'tree': {(0, 'UNK'): []}}}, 'sent_id 31: is no tree of'),
+        ({31: {**TREES[32], 'tree': {(5, 'UNK', 'UNK', 'UNK', 'UNK'): []}}}, 'sent_id 31: is no tree of'),
     ])
     def test_refusals(self, saved, value, complaint):
         assert complaint in refusal(read_trees, saved(value))

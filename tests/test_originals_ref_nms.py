@@ -261,5 +261,5 @@ class TestProposals:
     def test_a_pickle_that_runs_something(self, tmp_path):
         path = tmp_path / 'a.pkl'
         path.write_bytes(b'cos\nsystem\n(S"touch ' + str(tmp_path / 'ran').encode() + b'"\ntR.')
-        assert 'asks for os.system' in refusal(read_proposals, path)
+        assert 'references os.system' in refusal(read_proposals, path)
         assert not (tmp_path / 'ran').exists()

@@ -8,19 +8,18 @@ import torch
 
 from adapters.modular.cmae import CMAEGrounder
 from adapters.modular.mattnet import MAttNetGrounder
+from adapters.modular.metadata import CMAEOpt, MAttNetOpt
 from adapters.modular.vocabulary import PAD, UNK
+from adapters.nmtree.metadata import NMTreeOpt
 from adapters.nmtree.trees import TreeVocabulary, from_record
-from grounders.cmae import CMAE
-from grounders.mattnet import MAttNet
-from grounders.nmtree import NMTree
 from harness.commands.convert import main as convert
 from harness.errors import InputError
 from harness.files import torch_file
 from harness.files.weights import fill, load_weights
 from tests.reference import vector_file
 
-MODULAR = {'mattnet': (MAttNet, ('pool5', 'fc7', 'lfeats', 'dif_lfeats', 'cxt_fc7', 'cxt_lfeats', 'labels')),
-           'cmae': (CMAE, ('pool5', 'fc7', 'lfeats', 'dif_lfeats', 'cxt_fc7', 'cxt_lfeats', 'labels', 'img_pool5'))}
+MODULAR = {'mattnet': (MAttNetOpt, ('pool5', 'fc7', 'lfeats', 'dif_lfeats', 'cxt_fc7', 'cxt_lfeats', 'labels')),
+           'cmae': (CMAEOpt, ('pool5', 'fc7', 'lfeats', 'dif_lfeats', 'cxt_fc7', 'cxt_lfeats', 'labels', 'img_pool5'))}
 OUTPUTS = ('scores', 'sub_grid_attn', 'weights', 'att_scores')
 LAYOUTS = pytest.mark.parametrize('layout', ['legacy', 'py2'])
 ALL = pytest.mark.parametrize('kind', [*MODULAR, 'nmtree'])
@@ -93,8 +92,8 @@ def test_converted_modular_networks_give_the_numbers(kind, layout, tmp_path):
     arrays, path = checkpoint(kind, layout)
     convert([str(path), str(tmp_path / 'w.safetensors'), '--as', kind])
     weights = load_weights(tmp_path / 'w.safetensors')
-    network, inputs = MODULAR[kind]
-    network = network(weights.meta['opt'])
+    schema, inputs = MODULAR[kind]
+    network = schema(**{'unk_token': 0, **weights.meta['opt']}).network()
     fill(network, weights.tensors, weights.path)
     grounding = network.eval()(*(arrays[f'in/{name}'] for name in inputs))
     for name in OUTPUTS:
@@ -112,7 +111,8 @@ def test_with_their_words_they_are_grounders(kind, grounder, layout, tmp_path):
     data.write_text(json.dumps({'word_to_ix': {word: i for i, word in enumerate(words)}, 'label_length': 7}))
     convert([str(path), str(tmp_path / 'w.safetensors'), '--as', kind, '--vocabulary', str(data)])
     made = grounder(load_weights(tmp_path / 'w.safetensors').complete())
-    assert made.longest == 7 and made.vocabulary.words == tuple(words) and made.opt == opt
+    assert made.longest == 7 and made.vocabulary.words == tuple(words)
+    assert made.options == MODULAR[kind][0](**opt).options
     data.write_text(json.dumps({'word_to_ix': {PAD: 0, UNK: 1}}))
     with pytest.raises(InputError, match=rf'data\.json: has 2 words, the network {opt["vocab_size"]}'):
         convert([str(path), str(tmp_path / 'w.safetensors'), '--as', kind, '--vocabulary', str(data)])
@@ -128,7 +128,7 @@ def test_converted_nmtree_gives_the_numbers_with_the_words_of_its_file(layout, t
     weights = load_weights(tmp_path / 'w.safetensors').complete()
     widths = {name: value for name, value in described['opt'].items() if name != 'drop_prob'}
     assert {name: weights.meta['opt'][name] for name in widths} == widths
-    network = NMTree(weights.meta['opt'])
+    network = NMTreeOpt(**weights.meta['opt']).network()
     fill(network, weights.tensors, weights.path)
     forest = TreeVocabulary.from_json(weights.meta).forest(
         [from_record(record, 'nmtree.json') for record in described['sentences']])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from grounders.cmae import CMAE
+from adapters.modular.metadata import CMAEOpt
 from grounders.modular import Rows
 from grounders.visual import Places
 from tests.reference import vector_file
@@ -22,7 +22,7 @@ def vectors():
 
 @pytest.fixture(scope='module')
 def network(vectors):
-    network = CMAE(json.loads(vector_file('cmae_opt.json').read_text()))
+    network = CMAEOpt(**json.loads(vector_file('cmae_opt.json').read_text())).network()
     state = {name.removeprefix('state/'): value for name, value in vectors.items() if name.startswith('state/')}
     network.load_state_dict(state, strict=True)
     return network.eval()

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import harness.metrics  # noqa: F401  registers the metrics
+from harness.boxes import best_iou, rec_iou, xywh_to_xyxy
 from harness.data.masks import to_rle
-from harness.metrics import iou
+from harness.metrics.mask_overlap import mask_overlap
 from harness.registry import METRICS
 from tests.reference import vector_file
 
@@ -26,19 +27,29 @@ def value(name, rows):
     return metric.compute()[name][0]
 
 
+def selected(scores, top=None, threshold=None):
+    """Indices of the proposals that the original counts: best first; the best one, and those over a threshold.
+
+    Source: ``tools/eval_proposal_hit_rate.py`` and ``utils/hit_rate_utils.py`` of ChopinSharp/ref-nms.
+    """
+    scores = np.array(scores)
+    order = np.argsort(-scores, kind='stable')
+    return order[:top] if threshold is None else order[:max(1, int((scores > threshold).sum()))]
+
+
 def recall_rows(vectors, selection):
     """What a run would write of these proposals, one row a sentence."""
     rows = []
     for ref in vectors['refs']:
-        gold = iou.xywh_to_xyxy([vectors['gold_boxes_xywh'][str(ref['ann_id'])]])
+        gold = xywh_to_xyxy([vectors['gold_boxes_xywh'][str(ref['ann_id'])]])
         for sent_id in map(str, ref['sent_ids']):
             proposals = vectors['proposals'][sent_id]
-            kept = iou.select([p['score'] for p in proposals], **selection)
+            kept = selected([p['score'] for p in proposals], **selection)
             boxes = np.array([p['box'] for p in proposals]).reshape(-1, 4)[kept]
             context = vectors['context'][sent_id]
             rows.append({
-                'best_proposal_iou': float(iou.best_iou(gold, boxes)[0]), 'n_proposals': len(boxes),
-                'context_hits': int((iou.best_iou(context, boxes) > 0.5).sum()), 'n_context': len(context),
+                'best_proposal_iou': float(best_iou(gold, boxes)[0]), 'n_proposals': len(boxes),
+                'context_hits': int((best_iou(context, boxes) > 0.5).sum()), 'n_context': len(context),
             })
     return rows
 
@@ -57,7 +68,7 @@ def test_recall(vectors, selection):
 
 def test_rec(vectors):
     chosen = [row['pred_box'] for row in vectors['rec']]
-    ious = iou.rec_iou(chosen, [row['gd_box'] for row in vectors['rec']])
+    ious = rec_iou(chosen, [row['gd_box'] for row in vectors['rec']])
     rows = [{'grounder': 'any', 'box': box, 'iou': float(i)} for box, i in zip(chosen, ious, strict=True)]
 
     assert ious == pytest.approx(vectors['expected_rec']['iou'], abs=1e-9)
@@ -68,7 +79,7 @@ def test_rec(vectors):
 def test_res(vectors):
     rows = []
     for case in vectors['res']:
-        intersection, union = iou.mask_overlap(*(to_rle(case[name], *case[name]['size']) for name in ('pred', 'gold')))
+        intersection, union = mask_overlap(*(to_rle(case[name], *case[name]['size']) for name in ('pred', 'gold')))
         assert (intersection, union) == (case['intersection'], case['union'])
         rows.append({'mask_intersection': intersection, 'mask_union': union})
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from adapters.nmtree.metadata import NMTreeOpt
 from adapters.nmtree.trees import TreeVocabulary, from_record
-from grounders.nmtree import NMTree
 from tests.reference import vector_file
 
 
@@ -23,7 +23,7 @@ def described():
 
 @pytest.fixture(scope='module')
 def network(vectors, described):
-    network = NMTree(described['opt'])
+    network = NMTreeOpt(**described['opt']).network()
     state = {name.removeprefix('state/'): value for name, value in vectors.items() if name.startswith('state/')}
     network.load_state_dict(state, strict=True)
     return network.eval()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
-from harness.progress import told, track
+from harness.progress import report_lines, track
 
 
 class Clock:
@@ -29,7 +29,7 @@ def lines(count: int, seconds: float) -> list[str]:
     clock, said = Clock(), []
     items = clock.after(range(count), seconds)
     # What the consumer does with an item passes before the next one is fetched, as the clock has it here.
-    assert list(told(items, 'images', count, said.append, clock)) == list(range(count))
+    assert list(report_lines(items, 'images', count, said.append, clock)) == list(range(count))
     return said
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import harness.metrics  # noqa: F401  registers the metrics
+from harness.boxes import best_iou, xywh_to_xyxy
 from harness.data.candidates import load_candidates
 from harness.data.counts import PUBLISHED, count
 from harness.data.plain import load_expressions
-from harness.metrics import iou
 from harness.registry import METRICS
 
 REAL = Path(os.environ.get('REAL_DATA', Path(__file__).parents[1] / '../shared/real'))
@@ -32,7 +32,7 @@ def recall(expressions, candidates):
     for expression in expressions:
         proposals = candidates.for_expression(expression)
         if proposals is not None:
-            best = iou.best_iou(iou.xywh_to_xyxy([expression.gt_xywh]), proposals.bboxes.numpy())
+            best = best_iou(xywh_to_xyxy([expression.gt_xywh]), proposals.bboxes.numpy())
             rows.append({'best_proposal_iou': float(best[0]), 'n_proposals': len(proposals)})
     metrics = [METRICS.build({'type': name}) for name in ('referent_recall', 'mean_proposals')]
     for metric in metrics:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.data.results import RunRecord, as_json, key_of
 from harness.errors import InputError
 from reports.drawing.rendering import written
 from reports.rows.metrics import METRICS
-from reports.rows.results_files import key_of, read_results, read_runs
+from reports.rows.results_files import read_results, read_runs
 from reports.statistics.outcomes import OUTCOMES
 from reports.tables.layout import Tables
 from reports.tables.paper_tables import paper_tables
@@ -142,6 +143,54 @@ def test_weights_that_only_one_run_has_do_not_matter(write: Any) -> None:
     a = write('a', [record()])
     b = write('b', [record(grounder='mattnet')], weights={'detector': {'sha256': 'cc'}, 'mattnet': {'sha256': 'dd'}})
     assert len(read_runs([a, b]).records) == 2
+
+
+#: What a run says of itself, in the writer's order.
+WRITTEN = {
+    'command': 'python run_benchmark.py', 'options': {'limit': None, 'settings': ['greedy.step=0.2'], 'out': 'a'},
+    'seed': 0, 'commit': 'abc', 'versions': {'python': '3.11.7'}, 'machine': 'x86_64', 'data': {'refcoco': 'aa'},
+    'images_in': {'refcoco': '/images'}, 'weights': {'cmae': {'file': 'c', 'sha256': 'cc', 'seed': 1}},
+    'conventions': {'accuracy': 'IoU >= 0.5'}, 'seconds': {'detect': 2.0, 'masks': 0.0},
+    'throughput': {'detect': {'images': 4, 'expressions': 0, 'images_per_second': 2.0}}, 'wall_seconds': 3.25,
+    'images': 4, 'expressions': 10, 'counts': {'empty masks': 1}, 'notes': ['a note']}
+
+
+def test_a_run_is_written_as_it_is_read_to_the_byte(write: Any) -> None:
+    records = [record(), record(7, metric='mean_proposals', grounder='-')]
+    file = write('a', records, **WRITTEN) / 'results.json'
+    text = as_json(records, WRITTEN)
+    file.write_text(text)
+    read = read_results(file)
+    assert as_json([*read.records], read.run.model_dump(exclude_unset=True)) == text
+
+
+def test_a_part_that_is_only_shown_counts_as_not_there_where_it_is_wrong_unless_it_is_needed(write: Any) -> None:
+    folder = write('a', [record()], **{**WRITTEN, 'seconds': {'detect': 'long'}, 'seed': 'zero', 'machine': [1]})
+    run = read_results(folder).run
+    assert (run.seconds, run.seed, run.machine, run.wall_seconds) == ({}, None, '', 3.25)
+    with pytest.raises(InputError, match="results.json: 'run.seconds.detect' must be a number, not text; give"):
+        read_results(folder, needed=('seconds',))
+
+
+@pytest.mark.parametrize(('settings', 'read'), [
+    (['a.b=1'], ['a.b=1']), ("['a.b=1', 'c.d=2']", ['a.b=1', 'c.d=2']), ('a.b=1', ['a.b=1']), (None, []), (3, [])])
+def test_settings_are_a_list_or_its_text(settings: Any, read: list[str], write: Any) -> None:
+    assert read_results(write('a', [record()], options={'settings': settings})).run.settings == read
+
+
+def test_what_an_earlier_version_did_not_write_is_not_missed(write: Any) -> None:
+    folder = write('a', [{name: value for name, value in record().items() if name != 'task'}])
+    (folder / 'results.json').write_text(json.dumps({'records': read_results(folder).records, 'run': {}}))
+    assert read_results(folder).run == RunRecord()
+
+
+@pytest.mark.parametrize(('part', 'value', 'said'), [
+    ('versions', [], "'run.versions' must be a record, not a list"),
+    ('notes', {}, "'run.notes' must be a list, not a record"),
+    ('weights', None, "'run.weights' must be a record, not null"),
+    ('options', 'x' * 5000, "must be a record, not text")])
+def test_a_part_that_decides_is_refused_by_its_name(part: str, value: Any, said: str, write: Any) -> None:
+    refused([write('a', [record()], **{part: value})], said, 'give the file as it was written')
 
 
 ANY = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(),

@@ -114,13 +114,13 @@ def test_what_has_no_effect_on_a_run_s_proposals_is_refused(more: list[str], sai
 
 @pytest.mark.parametrize('proposals, predictions, said', [
     ([about(3, proposals='greedy', hits=[])], PREDICTIONS, 'lacks sentence 3'),
-    ([about(1, proposals='greedy')], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
-    ([[]], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
-    (PROPOSALS, [about(1, sent='cup')], 'predictions.jsonl, line 1: not a row'),
-    ([about(1, proposals='greedy', hits='referent')], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
-    (PROPOSALS, [about(1, sent='cup', gt_box=[1, 2, 3])], 'predictions.jsonl, line 1: not a row'),
-    ([about(1, proposals=['greedy'], hits=[])], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
-    ([{**about(1, proposals='greedy', hits=[]), 'sent_id': [1]}], PREDICTIONS, 'proposals.jsonl, line 1: not a row'),
+    ([about(1, proposals='greedy')], PREDICTIONS, 'proposals.jsonl: line 1: does not say what its proposals hit'),
+    ([[]], PREDICTIONS, 'proposals.jsonl: line 1: is no row'),
+    (PROPOSALS, [about(1, sent='cup')], 'predictions.jsonl: line 1: is no row'),
+    ([about(1, proposals='greedy', hits='referent')], PREDICTIONS, 'proposals.jsonl: line 1: is no row'),
+    (PROPOSALS, [about(1, sent='cup', gt_box=[1, 2, 3])], 'predictions.jsonl: line 1: is no row'),
+    ([about(1, proposals=['greedy'], hits=[])], PREDICTIONS, 'proposals.jsonl: line 1: is no row'),
+    ([{**about(1, proposals='greedy', hits=[]), 'sent_id': [1]}], PREDICTIONS, 'proposals.jsonl: line 1: is no row'),
 ])
 def test_a_file_that_is_no_run_s_is_refused_with_its_line(proposals: list, predictions: list, said: str,
                                                           tmp_path: Path) -> None:

@@ -143,9 +143,9 @@ def done(small_benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def run(_: Study, folder: Path, record: Record, *others: Any) -> None:
         folders.append(folder.name)
         keep(folder, record)
-        records = [dict(split='val', task='recall', metric='referent_recall', grounder='-', value=float(len(folders)),
-                        proposals=name) for name in ('greedy', 'ref-nms-b')]
-        (folder / 'results.json').write_text(json.dumps({'records': records}))
+        records = [dict(dataset='mini-refcoco', split='val', task='recall', metric='referent_recall', grounder='-',
+                        proposals=name, value=float(len(folders)), n=2) for name in ('greedy', 'ref-nms-b')]
+        (folder / 'results.json').write_text(json.dumps({'records': records, 'run': {}}))
     monkeypatch.setattr(Study, '_run', run)
     return folders
 

@@ -128,7 +128,7 @@ def test_a_vocabulary_has_what_comes_twice() -> None:
     vocabulary = TreeVocabulary.build([RED_DOG, CAT, CAT, RED_DOG._replace(tokens=('red', 'fox', 'left'))])
     assert vocabulary.word_to_ix == {'PAD': 0, 'red': 1, 'left': 2, 'cat': 3, 'UNK': 4}
     assert vocabulary.tag_to_ix == {'PAD': 0, 'JJ': 1, 'NN': 2, 'RB': 3, 'UNK': 4}
-    assert vocabulary.sizes == {'word_vocab_size': 5, 'tag_vocab_size': 5, 'dep_vocab_size': 5}
+    assert vocabulary.sizes == {'word_count': 5, 'tag_count': 5, 'dep_count': 5}
     assert TreeVocabulary.from_json(vocabulary.to_json()) == vocabulary
 
 

@@ -110,7 +110,7 @@ def test_weights_of_one_name_are_given_once_whatever_the_command(command: tuple[
 
 @pytest.mark.parametrize(('options', 'said'), [
     (('--as', 'mask-rcnn', '--vocabulary', 'words.json'), '--vocabulary: a detector has no words'),
-    (('--as', 'cmae', '--vocabulary', 'words.json', '--vectors', 'v.npy'), '--vectors: are those of the words of'),
+    (('--as', 'cmae', '--vocabulary', 'words.json', '--vectors', 'v.npy'), '--vectors: belongs to the words of'),
     (('--as', 'ref-nms', '--vectors', 'v.npy'), 'give --vocabulary too'),
 ])
 def test_convert_refuses_words_that_have_no_place(options: tuple[str, ...], said: str,

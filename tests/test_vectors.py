@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from harness.errors import InputError
 from harness.words.critical_objects import CriticalObjects
-from harness.words.vectors import Vocabulary, WordVectors, load_vectors, main, save_vectors
+from harness.words.vectors import WordEmbedding, WordVectors, load_vectors, main, save_vectors
 
 
 def written(tmp_path, content, name='glove.test.2d.txt'):
@@ -151,7 +151,7 @@ def test_the_subset_is_the_most_frequent_words_and_those_asked_for(tmp_path):
 # ------------------------------------------------------------------------------------------------- vocabularies
 
 def test_a_vocabulary_gives_unknown_words_the_first_row():
-    words = Vocabulary(['<unk>', 'cup', 'left', 'red'], torch.arange(4.)[:, None])
+    words = WordEmbedding(['<unk>', 'cup', 'left', 'red'], torch.arange(4.)[:, None])
     assert words.ids(['red', 'mug', 'cup']).tolist() == [3, 0, 1]
     assert words.ids([]).tolist() == [0]
     assert words(['left', 'cup', 'red'], longest=2)[:, 0].tolist() == [2, 1]
@@ -159,7 +159,7 @@ def test_a_vocabulary_gives_unknown_words_the_first_row():
 
 def test_a_vocabulary_is_the_sorted_words_that_occur_twice_and_have_a_vector():
     vectors = WordVectors('set', ('red', 'cup', 'rare'), torch.tensor([[1.], [2.], [3.]]))
-    words = Vocabulary.build([['red', 'cup', 'cupp'], ['red', 'cup', 'cupp', 'rare']], vectors)
+    words = WordEmbedding.build([['red', 'cup', 'cupp'], ['red', 'cup', 'cupp', 'rare']], vectors)
     assert words.words == ('<unk>', 'cup', 'red')
     assert words.vectors.tolist() == [[0], [2], [1]]
 

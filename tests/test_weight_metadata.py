@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 import torch
 
+from adapters.modular import metadata as modular
 from adapters.modular.cmae import CMAEGrounder
 from adapters.modular.mattnet import MAttNetGrounder
+from adapters.modular.metadata import CMAEOpt, MAttNetOpt
+from adapters.nmtree import metadata as nmtree
 from adapters.nmtree.grounding import NMTreeGrounder
+from adapters.nmtree.metadata import NMTreeOpt
+from grounders.nmtree import NMTreeOptions
 from harness.detection.detector import Detector
 from harness.errors import InputError
 from harness.files.weights import Weights, check_numbers, load_weights, save_weights, shipped_path
@@ -55,6 +60,15 @@ def test_a_shipped_file_is_taken_as_it_is(name: str, shipped: dict[str, Weights]
     LOADERS[name](shipped[name])
 
 
+@pytest.mark.parametrize('name', ['cmae', 'mattnet', 'nmtree'])
+@pytest.mark.parametrize('dataset', ['mini-refcoco', 'mini-refcoco+', 'mini-refcocog'])
+def test_options_are_written_as_they_were_read(name: str, dataset: str) -> None:
+    opt = load_weights(shipped_path(name, dataset)).meta['opt']
+    read = {'cmae': CMAEOpt, 'mattnet': MAttNetOpt, 'nmtree': NMTreeOpt}[name](**opt).options
+    write = nmtree.opt_of if isinstance(read, NMTreeOptions) else modular.opt_of
+    assert write(read) == opt and not any(type(value) is bool for value in write(read).values())
+
+
 @pytest.mark.parametrize('given', FILES)
 @pytest.mark.parametrize('wanted', FILES)
 def test_a_file_of_another_kind_is_told(given: str, wanted: str, shipped: dict[str, Weights]) -> None:
@@ -89,6 +103,8 @@ def test_a_field_of_another_type_or_out_of_range_is_named(name: str, field: str,
 
 @pytest.mark.parametrize(('name', 'field', 'said'), [
     ('cmae', 'opt.rnn_type', "'opt.rnn_type' must be lstm, gru or rnn"),
+    ('cmae', 'opt.jemb_dim', "'opt' must have a jemb_dim and a word_vec_size that are equal, not 97 and 96"),
+    ('mattnet', 'opt', "'opt' must be a record, not a list"),
     ('cmae', 'opt.vocab_size', '151 words in the vocabulary but 7 in the network'),
     ('mattnet', 'opt.unk_token', 'opt.unk_token 1000 is the id of none of its 151 words'),
     ('ref-nms-b', 'model.wings', "'model.wings', which its network does not take"),
@@ -99,8 +115,9 @@ def test_a_field_of_another_type_or_out_of_range_is_named(name: str, field: str,
 def test_what_does_not_fit_together_is_told(name: str, field: str, said: str, shipped: dict[str, Weights],
                                              tmp_path: Path) -> None:
     weights = lying(shipped, name, tmp_path)
-    put(weights.meta, field, {'opt.rnn_type': 'elu', 'opt.vocab_size': 7, 'opt.unk_token': 1000, 'model.wings': 2,
-                              'model.blocks': 17, 'threshold': 1.5, 'word_to_ix.cup': 10**6}[field])
+    put(weights.meta, field, {'opt': [], 'opt.rnn_type': 'elu', 'opt.jemb_dim': 97, 'opt.vocab_size': 7,
+                              'opt.unk_token': 1000, 'model.wings': 2, 'model.blocks': 17, 'threshold': 1.5,
+                              'word_to_ix.cup': 10**6}[field])
     assert said in refusal(LOADERS[name], weights)
 
 

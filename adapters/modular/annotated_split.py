@@ -15,17 +15,18 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from adapters.modular.attributes import referent
-from adapters.modular.box_features import box_features
-from adapters.modular.vocabulary import Vocabulary
+from adapters.modular.place_features import place_features
+from adapters.modular.vocabulary import ModularVocabulary
 from grounders.modular import Rows
-from grounders.objectives import Pairs
+from grounders.objectives import TrainingPairs
 from grounders.visual import Places
 from harness.errors import InputError
 from harness.types import Dataset, Expression
 
 
 class Referent(NamedTuple):
-    """One referring instance: its key (:func:`adapters.modular.attributes.referent`), rows of image, box, sentences."""
+    """One referring instance: its key (:func:`adapters.modular.attributes.referent`), and the rows of its image, of its
+    box and of its sentences."""
 
     key: Hashable
     image: int
@@ -35,7 +36,7 @@ class Referent(NamedTuple):
 
 @dataclass(eq=False)
 class AnnotatedSplit:
-    """All annotated boxes of the images that a split's expressions are about, an image's boxes in consecutive rows.
+    """All annotated boxes of the images that a split's expressions are about; those of one image are consecutive rows.
 
     Attributes:
         pool5: ``(A', C, 7, 7)`` and ``fc7`` ``(A', F, 7, 7)``, float16, as they were given; ``box_row`` (A,) finds the
@@ -47,7 +48,7 @@ class AnnotatedSplit:
         lfeats: ``(A, 5)``, ``dif_lfeats`` (A, 25), ``cxt_index`` (A, 5) rows of boxes or -1, ``cxt_lfeats`` (A, 5, 5).
         labels: ``(T, L)`` word ids of the T sentences, ``sentence_box`` (T,) their referents' boxes,
             ``sentence_image`` (T,).
-        referents: in order of first appearance; ``of_image`` lists, for each image, its referents.
+        referents: in order of first appearance; ``of_image`` lists the referents of each image.
     """
 
     pool5: Tensor
@@ -71,14 +72,14 @@ class AnnotatedSplit:
 
     @classmethod
     def of(cls, dataset: Dataset, expressions: Sequence[Expression], features: Mapping[str, Any],
-           vocabulary: Vocabulary, with_same_category: bool = True) -> AnnotatedSplit:
-        """Put a split together.
+           vocabulary: ModularVocabulary, with_same_category: bool = True) -> AnnotatedSplit:
+        """Collect what belongs to a split.
 
         Args:
             dataset: with annotations.
             expressions: the split's; those whose referent is not among the annotations are left out.
             features: ``pool5`` (A', C, 7, 7) and ``fc7`` (A', F, 7, 7) of boxes pooled from x, y to x + w − 1,
-                y + h − 1 (:func:`adapters.modular.box_features.last_pixel_corners`), in the order of ``ann_ids``;
+                y + h − 1 (:func:`adapters.modular.place_features.last_pixel_corners`), in the order of ``ann_ids``;
                 ``image_pool5`` (I', C, 7, 7) of whole images, in the order of ``image_ids``.
             vocabulary: the words.
             with_same_category: whether boxes of the same category can be context.
@@ -146,11 +147,11 @@ class AnnotatedSplit:
 
 
 class RightAndWrong(torch.utils.data.Dataset):
-    """Item i: for each referent of image i, right pairs and a wrong box and a wrong sentence for each.
+    """Item i holds, for each referent of image i, right pairs, each with a wrong box and a wrong sentence.
 
-    The draws depend on ``(seed, epoch, i)`` alone, so a resumed training sees the same pairs. A wrong one comes from
-    the image: of the referent's category with probability ``sample_ratio`` where there is one, else of another
-    category; from anywhere in the split where the image has none of another.
+    The draws depend on ``(seed, epoch, i)`` alone, so a resumed training sees the same pairs. A wrong box or
+    sentence is of the same image: with probability ``sample_ratio`` of the referent's category, if the image has
+    another one of it, else of another category. If the image has no other category, it is of any image of the split.
     """
 
     def __init__(self, split: AnnotatedSplit, seed: int, seq_per_ref: int = 3, sample_ratio: float = 0.3) -> None:
@@ -193,17 +194,17 @@ class RightAndWrong(torch.utils.data.Dataset):
             return np.concatenate([sentences, random.choice(sentences, missing)])
         return random.permutation(sentences)[:self.seq_per_ref]
 
-    def _wrong(self, random: np.random.Generator, choices: np.ndarray, boxes: np.ndarray, box: int, total: int) -> int:
+    def _wrong(self, random: np.random.Generator, wrong: np.ndarray, boxes: np.ndarray, box: int, total: int) -> int:
         same = self._category[boxes] == self._category[box]
         if same.any() and random.uniform() < self.sample_ratio:
-            return int(random.choice(choices[same]))
+            return int(random.choice(wrong[same]))
         if not same.all():
-            return int(random.choice(choices[~same]))
+            return int(random.choice(wrong[~same]))
         return int(random.integers(total))
 
     def collate(self, items: Sequence[dict[str, np.ndarray]]) -> dict[str, Any]:
-        """Items of several images to one batch: ``pairs``, each box, image and (sentence, image) in it once, and
-        ``named_box`` (m,) and ``referent`` (m,), the referents' rows in ``pairs`` and in the split."""
+        """Join the items of several images into a batch: ``pairs``, which holds each box, image and (sentence, image)
+        once; and ``named_box`` (m,) and ``referent`` (m,), the rows of the referents in ``pairs`` and in the split."""
         joined = {name: torch.from_numpy(np.concatenate([item[name] for item in items])) for name in items[0]}
         images, image = joined['image'].unique(return_inverse=True)
         boxes, box = torch.cat([joined['box'], joined['other_box']]).unique(return_inverse=True)
@@ -211,14 +212,14 @@ class RightAndWrong(torch.utils.data.Dataset):
         (sentences, sentence_image), sentence = read_with.unique(dim=1, return_inverse=True)
         n = len(image)
         named, at = np.unique(joined['referent'].numpy(), return_index=True)
-        pairs = Pairs(*self.split.crops(boxes), self.split.places(boxes), self.split.words(sentences),
+        pairs = TrainingPairs(*self.split.crops(boxes), self.split.places(boxes), self.split.words(sentences),
                       self.split.images(images), sentence_image, sentence[:n], box[:n], sentence[n:], box[n:])
         return {'pairs': pairs, 'named_box': box[torch.from_numpy(at)], 'referent': torch.from_numpy(named)}
 
 
-class Choices(NamedTuple):
+class AnnotatedChoices(NamedTuple):
     """Every sentence of some images with every annotated box of its image, as :meth:`grounders.cmae.CMAE.ground`
-    takes them, and the row of each sentence's referent, ``right`` (s,)."""
+    takes them; and ``right`` (s,), the row of each sentence with its referent."""
 
     pool5: Tensor
     fc7: Tensor
@@ -230,8 +231,8 @@ class Choices(NamedTuple):
     right: Tensor
 
 
-def choices(split: AnnotatedSplit, images_a_batch: int = 16) -> Iterator[Choices]:
-    """The split's choices among annotated boxes, some images at a time, each sentence once."""
+def annotated_choices(split: AnnotatedSplit, images_a_batch: int = 16) -> Iterator[AnnotatedChoices]:
+    """The choices among the annotated boxes of a split, some images at a time, each sentence once."""
     by_image = split.sentence_image.argsort(stable=True)
     for start in range(0, len(split.of_image), images_a_batch):
         images = torch.arange(start, min(start + images_a_batch, len(split.of_image)))
@@ -245,7 +246,7 @@ def choices(split: AnnotatedSplit, images_a_batch: int = 16) -> Iterator[Choices
         begin = count.cumsum(0) - count
         box = torch.arange(len(sentence)) - begin[sentence] + (split.first[image] - first_box)[sentence]
         right = begin + split.sentence_box[sentences] - split.first[image]
-        yield Choices(*split.crops(boxes), split.places(boxes), split.words(sentences), split.images(images),
+        yield AnnotatedChoices(*split.crops(boxes), split.places(boxes), split.words(sentences), split.images(images),
                       image - start, Rows(sentence, box, box), right)
 
 
@@ -265,7 +266,7 @@ def _place(boxes: Tensor, categories: Tensor, count: Tensor, first: Tensor, size
            with_same_category: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Location features and context slots of all images' boxes at once: (A, 5), (A, 25), (A, 5) rows, (A, 5, 5)."""
     present = torch.arange(int(count.max())) < count[:, None]
-    features = box_features(pad_sequence(boxes.split(count.tolist()), batch_first=True),
+    features = place_features(pad_sequence(boxes.split(count.tolist()), batch_first=True),
                             pad_sequence(categories.split(count.tolist()), batch_first=True), sizes,
                             with_same_category=with_same_category, present=present)
     slots = features.cxt_index

@@ -33,7 +33,7 @@ NOT_ATTRIBUTES = frozenset((
 
 @dataclass(frozen=True)
 class Attributes:
-    """Attribute words, the most frequent first, and by how many training referents each is said of."""
+    """Attribute words, the most frequent first, and how many training referents each is said of."""
 
     words: tuple[str, ...]
     counts: tuple[int, ...]
@@ -46,7 +46,7 @@ class Attributes:
 
     @classmethod
     def choose(cls, said: Iterable[Iterable[str]], top: int = 50) -> Attributes:
-        """The ``top`` words that are said of the most referents; ``said`` holds each referent's words."""
+        """The ``top`` words that are said of the most referents; ``said`` holds the words of each referent."""
         counts = Counter(word for words in said for word in set(words))
         chosen = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:top]
         return cls(tuple(word for word, _ in chosen), tuple(n for _, n in chosen))
@@ -75,7 +75,7 @@ def said_of_referents(expressions: Sequence[Expression], categories: Iterable[st
     Args:
         expressions: any; equal sentences are tagged once.
         categories: category names.
-        tag: tokenised sentences to a Penn Treebank tag for each word; spaCy's small English model by default.
+        tag: gives the Penn Treebank tags of tokenised sentences; by default spaCy's small English model.
     """
     forbidden = NOT_ATTRIBUTES | {word for name in categories for word in name.split()}
     sentences = sorted({e.tokens for e in expressions if e.tokens})

@@ -24,7 +24,6 @@ class CMAEGrounder(ModularGrounder):
     weights = 'cmae'
     title = 'CM-A-E'
     metadata = CMAEMetadata
-    network_of = CMAE
     network: CMAE
 
     @classmethod
@@ -34,6 +33,6 @@ class CMAEGrounder(ModularGrounder):
         return cmae_recipe(material, seed)
 
     def match(self, image: ImageFeatures, seen: Seen) -> Grounding:
-        """Every sentence is read with the whole image."""
+        """Every sentence is read with a crop of the whole image."""
         read_with = torch.zeros(len(seen.labels), dtype=torch.int64, device=seen.labels.device)
         return self.network.ground(*seen[:-1], whole_image(image), read_with, seen.rows)

@@ -1,22 +1,22 @@
-"""What MAttNet and CM-A-E eat: all expressions of an image with their proposals, each box, place and sentence once."""
+"""What MAttNet and CM-A-E take as input: the expressions of an image with their proposals, nothing held twice."""
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from adapters.modular.box_features import SLOTS, box_features
 from adapters.modular.metadata import ModularMetadata
 from adapters.modular.object_features import ObjectFeatures
+from adapters.modular.place_features import SLOTS, place_features
 from grounders.modular import Grounding, ModularNetwork, Rows
 from grounders.visual import Places
 from harness.boxes import xyxy_to_xywh
 from harness.errors import InputError
-from harness.files.metadata import described
+from harness.files.metadata import read_metadata
 from harness.files.weights import Weights, built
 from harness.plugins import Grounder
 from harness.types import Expression, ImageFeatures
@@ -37,8 +37,8 @@ class ModularGrounder(Grounder):
     """A trained network of modules as a grounder.
 
     Args:
-        weights: ``meta['opt']`` are the network's options, ``meta['vocabulary']`` its words.
-        with_st: whether boxes of the same category can be context; ``None`` as trained.
+        weights: with the metadata that :mod:`adapters.modular.metadata` describes.
+        with_st: whether boxes of the same category can be context; by default as in training.
 
     Raises:
         InputError: the weights are of another network.
@@ -46,23 +46,23 @@ class ModularGrounder(Grounder):
 
     title: str
     metadata: type[ModularMetadata]
-    network_of: Callable[[dict], ModularNetwork]
+    network: ModularNetwork
 
     def __init__(self, weights: Weights, with_st: bool | None = None) -> None:
-        meta = described(weights, self.metadata)
+        meta = read_metadata(weights, self.metadata)
         self.path = weights.path
-        self.opt: dict[str, Any] = dict(meta.opt)
+        self.options = meta.opt.options
         self.vocabulary = meta.read_vocabulary()
         self.longest = self.vocabulary.max_length
-        self.slots = self.opt.get('num_cxt', SLOTS)
-        self.with_st = bool(self.opt.get('with_st', 1) if with_st is None else with_st)
-        self.network = built(lambda: self.network_of(self.opt), weights.tensors, weights.path)
+        self.slots = meta.opt.context_slots
+        self.with_st = meta.opt.with_same_category if with_st is None else with_st
+        self.network = built(meta.opt.network, weights.tensors, weights.path)
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],
                  proposals: Sequence[InstanceData]) -> list[Tensor]:
-        """Scores ``(n_i,)`` of each expression's proposals, none for an expression without any.
+        """Scores ``(n_i,)`` of the proposals of each expression; empty for an expression without proposals.
 
-        Neighbours and context come from an expression's own proposals, which Ref-NMS chooses for it.
+        The neighbours and the context of a box are proposals of the same expression.
         """
         grounding = self.ground(image, expressions, proposals)
         scores = image.feature_map.new_zeros(0) if grounding is None else grounding.scores
@@ -71,7 +71,7 @@ class ModularGrounder(Grounder):
     @torch.inference_mode()
     def ground(self, image: ImageFeatures, expressions: Sequence[Expression],
                proposals: Sequence[InstanceData]) -> Grounding | None:
-        """A row for each proposal of each expression, in order; ``None`` without any."""
+        """The results of the network, one row per proposal, expression by expression; ``None`` without any proposal."""
         if sum(map(len, proposals)) == 0:
             return None
         self.network.to(image.feature_map.device)
@@ -79,10 +79,10 @@ class ModularGrounder(Grounder):
 
     @abstractmethod
     def match(self, image: ImageFeatures, seen: Seen) -> Grounding:
-        """One call of the network."""
+        """Call the network once."""
 
     def see(self, image: ImageFeatures, expressions: Sequence[Expression], proposals: Sequence[InstanceData]) -> Seen:
-        """Pool what is new and lay out the rows; there is at least one proposal."""
+        """Pool the boxes that are new and lay out the rows. There must be at least one proposal."""
         device = image.feature_map.device
         boxes = torch.cat([p.bboxes for p in proposals]).to(device)
         labels = torch.cat([p.labels for p in proposals]).to(device)
@@ -98,7 +98,7 @@ class ModularGrounder(Grounder):
                     Rows(sentence, box, chosen[sentence] * sets.shape[1] + position))
 
     def _check_widths(self, pool5: int, fc7: int) -> None:
-        wanted = self.opt['pool5_dim'], self.opt['fc7_dim']
+        wanted = self.options.pool5_dim, self.options.fc7_dim
         if (pool5, fc7) != wanted:
             raise InputError(f'{self.path}: {self.title} takes features of {wanted[0]} and {wanted[1]} channels, the '
                              f'detector gives {pool5} and {fc7}; name the one that it was trained with by --weights '
@@ -113,7 +113,7 @@ class ModularGrounder(Grounder):
         distinct = boxes.new_zeros(len(neighbours), 4)
         distinct[box] = boxes
         member, label = sets.unbind(2)
-        features = box_features(xyxy_to_xywh(distinct)[member], label, (image.info.width, image.info.height),
+        features = place_features(xyxy_to_xywh(distinct)[member], label, (image.info.width, image.info.height),
                                 with_same_category=self.with_st, present=member >= 0, slots=max(SLOTS, self.slots))
         slot = features.cxt_index[..., :self.slots]
         context = member.gather(1, slot.clamp(min=0).flatten(1)).view_as(slot).masked_fill(slot < 0, -1)
@@ -123,14 +123,14 @@ class ModularGrounder(Grounder):
 
 
 def _rows_of(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """For counts 2, 0, 1: whose each row is, 0, 0, 2, and which of them, 0, 1, 0."""
+    """The owner of each row and its position there: for counts 2, 0, 1 they are 0, 0, 2 and 0, 1, 0."""
     owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
     first = counts.cumsum(0) - counts
     return owner, torch.arange(len(owner), device=counts.device) - first[owner]
 
 
 def _padded_sets(box: Tensor, labels: Tensor, sentence: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct sets of proposals ``(u, P, 2)``, -1 after the end, and which one each sentence has ``(s,)``."""
+    """The distinct sets of proposals ``(u, P, 2)``, -1 after their ends, and which one each sentence has ``(s,)``."""
     members = box.new_full((int(sentence.max()) + 1, int(position.max()) + 1, 2), -1)
     members[sentence, position] = torch.stack([box, labels], 1)
     return members.unique(dim=0, return_inverse=True)

@@ -25,7 +25,6 @@ class MAttNetGrounder(ModularGrounder):
     weights = 'mattnet'
     title = 'MAttNet'
     metadata = MAttNetMetadata
-    network_of = MAttNet
     network: MAttNet
 
     @classmethod
@@ -35,14 +34,16 @@ class MAttNetGrounder(ModularGrounder):
         return mattnet_recipe(material, seed)
 
     def match(self, image: ImageFeatures, seen: Seen) -> Grounding:
-        """The image itself is not looked at."""
+        """MAttNet sees boxes only, and no crop of the whole image."""
         return self.network.ground(*seen)
 
     def visual(self, image: ImageFeatures, expressions: Sequence[Expression],
                proposals: Sequence[InstanceData]) -> list[Tensor]:
-        """What NMTree sees of each expression's proposals: ``(n_i, fc7_dim + 2 · jemb_dim)``, per expression, since
-        MAttNet attends to a box's cells by what the expression says of its subject."""
+        """What NMTree sees of the proposals of each expression, ``(n_i, visual_dim)``.
+
+        It depends on the expression, since MAttNet attends to the cells of a box by what is said of its subject.
+        """
         grounding = self.ground(image, expressions, proposals)
-        width = self.opt['fc7_dim'] + 2 * self.opt['jemb_dim']
-        visual = image.feature_map.new_zeros(0, width) if grounding is None else grounding.nmtree_visual
+        none = image.feature_map.new_zeros(0, self.options.visual_dim)
+        visual = none if grounding is None else grounding.nmtree_visual
         return list(visual.split([len(p) for p in proposals]))

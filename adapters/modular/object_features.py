@@ -1,20 +1,20 @@
-"""An image's boxes as the grounders see them, each pooled once whatever rule, expression or grounder asks for it."""
+"""The boxes of an image as the grounders see them. A box is pooled once, however many rules or grounders ask for it."""
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from adapters.modular.box_features import last_pixel_corners
+from adapters.modular.place_features import last_pixel_corners
 from harness.detection.crop import whole_map
 from harness.types import ImageFeatures
 
 
 class ObjectFeatures:
-    """Features of all boxes of one image that were asked for so far.
+    """The features of all boxes of one image that were asked for so far.
 
     Attributes:
         boxes: ``(m, 4)`` xyxy image pixels, each once.
-        pool5: ``(m, C, 7, 7)`` crops from x, y to the last pixel x + w − 1, y + h − 1, as the originals'.
+        pool5: ``(m, C, 7, 7)`` crops from x, y to the last pixel x + w − 1, y + h − 1, as in the originals.
         fc7: ``(m, F, 7, 7)``.
     """
 
@@ -26,7 +26,7 @@ class ObjectFeatures:
 
     @classmethod
     def of(cls, image: ImageFeatures) -> ObjectFeatures:
-        """The one of this image, shared by all who ask."""
+        """The object features of this image, which are made once and shared."""
         return image.once(cls)
 
     def rows(self, boxes: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class ObjectFeatures:
 
 
 def whole_image(image: ImageFeatures) -> Tensor:
-    """``(1, C, 7, 7)``: the crop from the centre of the map's first cell to that of its last; pooled once.
+    """The crop ``(1, C, 7, 7)`` of the whole image, from the centre of the map's first cell to that of its last.
 
     Source: ``lib/mrcn/inference_no_imdb.py: img_to_spatial_fc7`` of ChopinSharp/CM-Erase-REG, a region 0, 0, 16(w − 1),
     16(h − 1) of the network's input for a map of w × h.

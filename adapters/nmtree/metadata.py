@@ -1,44 +1,63 @@
-"""What weight files of NMTree say of themselves; options are the original's, and others beside those named are kept."""
+"""The metadata of weight files of NMTree.
+
+The options of the network are stored under ``opt``, by the original's names (``tools/opts.py``). This module is the one
+place that knows those names. An ``opt`` may hold more than what is read here.
+"""
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Self
+from dataclasses import asdict
+from typing import Any, Self
 
-from pydantic import ConfigDict, model_validator, with_config
-from typing_extensions import TypedDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from adapters.nmtree.trees import TreeVocabulary
+from grounders.nmtree import NMTree, NMTreeOptions
 from harness.files.metadata import Metadata, Text
 from harness.options import Count, CountOrNone, Share
 
 
-@with_config(ConfigDict(strict=True, extra='allow'))
-class NMTreeOptions(TypedDict):
-    """Of :class:`grounders.nmtree.NMTree`."""
+class NMTreeOpt(BaseModel):
+    """The options of a :class:`~grounders.nmtree.NMTreeOptions`, each with its range and the original's name."""
 
-    word_vocab_size: Count
-    tag_vocab_size: Count
-    dep_vocab_size: Count
-    word_size: Count
-    tag_size: Count
-    dep_size: Count
-    vis_dim: Count
-    rnn_size: Count
-    drop_prob: Share
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    word_count: Count = Field(alias='word_vocab_size')
+    word_dim: Count = Field(alias='word_size')
+    tag_count: Count = Field(alias='tag_vocab_size')
+    tag_dim: Count = Field(alias='tag_size')
+    dep_count: Count = Field(alias='dep_vocab_size')
+    dep_dim: Count = Field(alias='dep_size')
+    visual_dim: Count = Field(alias='vis_dim')
+    memory_dim: Count = Field(alias='rnn_size')
+    dropout: Share = Field(alias='drop_prob')
+
+    @property
+    def options(self) -> NMTreeOptions:
+        """The options as the network takes them."""
+        return NMTreeOptions(**self.model_dump())
+
+    def network(self) -> NMTree:
+        """A new network with these options."""
+        return NMTree(self.options)
+
+
+def opt_of(options: NMTreeOptions) -> dict[str, Any]:
+    """The inverse of :attr:`NMTreeOpt.options`: a record for the metadata, by the original's names."""
+    return NMTreeOpt.model_construct(**asdict(options)).model_dump(by_alias=True)
 
 
 Ids = dict[str, CountOrNone]
 
 
 class NMTreeMetadata(Metadata):
-    """The three tables are a :class:`~adapters.nmtree.trees.TreeVocabulary`; ``mattnet_sha256`` is of the MAttNet that
-    it learned on, where the file tells."""
+    """Options, the three tables of a :class:`~adapters.nmtree.trees.TreeVocabulary`, and where the file says so, the
+    SHA-256 of the MAttNet that the network was trained with."""
 
     of = 'nmtree'
     title = 'weights of NMTree'
     name = 'nmtree'
 
-    opt: NMTreeOptions
+    opt: NMTreeOpt
     word_to_ix: Ids
     tag_to_ix: Ids
     dep_to_ix: Ids
@@ -46,10 +65,10 @@ class NMTreeMetadata(Metadata):
 
     @model_validator(mode='after')
     def _belong_together(self) -> Self:
-        sizes: Mapping[str, object] = self.opt
         for name, size in self.read_vocabulary().sizes.items():
-            if size > sizes[name]:  # type: ignore[operator]
-                raise ValueError(f'its vocabulary has more ids than the {name} of its network')
+            if size > getattr(self.opt, name):
+                raise ValueError(f'its vocabulary has more ids than the {NMTreeOpt.model_fields[name].alias} of its '
+                                 'network')
         return self
 
     def read_vocabulary(self) -> TreeVocabulary:

@@ -1,4 +1,4 @@
-"""NMTree's prepared data: the trees in ``data_dep.pth``, and the visual features it was trained on.
+"""NMTree's prepared data: the trees in ``data_dep.pth``, and the visual features that it was trained on.
 
 Sources, all of daqingliu/NMTree: ``misc/parser.py`` (``prepare_data``, ``main``) writes with ``torch.save`` the trees
 by ``sent_id``: ``{tree, tokens, tags, deps}``, a tree nested as ``{(position, word, class, tag, label): [below]}``;
@@ -61,5 +61,5 @@ def _features(row: Any, where: str) -> Tensor:
 def _by_sentence(path: str | Path) -> Mapping[int, Any]:
     record = torch_file.load(path)
     if not isinstance(record, Mapping) or not record or not all(type(sent_id) is int for sent_id in record):
-        raise InputError(f'{path}: must hold a record for each sent_id')
+        raise InputError(f'{path}: must hold one record per sent_id')
     return record

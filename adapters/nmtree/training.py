@@ -1,4 +1,4 @@
-"""NMTree in training: what it learns from, its options and its objective.
+"""How NMTree is trained: what it learns from, the sizes of its layers and its objective.
 
 Source: ``tools/train.py``, ``tools/opts.py``, ``utils/gt_loader.py`` and ``misc/glove.py`` of daqingliu/NMTree.
 """
@@ -12,17 +12,18 @@ from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from adapters.modular.annotated_split import AnnotatedSplit, choices
+from adapters.modular.annotated_split import AnnotatedSplit, annotated_choices
 from adapters.modular.mattnet import MAttNetGrounder
+from adapters.nmtree.metadata import opt_of
 from adapters.nmtree.trees import Parse, Parser, TreeVocabulary
-from grounders.nmtree import NMTree
+from grounders.nmtree import NMTree, NMTreeOptions
 from grounders.tree_lstm import Forest
 from harness.training.grounder import Material, Recipe, TrainingStage
 from harness.types import Dataset
 from harness.words.vectors import WordVectors
 
 # Small enough for two cores; the original's are 50, 50, 1024 and 0.5, and 300 for a word.
-EMBEDDED_WIDTHS = dict(tag_size=8, dep_size=8, rnn_size=32, drop_prob=0.1)
+EMBEDDED_WIDTHS: dict[str, Any] = dict(tag_dim=8, dep_dim=8, memory_dim=32, dropout=0.1)
 EMBEDDED_EPOCHS = 8
 EMBEDDED_BATCH = 16
 # The original's Adam, and every gradient cut at 0.1. It takes 40 epochs of 128 images a step at 1e-3, a tenth less
@@ -32,27 +33,27 @@ EMBEDDED_OPTIM_WRAPPER = dict(type='OptimWrapper', optimizer=dict(type='Adam', l
 
 
 def nmtree_recipe(material: Material, seed: int) -> Recipe:
-    """One stage on one dataset's annotated boxes, as the trained MAttNet sees them."""
+    """The recipe of NMTree: one stage, on the annotated boxes of one dataset as the trained MAttNet sees them."""
     weights = material.trained('mattnet')
     mattnet, parser = MAttNetGrounder(weights), Parser()
     train = seen_images(material.train, 'train', material.train_features, mattnet, parser)
     val = seen_images(material.val, 'val', material.val_features, mattnet, parser)
     vocabulary = TreeVocabulary.build(parse for image in train for parse in image.parses)
-    opt = dict(vocabulary.sizes, vis_dim=train[0].visual.shape[2], word_size=material.vectors.vectors.shape[1],
-               **EMBEDDED_WIDTHS)
-    network = new_network(opt, vocabulary, material.vectors)
-    lessons, unseen = Lessons(train, vocabulary), Lessons(val, vocabulary)
+    options = NMTreeOptions(**vocabulary.sizes, visual_dim=train[0].visual.shape[2],
+                            word_dim=material.vectors.vectors.shape[1], **EMBEDDED_WIDTHS)
+    network = new_network(options, vocabulary, material.vectors)
+    lessons, unseen = TreeLessons(train, vocabulary), TreeLessons(val, vocabulary)
     schedule = [dict(type='ExponentialLR', gamma=0.1 ** (1 / EMBEDDED_EPOCHS), by_epoch=True)]
     stage = TrainingStage('tree', NMTreeForTraining(network), lessons, lessons.collate, EMBEDDED_BATCH, EMBEDDED_EPOCHS,
                   EMBEDDED_OPTIM_WRAPPER, schedule,
                   lambda: {'accuracy on annotated boxes': choice_accuracy(network, unseen)})
-    return Recipe([stage], network.state_dict, metadata(opt, vocabulary, weights.sha256))
+    return Recipe([stage], network.state_dict, metadata(options, vocabulary, weights.sha256))
 
 
-def new_network(opt: dict[str, Any], vocabulary: TreeVocabulary, vectors: WordVectors) -> NMTree:
-    """A network to train, whose words start from their ``vectors``; those without one within ±1/√V, as in
+def new_network(options: NMTreeOptions, vocabulary: TreeVocabulary, vectors: WordVectors) -> NMTree:
+    """A network to train. Words start from their ``vectors``; those without one start within ±1/√V, as in
     ``misc/glove.py: create_glove``."""
-    network = NMTree(opt)
+    network = NMTree(options)
     table = network.word_embedding.weight
     with torch.no_grad():
         table.uniform_(-1, 1).mul_(len(table) ** -0.5)
@@ -61,14 +62,14 @@ def new_network(opt: dict[str, Any], vocabulary: TreeVocabulary, vectors: WordVe
     return network
 
 
-def metadata(opt: dict[str, Any], vocabulary: TreeVocabulary, mattnet_sha256: str) -> dict[str, Any]:
-    """What a weight file has to say for the grounder to be built again, and which MAttNet it learned on."""
-    return {'kind': 'nmtree', 'opt': opt, **vocabulary.to_json(), 'mattnet_sha256': mattnet_sha256}
+def metadata(options: NMTreeOptions, vocabulary: TreeVocabulary, mattnet_sha256: str) -> dict[str, Any]:
+    """The metadata of a weight file: all that the grounder is built from again, and which MAttNet it needs."""
+    return {'kind': 'nmtree', 'opt': opt_of(options), **vocabulary.to_json(), 'mattnet_sha256': mattnet_sha256}
 
 
 class SeenImage(NamedTuple):
-    """An image's s sentences and p annotated boxes: ``visual`` (s, p, vis_dim) float16, the s ``parses``, and ``right``
-    (s,), which box each means."""
+    """The s sentences and p annotated boxes of an image: ``visual`` (s, p, vis_dim) float16, the s ``parses``, and
+    ``right`` (s,), the box that each sentence means."""
 
     visual: Tensor
     parses: list[Parse]
@@ -78,7 +79,7 @@ class SeenImage(NamedTuple):
 @torch.no_grad()
 def seen_images(dataset: Dataset, split: str, features: Mapping[str, Any], mattnet: MAttNetGrounder,
                 parser: Parser) -> list[SeenImage]:
-    """Look at every annotated box of a split once a sentence, and parse every sentence.
+    """Look at every annotated box of a split once per sentence, and parse every sentence.
 
     Sentences whose referent is not annotated are left out.
 
@@ -97,7 +98,7 @@ def seen_images(dataset: Dataset, split: str, features: Mapping[str, Any], mattn
     parser([e.tokens for e in referring])
     held = AnnotatedSplit.of(dataset, referring, features, mattnet.vocabulary, mattnet.with_st)
     images = []
-    for (_, members), batch in zip(dataset.by_image(referring), choices(held, images_a_batch=1), strict=True):
+    for (_, members), batch in zip(dataset.by_image(referring), annotated_choices(held, images_a_batch=1), strict=True):
         grounding = mattnet.network.ground(batch.pool5, batch.fc7, batch.places, batch.labels, batch.rows)
         visual = grounding.nmtree_visual.half().unflatten(0, (len(members), -1))
         first = torch.arange(len(members)) * visual.shape[1]
@@ -105,7 +106,7 @@ def seen_images(dataset: Dataset, split: str, features: Mapping[str, Any], mattn
     return images
 
 
-class Batch(NamedTuple):
+class TreeBatch(NamedTuple):
     """s sentences of some images: ``visual`` (s, p, vis_dim), their ``forest``, ``present`` (s, p), ``right`` (s,) and
     ``share`` (s,), one over the number of its image's sentences."""
 
@@ -116,8 +117,8 @@ class Batch(NamedTuple):
     share: Tensor
 
 
-class Lessons(torch.utils.data.Dataset):
-    """Item i is image i with all of its sentences."""
+class TreeLessons(torch.utils.data.Dataset):
+    """Training material: item i is image i with all its sentences."""
 
     def __init__(self, images: Sequence[SeenImage], vocabulary: TreeVocabulary) -> None:
         self.images = images
@@ -129,38 +130,38 @@ class Lessons(torch.utils.data.Dataset):
     def __getitem__(self, image: int) -> SeenImage:
         return self.images[image]
 
-    def collate(self, images: Sequence[SeenImage]) -> dict[str, Batch]:
-        """Some images' sentences, all in one batch."""
+    def collate(self, images: Sequence[SeenImage]) -> dict[str, TreeBatch]:
+        """Join the sentences of several images into one batch."""
         sentences = torch.tensor([len(image.parses) for image in images])
         counts = torch.tensor([image.visual.shape[1] for image in images]).repeat_interleave(sentences)
         visual = pad_sequence([one for image in images for one in image.visual], batch_first=True).float()
-        return {'batch': Batch(visual, self.vocabulary.forest([parse for image in images for parse in image.parses]),
-                               torch.arange(visual.shape[1]) < counts[:, None],
-                               torch.cat([image.right for image in images]),
-                               (1 / sentences).repeat_interleave(sentences))}
+        forest = self.vocabulary.forest([parse for image in images for parse in image.parses])
+        return {'batch': TreeBatch(visual, forest, torch.arange(visual.shape[1]) < counts[:, None],
+                                   torch.cat([image.right for image in images]),
+                                   (1 / sentences).repeat_interleave(sentences))}
 
 
 class NMTreeForTraining(BaseModel):
-    """NMTree with its objective: the cross entropy of the right box, the mean over an image's sentences, the sum over
-    images."""
+    """NMTree with its objective: the cross entropy of the right box, averaged over the sentences of an image and summed
+    over images."""
 
     def __init__(self, network: NMTree) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, batch: Batch, mode: str = 'loss') -> dict[str, Tensor] | Tensor:
+    def forward(self, batch: TreeBatch, mode: str = 'loss') -> dict[str, Tensor] | Tensor:
         """``mode='loss'``: ``loss``; ``mode='predict'``: log scores ``(s, p)``."""
         scores = self.network(batch.visual, batch.forest, batch.present).log_scores
         if mode == 'predict':
             return scores
         if mode != 'loss':
-            raise ValueError(f'mode {mode!r} is "loss" or "predict"')
+            raise ValueError(f'mode={mode!r} must be "loss" or "predict"')
         return {'loss': -(scores.gather(1, batch.right[:, None])[:, 0] * batch.share).sum()}
 
 
 @torch.inference_mode()
-def choice_accuracy(network: NMTree, lessons: Lessons, images_a_batch: int = 16) -> float:
-    """Percent of sentences whose referent has the best score among its image's annotated boxes, in evaluation mode.
+def choice_accuracy(network: NMTree, lessons: TreeLessons, images_a_batch: int = 16) -> float:
+    """Percent of sentences whose referent has the best score of all annotated boxes of its image, in evaluation mode.
 
     Source: ``utils/eval_utils.py: eval_gt_split``.
     """

@@ -31,19 +31,19 @@ class Parse(NamedTuple):
     heads: tuple[int, ...]
 
 
-#: A sentence of which nothing is left.
+#: The tree of a sentence of which nothing is left.
 NOTHING = Parse((UNK,), (UNK,), (UNK,), (-1,))
 
 
 class Parser:
-    """Makes trees of tokenised sentences, each distinct sentence once.
+    """Makes trees of tokenised sentences. Each distinct sentence is parsed once.
 
-    A sentence is parsed twice: of the first parse only the words' classes are used, to drop determiners, symbols and
-    spaces; what is left, in lower case, is parsed again for its tree. A second parse that falls into several sentences
-    keeps the first, and the words of the others have no node.
+    The original parses a sentence twice, and so does this. The first parse tells determiners, symbols and spaces, which
+    are dropped; the rest, in lower case, is parsed again for the tree. If the second parse finds several sentences, the
+    first one is kept, and the words of the others have no node.
 
-    The original corrects three sentences of RefCOCO and RefCOCOg by hand, which this does not, and its spaCy was of
-    version 2, whose classes of words differ in a few cases.
+    Two things differ from the original: it corrects three sentences of RefCOCO and RefCOCOg by hand, and its spaCy was
+    of version 2, which takes a few words for another part of speech.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Parser:
 
 
 def _text(tokens: Sequence[str]) -> str:
-    """The words with spaces between; half a surrogate pair, which JSON can hold and the model cannot, is a ``?``."""
+    """The words with spaces between. Half a surrogate pair, which JSON can hold but spaCy cannot, becomes ``?``."""
     return ' '.join(tokens).encode('utf-8', 'replace').decode()
 
 
@@ -83,17 +83,17 @@ def from_record(record: Mapping[str, Any], where: str) -> Parse:
     """A tree from ``{'tokens': […], 'tags': […], 'deps': […], 'heads': […]}``; ``where`` names it in a message.
 
     Raises:
-        InputError: a list is missing or of another length, or the heads are no tree.
+        InputError: a list is missing or of another length, or the heads form no tree.
     """
     try:
         tokens, tags, deps, heads = (tuple(record[name]) for name in ('tokens', 'tags', 'deps', 'heads'))
     except (KeyError, TypeError) as error:
-        raise InputError(f'{where}: a tree has lists tokens, tags, deps and heads ({error})') from None
+        raise InputError(f'{where}: a tree must have lists of tokens, tags, deps and heads ({error})') from None
     if not len(tokens) == len(tags) == len(deps) == len(heads) or \
             not all(isinstance(text, str) for text in (*tokens, *tags, *deps)):
-        raise InputError(f'{where}: tokens, tags and deps have to be texts, and as many as heads')
+        raise InputError(f'{where}: tokens, tags and deps must be texts, as many as there are heads')
     if not _is_tree(heads):
-        raise InputError(f'{where}: heads are no tree; each is the position of a word, one is -1, all lead to it')
+        raise InputError(f'{where}: heads form no tree; exactly one must be -1, and all others must lead to it')
     return Parse(tokens, tags, deps, heads)
 
 
@@ -101,7 +101,7 @@ def from_nested(tree: Mapping[Any, Any], where: str) -> Parse:
     """A tree as ``data_dep.pth`` of the original nests it: ``{(position, word, class, tag, label): [trees below]}``.
 
     Raises:
-        InputError: it is nested in another way.
+        InputError: the tree is nested in another way.
     """
     found: dict[int, tuple[str, str, str, int]] = {}
     waiting = [(tree, -1)]
@@ -115,7 +115,7 @@ def from_nested(tree: Mapping[Any, Any], where: str) -> Parse:
             waiting += [(other, position) for other in below]
         words, tags, deps, heads = zip(*(found[i] for i in range(len(found))), strict=True)
     except (AttributeError, TypeError, ValueError, KeyError) as error:
-        raise InputError(f'{where}: no tree of (position, word, class, tag, label) nodes ({error})') from None
+        raise InputError(f'{where}: is no tree of (position, word, class, tag, label) nodes ({error})') from None
     return from_record({'tokens': words, 'tags': tags, 'deps': deps, 'heads': heads}, where)
 
 
@@ -137,10 +137,10 @@ def _is_tree(heads: Sequence[Any]) -> bool:
 class TreeVocabulary:
     """The ids of words, tags and labels that a network was trained with, as ``data_dep.json`` has them.
 
-    What has no id is ``UNK``, and ``PAD`` where a table of the original has no ``UNK`` because it missed nothing.
+    A text without an id is read as ``UNK``, or as ``PAD`` if a table of the original has no ``UNK``.
 
     Raises:
-        ValueError: a table is not one of texts to ids.
+        ValueError: a table does not map texts to ids.
     """
 
     word_to_ix: Mapping[str, int]
@@ -155,7 +155,7 @@ class TreeVocabulary:
 
     @classmethod
     def build(cls, parses: Iterable[Parse], threshold: int = 1) -> TreeVocabulary:
-        """``PAD``, whatever comes more than ``threshold`` times in order of first appearance, and ``UNK``."""
+        """Give ids to ``PAD``, to texts that come more than ``threshold`` times, in their order, and to ``UNK``."""
         parses = list(parses)
         tables = []
         for column in ('tokens', 'tags', 'deps'):
@@ -175,8 +175,8 @@ class TreeVocabulary:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many rows the network's tables need at least, under the names of its options."""
-        return {f'{name}_vocab_size': max(getattr(self, f'{name}_to_ix').values()) + 1
+        """How many ids a network must have embeddings for, by the names of :class:`grounders.nmtree.NMTreeOptions`."""
+        return {f'{name}_count': max(getattr(self, f'{name}_to_ix').values()) + 1
                 for name in ('word', 'tag', 'dep')}
 
     def forest(self, parses: Sequence[Parse]) -> Forest:

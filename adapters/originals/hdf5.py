@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import InputError
-from harness.files.archives import packed
+from harness.files.archives import archive_fault
 from harness.files.reading import require_regular
 
 _REPACK = 'repack it with "h5repack -l CONTI -f NONE IN OUT"'
@@ -53,7 +53,7 @@ def numbers(path: str | Path, name: str, shape: Sequence[int | None]) -> NDArray
     except _Refused as reason:
         raise InputError(f'{path}: {name!r} {reason}') from None
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError):
-        said = packed(path) or 'is not an HDF5 file, or is damaged or cut short; fetch it again'
+        said = archive_fault(path) or 'is not an HDF5 file, or is damaged or cut short; fetch it again'
         raise InputError(f'{path}: {said}') from None
 
 

@@ -23,7 +23,7 @@ from harness.errors import InputError
 from harness.files import fields
 from harness.files.reading import parse_json, read_bytes
 from harness.types import Dataset, Expression, ImageInfo
-from harness.words.vectors import UNKNOWN, Vocabulary
+from harness.words.vectors import UNKNOWN, WordEmbedding
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def read_words(path: str | Path) -> tuple[str, ...]:
     return words
 
 
-def read_vocabulary(words: str | Path, vectors: str | Path) -> Vocabulary:
+def read_vocabulary(words: str | Path, vectors: str | Path) -> WordEmbedding:
     """``std_vocab_*.txt`` and ``std_glove_*.npy`` (words, 300) float32, the first row zeros, as one vocabulary.
 
     Raises:
@@ -200,6 +200,6 @@ def read_vocabulary(words: str | Path, vectors: str | Path) -> Vocabulary:
         rows: NDArray[np.float32] = table.astype(np.float32)
     if not np.isfinite(rows).all():
         raise InputError(f'{vectors}: holds numbers that are not finite; create it again')
-    return Vocabulary(known, torch.from_numpy(rows))
+    return WordEmbedding(known, torch.from_numpy(rows))
 
 

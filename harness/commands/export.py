@@ -22,11 +22,10 @@ from adapters.originals.results import Prediction, write_original_predictions
 from adapters.originals.run_rows import PredictionRow, ProposalsRow, prediction_rows, proposals_rows
 from harness.boxes import corners, xywh_to_xyxy
 from harness.data.coco_categories import COCO_CLASSES, COCO_IDS
+from harness.data.results import RunRecord, data_options, read_results_file
 from harness.errors import InputError
 from harness.evaluation.datasets import load_dataset
 from harness.evaluation.predictions import NO_GROUNDER
-from harness.files import fields
-from harness.files.reading import parse_json, read_bytes
 from harness.names import OneLineParser, pick
 from harness.registry import DATASETS, names
 from harness.types import Dataset
@@ -61,17 +60,9 @@ class Run:
         return prediction_rows(self.folder / 'predictions.jsonl')
 
     @cached_property
-    def record(self) -> dict[str, Any]:
-        """Of the ``run`` part of ``results.json`` what was asked for and on which data."""
-        path = self.folder / 'results.json'
-        run = fields.required(parse_json(read_bytes(path), str(path)), 'run', str(path))
-        found = {key: run.get(key, {}) for key in ('options', 'data')} if isinstance(run, dict) else {'run': run}
-        if strange := [key for key, value in found.items() if not isinstance(value, dict)]:
-            raise InputError(f'{path}: {strange[0]!r} must be a record; give the folder that a run wrote')
-        for option in ('data_root', 'split_by'):
-            if not isinstance(found.get('options', {}).get(option), str | None):
-                raise InputError(f'{path}: options.{option} must be text or null; give the folder that a run wrote')
-        return found
+    def record(self) -> RunRecord:
+        """What the run says of itself in ``results.json``."""
+        return read_results_file(self.folder).run
 
 
 @dataclass(frozen=True)
@@ -303,13 +294,13 @@ def _category_id(category: str) -> int:
 
 
 def _dataset(run: Run, name: str, data_root: Path | None) -> Dataset:
-    known, options = names(DATASETS), run.record.get('options', {})
-    root = data_root or options.get('data_root')
+    known, options = names(DATASETS), data_options(run.folder / 'results.json', run.record)
+    root = data_root or options.data_root
     if name not in known and root is None:
         raise InputError(f'{name}: its annotations are not known by name; ctxdb needs one of {", ".join(known)}, or '
                          '--data-root')
-    dataset = load_dataset(name, None if root is None else Path(root), options.get('split_by'))
-    ran_on = run.record.get('data', {}).get(name)
+    dataset = load_dataset(name, None if root is None else Path(root), options.split_by)
+    ran_on = run.record.data.get(name)
     if ran_on not in (None, dataset.data_hash):
         raise InputError(f'{name}: is not the data that {run.folder} ran on; give the same --data-root')
     return dataset

@@ -142,7 +142,7 @@ def _score(record: Mapping[str, Any], where: str) -> float | None:
     return None if record.get('score') is None else fields.number(record, 'score', where)
 
 
-def named(keys: Iterable[Any], most: int = 5) -> str:
+def first_few(keys: Iterable[Any], most: int = 5) -> str:
     """A few of many, for a message."""
     listed = list(keys)
     return ', '.join(map(str, listed[:most])) + (f' and {len(listed) - most} more' if len(listed) > most else '')

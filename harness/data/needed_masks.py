@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.structures import InstanceData
 
-from harness.data.answers import named
+from harness.data.answers import first_few
 from harness.data.masks import area, to_rle
 from harness.types import Annotation, Dataset, Expression
 
@@ -46,7 +46,7 @@ def referent_masks(datasets: Mapping[str, Dataset], expressions: Chosen) -> tupl
             without.append(annotation.ann_id)
         if without and masks[name]:
             notes.append(f'{name}: {len(without)} referents have no mask, or one without any area; RES leaves their '
-                         f'expressions out: annotation {named(without)} of {dataset.file or name}')
+                         f'expressions out: annotation {first_few(without)} of {dataset.file or name}')
         elif without:
             notes.append(f'{name}: no referent has a mask with an area; RES is not available')
     return masks, notes

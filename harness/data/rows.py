@@ -19,6 +19,8 @@ from harness.files import fields
 from harness.files.faults import fault
 from harness.files.reading import parse_json, read_bytes
 
+#: No name of a dataset, split, rule, grounder or metric is longer.
+LONGEST_NAME = 200
 _ANY_INTEGER = 1 << 62
 
 

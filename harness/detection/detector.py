@@ -27,7 +27,7 @@ from harness.data.masks import as_text
 from harness.detection.crop import crop_and_resize
 from harness.detection.pictures import read_image as read_image
 from harness.errors import InputError, shown
-from harness.files.metadata import DetectorMetadata, described
+from harness.files.metadata import DetectorMetadata, read_metadata
 from harness.files.weights import Weights, fill
 from harness.registry import DETECTORS
 from harness.types import Annotation, ImageFeatures, ImageInfo
@@ -66,7 +66,7 @@ def described_detector(weights: Weights) -> tuple[Config, tuple[str, ...]]:
     Raises:
         InputError: the file holds no detector, or names no config of ours with its classes.
     """
-    meta = described(weights, DetectorMetadata)
+    meta = read_metadata(weights, DetectorMetadata)
     try:
         config = detector_config(meta.config)
     except InputError as error:
@@ -82,7 +82,7 @@ def wholly_outside(boxes: Tensor, height: int, width: int) -> Tensor:
     return (boxes[:, 2:] < 0).any(1) | (boxes[:, :2] > boxes.new_tensor((width, height))).any(1)
 
 
-class Seen(NamedTuple):
+class BackboneOutput(NamedTuple):
     """An image as the network has seen it: its C4 map ``(1, C, h, w)``, network-input pixels per image pixel, and both
     sizes (height, width)."""
 
@@ -145,10 +145,10 @@ class Detector(plugins.Detector):
                 boxes, which pooling, head and masks do not need.
         """
         size = (info.height, info.width)
-        seen = Seen(feature_map.to(self.device, torch.float32), float(scale), input_size or size, size)
+        seen = BackboneOutput(feature_map.to(self.device, torch.float32), float(scale), input_size or size, size)
         return self._describe(seen, info, annotations, with_boxes=input_size is not None)
 
-    def _describe(self, seen: Seen, info: ImageInfo, annotations: list[Annotation] | None,
+    def _describe(self, seen: BackboneOutput, info: ImageInfo, annotations: list[Annotation] | None,
                   with_boxes: bool = True) -> ImageFeatures:
         none = seen.feature_map.new_zeros((0, len(self.classes), 4))
         boxes, scores = self.classify(seen, self.regions(seen)) if with_boxes else (none, none[..., 0])
@@ -156,22 +156,22 @@ class Detector(plugins.Detector):
                              class_scores=scores, classes=self.classes, detector=self, annotations=annotations)
 
     @torch.inference_mode()
-    def see(self, image: np.ndarray) -> Seen:
+    def see(self, image: np.ndarray) -> BackboneOutput:
         """``(H, W, 3)`` uint8 BGR, prepared as the config says, through the backbone."""
         ready = self.prepare(dict(img=image))
         pixels = torch.from_numpy(np.ascontiguousarray(ready['img'].transpose(2, 0, 1)))
         data = self.network.data_preprocessor(dict(inputs=[pixels], data_samples=[DetDataSample()]))
         feature_map, = self.network.extract_feat(data['inputs'])
-        return Seen(feature_map, ready['scale_factor'][0], ready['img_shape'], image.shape[:2])
+        return BackboneOutput(feature_map, ready['scale_factor'][0], ready['img_shape'], image.shape[:2])
 
     @torch.inference_mode()
-    def regions(self, seen: Seen) -> Tensor:
+    def regions(self, seen: BackboneOutput) -> Tensor:
         """``(R, 4)`` xyxy of the region proposal network, network-input pixels, best first."""
         sample = DetDataSample(metainfo=dict(img_shape=seen.input_size))
         return self.network.rpn_head.predict((seen.feature_map, ), [sample], rescale=False)[0].bboxes
 
     @torch.inference_mode()
-    def classify(self, seen: Seen, regions: Tensor) -> tuple[Tensor, Tensor]:
+    def classify(self, seen: BackboneOutput, regions: Tensor) -> tuple[Tensor, Tensor]:
         """``(R, 4)`` regions in network-input pixels to ``(R, K, 4)`` class boxes, image pixels, and ``(R, K)``
         confidences."""
         head = self.network.roi_head.bbox_head

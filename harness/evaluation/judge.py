@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from mmengine.structures import InstanceData
 
-from harness.data.answers import Answer, Answers, Key, named
+from harness.data.answers import Answer, Answers, Key, first_few
 from harness.data.box_forms import check_form
 from harness.data.masks import as_text, to_rle
 from harness.data.needed_masks import Referents, referent_masks
@@ -187,11 +187,11 @@ def faults(answers: Answers, expressions: Mapping[tuple[str, str], list[Expressi
         raise InputError(f'--predictions: {who} answers none of the {len(asked)} expressions; check --dataset and '
                          '--split')
     fate = 'left out' if allow_missing else 'counted as wrong'
-    lines = [f'{who}: {len(ids)} of {len(asked)} expressions {what}, {fate}: sent_id {named(ids)}'
+    lines = [f'{who}: {len(ids)} of {len(asked)} expressions {what}, {fate}: sent_id {first_few(ids)}'
              for ids, what in ((missing, 'have no answer'), (double, 'have more than one answer')) if ids]
     names = {sent_id for _, sent_id in asked}
     strange = [sent_id for dataset, sent_id in answers.given
                if (dataset, sent_id) not in asked and (dataset is not None or sent_id not in names)]
     if strange:
-        lines.append(f'{who}: {len(strange)} answers are for other expressions, ignored: sent_id {named(strange)}')
+        lines.append(f'{who}: {len(strange)} answers are for other expressions, ignored: sent_id {first_few(strange)}')
     return lines

@@ -21,7 +21,7 @@ from harness.boxes import best_iou, plain_iou, rec_iou, xywh_to_xyxy, xyxy_to_xy
 from harness.data.answers import NO_GROUNDER
 from harness.data.rows import PredictionRow, ProposalsRow
 from harness.errors import InputError
-from harness.metrics.iou import mask_overlap
+from harness.metrics.mask_overlap import mask_overlap
 from harness.metrics.recall import HIT_IOU
 from harness.types import Annotation, Expression, ImageInfo
 

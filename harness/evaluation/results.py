@@ -1,7 +1,6 @@
 """``results.json``: the measured records and where they come from."""
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from harness.data.results import RunRecord, Throughput, as_json
 from harness.evaluation.run import Outcome, Stage
 from harness.files.weights import git_commit
 from harness.files.writing import write_text
@@ -31,18 +31,19 @@ PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'spacy
 def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], seed: int, data: Mapping[str, str],
                weights: Mapping[str, Mapping[str, Any]], notes: list[str], wall: float,
                images_in: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The ``run`` part of ``results.json``; ``images_in`` has each dataset's folder of images, for reports to show."""
-    return {
-        'command': command, 'options': dict(options), 'seed': seed, 'commit': git_commit(),
-        'versions': {'python': platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        'machine': f'{platform.machine()}, {os.cpu_count()} processors',
-        'data': dict(data), 'images_in': dict(images_in or {}),
-        'weights': {k: dict(v) for k, v in weights.items()}, 'conventions': conventions(),
-        'seconds': {k: round(v.seconds, 3) for k, v in outcome.stages.items()},
-        'throughput': {k: throughput(v) for k, v in outcome.stages.items() if v.images}, 'wall_seconds': round(wall, 3),
-        'images': outcome.images, 'expressions': outcome.expressions,
-        'counts': {k: v for k, v in outcome.counts.items() if v}, 'notes': [*outcome.notes, *notes],
-    }
+    """The ``run`` part of ``results.json``, as :class:`harness.data.results.RunRecord` declares it; ``images_in`` has
+    each dataset's folder of images, for reports to show."""
+    record = RunRecord(
+        command=command, options=dict(options), seed=seed, commit=git_commit(),
+        versions={'python': platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        machine=f'{platform.machine()}, {os.cpu_count()} processors',
+        data=dict(data), images_in=dict(images_in or {}),
+        weights={k: dict(v) for k, v in weights.items()}, conventions=conventions(),
+        seconds={k: round(v.seconds, 3) for k, v in outcome.stages.items()},
+        throughput={k: throughput(v) for k, v in outcome.stages.items() if v.images}, wall_seconds=round(wall, 3),
+        images=outcome.images, expressions=outcome.expressions,
+        counts={k: v for k, v in outcome.counts.items() if v}, notes=[*outcome.notes, *notes])
+    return record.model_dump(exclude_unset=True)
 
 
 def conventions() -> dict[str, str]:
@@ -52,14 +53,15 @@ def conventions() -> dict[str, str]:
                               for metric in own for name in metric.names}}
 
 
-def throughput(stage: Stage) -> dict[str, Any]:
+def throughput(stage: Stage) -> Throughput:
     """How many images and expressions went through a stage, a second."""
     done = {'images': stage.images, 'expressions': stage.expressions}
-    return {**done, **{f'{what}_per_second': round(n / stage.seconds, 1) for what, n in done.items() if n}}
+    rates = {f'{what}_per_second': round(n / stage.seconds, 1) for what, n in done.items() if n}
+    return Throughput.model_validate({**done, **rates})
 
 
 def write_results(out: Path, outcome: Outcome, run: Mapping[str, Any]) -> Path:
     """Write ``out/results.json`` beside, then rename."""
     path = out / 'results.json'
-    write_text(path, json.dumps({'records': outcome.records(), 'run': run}, indent=1, ensure_ascii=False) + '\n')
+    write_text(path, as_json(outcome.records(), run))
     return path

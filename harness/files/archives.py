@@ -14,7 +14,7 @@ _TAR_AT, _TAR = 257, b'ustar'
 _BEGINNING = _TAR_AT + len(_TAR)
 
 
-def packed(path: Path) -> str | None:
+def archive_fault(path: Path) -> str | None:
     """What an archive is and what to do, to stand behind its name in a message; ``None`` for any other file, and for
     one that cannot be read."""
     try:
@@ -27,7 +27,7 @@ def packed(path: Path) -> str | None:
     if kind == 'zip':
         try:
             with zipfile.ZipFile(path) as archive:
-                return unzip(archive.namelist())
+                return zip_fault(archive.namelist())
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
             return 'is a zip archive, damaged or cut short; fetch it again, unzip it and give the file in it'
     return f'is packed by {kind}; unpack it first and give the file in it'
@@ -40,8 +40,8 @@ def archive_kind(data: bytes) -> str | None:
     return next((kind for first, kind in _FIRST_BYTES.items() if data.startswith(first)), None)
 
 
-def unzip(names: Iterable[str]) -> str:
-    """:func:`packed` for a zip archive of files of these names."""
+def zip_fault(names: Iterable[str]) -> str:
+    """:func:`archive_fault` for a zip archive of files of these names."""
     files = [shown(name) for name in names if not name.endswith('/')]
     more = f' and {len(files) - _MOST_NAMED} more' if len(files) > _MOST_NAMED else ''
     holds = f'of {", ".join(files[:_MOST_NAMED])}{more}' if files else 'without a file'

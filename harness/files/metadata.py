@@ -1,6 +1,6 @@
 """What weight files say of themselves: a schema per kind of file, and one line where a file lies.
 
-A loader states what it takes from a file's metadata as a :class:`Metadata`, and :func:`described` holds the file
+A loader states what it takes from a file's metadata as a :class:`Metadata`, and :func:`read_metadata` holds the file
 against it before anything is built of it. Tensors are held against the network by
 :func:`harness.files.weights.fill`. What no loader reads may be anything.
 """
@@ -70,7 +70,7 @@ class DetectorMetadata(Metadata):
     classes: Annotated[list[Annotated[str, AfterValidator(_printable)]], AfterValidator(each_once)]
 
 
-def described(weights: Weights, schema: type[Checked], mend: str | None = None) -> Checked:
+def read_metadata(weights: Weights, schema: type[Checked], mend: str | None = None) -> Checked:
     """What a weight file says of itself.
 
     Args:

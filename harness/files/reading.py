@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
-from harness.files.archives import archive_kind, packed
+from harness.files.archives import archive_fault, archive_kind
 
 GZIP_MAGIC = b'\x1f\x8b'
 _CHUNK = 1 << 20
@@ -60,7 +60,7 @@ def read_bytes(path: str | Path) -> bytes:
         raise InputError(f'{path}: is too large for the memory of this machine') from None
     if gzipped and (kind := archive_kind(data)) is not None:
         raise InputError(f'{path}: unpacks to what is packed by {kind}; unpack it first and give the file in it')
-    if not gzipped and (archive := packed(path)) is not None:
+    if not gzipped and (archive := archive_fault(path)) is not None:
         raise InputError(f'{path}: {archive}')
     return data
 

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from harness.errors import InputError, shown
-from harness.files.archives import packed
+from harness.files.archives import archive_fault
 from harness.files.reading import parse_json, require_regular
 from harness.files.writing import replacing
 from harness.program import program
@@ -73,7 +73,7 @@ def load_weights(path: Path) -> Weights:
             raw = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError, ValueError) as error:
-        said = packed(path) or f'not a readable safetensors file ({error}); fetch or train it again'
+        said = archive_fault(path) or f'not a readable safetensors file ({error}); fetch or train it again'
         raise InputError(f'{path}: {said}') from None
     if 'meta' not in raw:
         raise InputError(f'{path}: its metadata does not say what it is; use a file that "train" or "convert" wrote')

@@ -27,7 +27,7 @@ from harness.errors import InputError
 from harness.files.weights import fill, load_weights
 from harness.mmdet_plugin.box_features import BOX_FEATURES, channels
 from harness.mmdet_plugin.model_block import build_ref_nms, check_classes, check_model
-from harness.mmdet_plugin.words import WordEmbedding
+from harness.mmdet_plugin.words import WordLookup
 from harness.proposals.candidates import find_candidates
 from harness.proposals.confidence import Confidence
 from harness.training.ref_nms.binary_loss import REGIONS_AN_EXPRESSION, choose_regions
@@ -80,7 +80,7 @@ class GroundingDetector(TwoStageDetector):
         self.box_features = BOX_FEATURES[box_features]
         self.ref_nms, vocabulary = build_ref_nms(block, channels(self.roi_head, box_features), box_features == 'head',
                                                  vectors)
-        self.words = WordEmbedding(vocabulary, longest)
+        self.words = WordLookup(vocabulary, longest)
         self._read = (weights is not None, 'weights' in block)
 
     def init_weights(self) -> None:

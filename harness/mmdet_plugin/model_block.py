@@ -16,7 +16,7 @@ from harness.mmdet_plugin.box_features import BOX_FEATURES
 from harness.mmdet_plugin.words import all_words
 from harness.names import nearest
 from harness.proposals.ref_nms_network import RefNMS, load_ref_nms
-from harness.words.vectors import Vocabulary
+from harness.words.vectors import WordEmbedding
 
 #: What a ``ref_nms`` block may say beside ``weights``; the rest is in the file.
 BESIDE_WEIGHTS = ('threshold', 'nms_iou', 'delta', 'delta_step')
@@ -62,7 +62,7 @@ def check_classes(roi_head: Any) -> None:
 
 
 def build_ref_nms(block: dict[str, Any], inputs: int, of_head: bool,
-                  vectors: str | None) -> tuple[RefNMS, Vocabulary]:
+                  vectors: str | None) -> tuple[RefNMS, WordEmbedding]:
     """Build the network of a block, with its vocabulary.
 
     Args:
@@ -86,7 +86,7 @@ def build_ref_nms(block: dict[str, Any], inputs: int, of_head: bool,
     return network, vocabulary
 
 
-def _check_sizes(network: RefNMS, vocabulary: Vocabulary, inputs: int, of_head: bool) -> None:
+def _check_sizes(network: RefNMS, vocabulary: WordEmbedding, inputs: int, of_head: bool) -> None:
     takes = network.features if of_head else network.head[0].conv1.in_channels
     if takes != inputs:
         fitting = f'planes={inputs // 4}' if of_head else f'in_channels={inputs}'
@@ -104,7 +104,7 @@ def _built(block: dict[str, Any]) -> RefNMS:
         raise InputError(f'model.ref_nms: {error}; its options are those of RefNMS') from error
 
 
-def _trained(block: Mapping[str, Any]) -> tuple[RefNMS, Vocabulary]:
+def _trained(block: Mapping[str, Any]) -> tuple[RefNMS, WordEmbedding]:
     """The network of a weight file, with the options that the block adds."""
     file = load_weights(Path(block['weights'])).complete()
     network, vocabulary = load_ref_nms(file)

@@ -22,7 +22,7 @@ from harness.data.box_forms import check_form
 from harness.errors import InputError
 from harness.files import fields
 from harness.files.reading import parse_json, read_bytes
-from harness.metrics.iou import mask_overlap
+from harness.metrics.mask_overlap import mask_overlap
 from harness.registry import METRICS
 
 GROUNDER = 'best score'

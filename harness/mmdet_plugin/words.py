@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from harness.data.plain import tokenize
 from harness.errors import InputError
-from harness.words.vectors import SHIPPED, UNKNOWN, Vocabulary, load_vectors
+from harness.words.vectors import SHIPPED, UNKNOWN, WordEmbedding, load_vectors
 
 
-class WordEmbedding(nn.Module):
+class WordLookup(nn.Module):
     """A vocabulary as a module: its vectors follow the model's device, its digest is kept in checkpoints.
 
     Args:
@@ -25,7 +25,7 @@ class WordEmbedding(nn.Module):
     vectors: Tensor
     digest: Tensor
 
-    def __init__(self, vocabulary: Vocabulary, longest: int) -> None:
+    def __init__(self, vocabulary: WordEmbedding, longest: int) -> None:
         super().__init__()
         self.vocabulary, self.longest = vocabulary, longest
         told = hashlib.sha256('\n'.join(vocabulary.words).encode())
@@ -50,8 +50,8 @@ class WordEmbedding(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *others)
 
 
-def all_words(path: str | Path | None) -> Vocabulary:
+def all_words(path: str | Path | None) -> WordEmbedding:
     """The unknown word, then every word of a file of vectors; ``None`` is the shipped one."""
     known = load_vectors(SHIPPED if path is None else path)
     words = [word for word in known.words if word != UNKNOWN]
-    return Vocabulary([UNKNOWN, *words], torch.cat((torch.zeros(1, known.vectors.shape[1]), known.rows(words))))
+    return WordEmbedding([UNKNOWN, *words], torch.cat((torch.zeros(1, known.vectors.shape[1]), known.rows(words))))

@@ -9,7 +9,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from harness.errors import InputError
-from harness.files.metadata import described
+from harness.files.metadata import read_metadata
 from harness.files.weights import Weights
 from harness.options import Count, Number, Share, checked
 from harness.proposals.candidates import find_candidates
@@ -18,10 +18,10 @@ from harness.proposals.ref_nms_metadata import RefNMSMetadata
 from harness.proposals.ref_nms_network import RefNMS, Related, load_ref_nms, rank_by
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
-from harness.words.vectors import Vocabulary
+from harness.words.vectors import WordEmbedding
 
 #: The networks that are loaded: rules with the same weights share one.
-_LOADED: WeakKeyDictionary[Weights, tuple[RefNMS, Vocabulary]] = WeakKeyDictionary()
+_LOADED: WeakKeyDictionary[Weights, tuple[RefNMS, WordEmbedding]] = WeakKeyDictionary()
 
 
 class Scores:
@@ -80,7 +80,7 @@ class RefNMSRule(RankedRule):
 
     @staticmethod
     @torch.no_grad()
-    def relate(image: ImageFeatures, network: RefNMS, vocabulary: Vocabulary, delta: float,
+    def relate(image: ImageFeatures, network: RefNMS, vocabulary: WordEmbedding, delta: float,
                expressions: Sequence[Expression]) -> Related:
         """The computation that :meth:`related` caches; it depends on its arguments alone."""
         network = network.to(image.feature_map.device)
@@ -110,7 +110,7 @@ class RefNMSB(RefNMSRule):
     @checked
     def __init__(self, weights: Weights, threshold: Number | None = None, delta: Share | None = None,
                  nms_iou: Share | None = None) -> None:
-        threshold = described(weights, RefNMSMetadata).threshold if threshold is None else threshold
+        threshold = read_metadata(weights, RefNMSMetadata).threshold if threshold is None else threshold
         if threshold is None:
             raise InputError(f'{weights.path}: holds no threshold; give --set {self.weights}.threshold=VALUE')
         super().__init__(weights, delta, nms_iou, threshold)

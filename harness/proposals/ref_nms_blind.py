@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mmengine.structures import InstanceData
 
-from harness.files.metadata import described
+from harness.files.metadata import read_metadata
 from harness.files.weights import Weights
 from harness.options import Count, Number, Share, checked
 from harness.program import program
@@ -39,7 +39,7 @@ class RefNMSBlind(RefNMSRule):
     @checked
     def __init__(self, weights: Weights, threshold: Number | None = None, top: Count | None = None,
                  delta: Share | None = None, nms_iou: Share | None = None) -> None:
-        meta = described(weights, RefNMSMetadata)
+        meta = read_metadata(weights, RefNMSMetadata)
         if threshold is None and top is None:
             threshold = meta.threshold
         super().__init__(weights, delta, nms_iou, threshold, top)

@@ -19,13 +19,13 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from harness.detection.c4_head import residual_stage
 from harness.errors import InputError
-from harness.files.metadata import described
+from harness.files.metadata import read_metadata
 from harness.files.weights import Weights, built, check_fits
 from harness.options import Share, Step
 from harness.proposals.nms import class_wise_nms
 from harness.proposals.ranking import ordered
 from harness.proposals.ref_nms_metadata import RefNMSMetadata
-from harness.words.vectors import Vocabulary
+from harness.words.vectors import WordEmbedding
 
 
 @MODELS.register_module()
@@ -244,7 +244,7 @@ def _two_layers(inputs: int, between: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, between), nn.ReLU(inplace=True), nn.Linear(between, outputs))
 
 
-def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
+def load_ref_nms(weights: Weights) -> tuple[RefNMS, WordEmbedding]:
     """The trained network, in evaluation mode, with its words.
 
     Args:
@@ -254,7 +254,7 @@ def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
     Raises:
         InputError: something is missing, or of another shape or vocabulary.
     """
-    meta = described(weights, RefNMSMetadata)
+    meta = read_metadata(weights, RefNMSMetadata)
     network = built(lambda: RefNMS(**meta.model), weights.under('model'), weights.path)
     beside = {name: tensor for name, tensor in weights.tensors.items() if not name.startswith('model.')}
     words, vectors = meta.vocabulary, beside.get('words', torch.empty(0)).float()
@@ -262,4 +262,4 @@ def load_ref_nms(weights: Weights) -> tuple[RefNMS, Vocabulary]:
         raise InputError(f'{weights.path}: {len(words)} words but vectors of shape {tuple(vectors.shape)} for a '
                          f'network that takes {network.rnn.input_size} numbers a word; give the file that belongs here')
     check_fits(beside, {'words': vectors}, weights.path)
-    return network, Vocabulary(words, vectors)
+    return network, WordEmbedding(words, vectors)

@@ -16,11 +16,11 @@ from typing import Any
 from rich.console import Console
 from tabulate import tabulate
 
+from harness.data.rows import PredictionRow, ProposalsRow, read_rows
 from harness.errors import InputError
 from harness.evaluation.plan import prepare
 from harness.evaluation.result_folder import named_by_time, new_folder
 from harness.evaluation.settings import parse_setting
-from harness.files.reading import parse_json, read_bytes
 from harness.files.writing import write_text
 from harness.names import nearest
 from harness.options import within
@@ -33,6 +33,8 @@ from harness.studies.survey import survey
 SHOWN = (1, 2, 3, 5, 8, 10, 20, 50, 100)
 COLUMNS = ('dataset', 'split', 'proposals', 'part', 'N', 'expressions', 'mean_proposals', 'referent_recall',
            'context_recall')
+#: What tells one expression from another.
+KEY = ('dataset', 'split', 'sent_id')
 #: These differ from greedy only in the number of proposals, so they would have the same line.
 SAME_LINE = ('greedy-swept', 'greedy-top-n')
 Rankings = Mapping[tuple[str, str, str], Sequence[RankedHits]]
@@ -90,8 +92,10 @@ def from_runs(args: argparse.Namespace) -> Rankings:
               for option, values in (('dataset', args.dataset), ('split', args.split), ('proposals', args.proposals))}
     there: dict[str, set[str]] = {option: set() for option in wanted}
     for folder in args.results:
-        said = {_key(row): row for row in _rows(folder / 'predictions.jsonl', sent=str, gt_box=list)}
-        for row in _rows(folder / 'proposals.jsonl', hits=list, proposals=str):
+        answers = read_rows(folder / 'predictions.jsonl', PredictionRow, *KEY, 'sent', 'gt_box')
+        said = {_key(row): row for _, row in answers}
+        file = folder / 'proposals.jsonl'
+        for line, row in read_rows(file, ProposalsRow, *KEY, 'proposals', 'hits'):
             for option in there:
                 there[option].add(row[option])
             if any(names is not None and row[option] not in names for option, names in wanted.items()):
@@ -99,13 +103,15 @@ def from_runs(args: argparse.Namespace) -> Rankings:
             if (about := said.get(_key(row))) is None:
                 raise InputError(f'{folder / "predictions.jsonl"}: lacks sentence {row["sent_id"]} of '
                                  'proposals.jsonl; give the folder of a complete run')
-            hits = row['hits']
+            if (hits := row.get('hits')) is None:
+                raise InputError(f'{file}: line {line}: does not say what its proposals hit, because an earlier '
+                                 'version wrote it; run the benchmark again')
             rankings[row['dataset'], row['split'], row['proposals']].append(
                 RankedHits(about['sent'], tuple(about['gt_box']), len(hits),
                       hits.index('referent') if 'referent' in hits else -1, None))
     for option, names in wanted.items():
         for name in set(names or ()) - there[option]:
-            raise InputError(f'--{option} {name}: {args.results[0]} holds no proposals of what was asked for'
+            raise InputError(f'--{option} {name}: {args.results[0]} holds no such proposals'
                              f'{nearest(name, there[option])}; known are {", ".join(sorted(there[option]))}')
     if not rankings:
         raise InputError(f'{args.results[0]}: holds no proposals of what was asked for; check --dataset, --split and '
@@ -114,28 +120,7 @@ def from_runs(args: argparse.Namespace) -> Rankings:
 
 
 def _key(row: Mapping[str, Any]) -> tuple:
-    return row['dataset'], row['split'], row['sent_id']
-
-
-def _rows(path: Path, **kinds: type) -> list[dict[str, Any]]:
-    """The rows of a JSONL file of a run, checked for the fields that are read.
-
-    Raises:
-        InputError: the file is missing, or a line is not such a row.
-    """
-    rows = []
-    for number, line in enumerate(read_bytes(path).splitlines(), 1):
-        row = parse_json(line, f'{path}, line {number}')
-        kinds |= {'dataset': str, 'split': str, 'sent_id': int}
-        if not isinstance(row, dict) or any(not isinstance(row.get(key), kind) for key, kind in kinds.items()) or (
-                'gt_box' in kinds and not _is_box(row['gt_box'])):
-            raise InputError(f'{path}, line {number}: not a row of a run; give the folder that a run wrote')
-        rows.append(row)
-    return rows
-
-
-def _is_box(numbers: list[Any]) -> bool:
-    return len(numbers) == 4 and all(isinstance(number, int | float) for number in numbers)
+    return tuple(row[name] for name in KEY)
 
 
 def as_markdown(rankings: Rankings, at: int) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from tabulate import tabulate
 
 from harness.arguments import add_limit
+from harness.data.results import read_results_file
 from harness.detection.detector import Detector
 from harness.device import pick_device
 from harness.embedded.known import load_embedded
@@ -315,7 +316,7 @@ def _is_done(folder: Path, record: Record) -> bool:
 def _values(folder: Path) -> dict[str, dict[Key, float]]:
     """The figures of a finished run, by rule."""
     values: dict[str, dict[Key, float]] = defaultdict(dict)
-    for r in json.loads((folder / 'results.json').read_text())['records']:
+    for r in read_results_file(folder).records:
         if r['metric'] in SHOWN[r['task']]:
             values[r['proposals']][r['split'], r['task'], r['metric'], r['grounder']] = r['value']
     return values

@@ -30,7 +30,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from harness.files.archives import packed
+from harness.files.archives import archive_fault
 from harness.files.reading import require_regular
 from harness.files.writing import replacing
 from harness.names import OneLineParser, at_least
@@ -66,7 +66,7 @@ class WordVectors:
         return self.vectors[torch.tensor([self.index[word] for word in words], dtype=torch.int64)]
 
 
-class Vocabulary:
+class WordEmbedding:
     """A trained network's words: index 0 is ``<unk>`` with the zero vector and stands for all the others.
 
     Source: ref-nms ``tools/build_vocab.py`` and ``tools/build_refdb.py``.
@@ -82,7 +82,7 @@ class Vocabulary:
         self._index = {word: i for i, word in enumerate(self.words)}
 
     @classmethod
-    def build(cls, sentences: Iterable[Sequence[str]], vectors: WordVectors, at_least: int = 2) -> Vocabulary:
+    def build(cls, sentences: Iterable[Sequence[str]], vectors: WordVectors, at_least: int = 2) -> WordEmbedding:
         """The sorted words that occur ``at_least`` times in the tokenised sentences and have a vector."""
         counts = Counter(word for tokens in sentences for word in tokens)
         words = sorted(word for word, n in counts.items() if n >= at_least and word in vectors.index)
@@ -111,7 +111,7 @@ def load_vectors(path: str | Path = SHIPPED, wanted: Collection[str] | None = No
     """
     path = Path(path)
     require_regular(path)
-    if path.suffix != '.npz' and path.is_file() and (archive := packed(path)) is not None:
+    if path.suffix != '.npz' and path.is_file() and (archive := archive_fault(path)) is not None:
         raise InputError(f'{path}: {archive}')
     read = {'.safetensors': _read_shipped, '.npz': _read_npz}.get(path.suffix, _read_text)
     try:

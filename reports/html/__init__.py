@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from harness.data.embedded_names import EMBEDDED
+from harness.data.results import Throughput
 from harness.errors import InputError
 from harness.files.writing import replacing
 from harness.names import OneLineParser, nearest
@@ -162,10 +163,9 @@ def _folders(results: Results, images: Mapping[str, Path]) -> dict[str, Path]:
     """Each dataset's folder of images: as given, or else as the results name it."""
     folders: dict[str, Path] = {}
     for run in results.runs:
-        named = run.run.get('images_in')
         for dataset in dict.fromkeys(record['dataset'] for record in run.records):
-            folder = images.get(dataset, images.get('')) or (named.get(dataset) if isinstance(named, dict) else None)
-            if isinstance(folder, str | Path) and '\0' not in str(folder):
+            folder = images.get(dataset, images.get('')) or run.run.images_in.get(dataset)
+            if folder is not None and '\0' not in str(folder):
                 folders.setdefault(dataset, Path(folder))
     return folders
 
@@ -196,21 +196,11 @@ def _sizes(results: Results) -> dict[str, Any]:
 
 def _cost(run: Run) -> dict[str, Any]:
     """A run's stages, the longest first: seconds, share of all, and how many images and expressions a second."""
-    seconds = dict(_numbers(run.run.get('seconds')))
-    throughput = run.run.get('throughput')
-    through = throughput if isinstance(throughput, dict) else {}
-    stages = [{**dict(_numbers(through.get(stage))), 'stage': stage, 'seconds': spent,
+    seconds, through = run.run.seconds, run.run.throughput
+    stages = [{**through.get(stage, Throughput()).model_dump(exclude_none=True), 'stage': stage, 'seconds': spent,
                'share': 100 * spent / max(seconds.values())}
               for stage, spent in sorted(seconds.items(), key=lambda item: -item[1]) if spent > 0]
-    wall = dict(_numbers(run.run)).get('wall_seconds')
-    return {'run': run, 'stages': stages, 'seconds': sum(seconds.values()), 'wall': wall}
-
-
-def _numbers(values: Any) -> Iterator[tuple[str, float]]:
-    """What of a stranger's record is a finite number and not negative."""
-    for name, value in values.items() if isinstance(values, dict) else ():
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12:
-            yield str(name), float(value)
+    return {'run': run, 'stages': stages, 'seconds': sum(seconds.values()), 'wall': run.run.wall_seconds}
 
 
 def main(argv: Sequence[str]) -> int:

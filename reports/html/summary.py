@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from harness.data.results import Record
 from reports.compare import Pair, pair_up
 from reports.failures import NAMES, bins
 from reports.rows.prediction_rows import NO_GROUNDER
-from reports.rows.results_files import Record
 from reports.statistics.intervals import Interval, paired_interval
 from reports.statistics.outcomes import HIT_IOU, OUTCOMES, rows_of
 

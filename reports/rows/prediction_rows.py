@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from annotated_types import Ge, Le
 
-from harness.data.rows import Box, Count, Id, Name, Pixels, PredictionRow, Share, Size
+from harness.data.rows import LONGEST_NAME, Box, Count, Id, Name, Pixels, PredictionRow, Share, Size
 from harness.errors import InputError
-from harness.files.archives import packed
+from harness.files.archives import archive_fault
 from harness.files.fields import MAX_COORDINATE
 from harness.files.reading import require_regular
 
@@ -35,8 +35,6 @@ OPTIONAL = (*CHOSEN, 'image_size', 'image_file')
 _CHUNK = 20_000
 _ANY_NUMBER = float(1 << 62)
 _LARGEST_SIDE = 1_000_000
-#: No name is longer.
-LONGEST_NAME = 200
 
 
 class Field(NamedTuple):
@@ -179,7 +177,7 @@ def json_lines(file: Path) -> Iterator[tuple[int, Any]]:
                 try:
                     yield number, decode(line.decode())
                 except (ValueError, RecursionError) as error:
-                    if (archive := packed(file)) is not None:
+                    if (archive := archive_fault(file)) is not None:
                         raise InputError(f'{file}: {archive}') from None
                     if not line.endswith(b'\n'):
                         raise InputError(f'{file}: line {number}: the last line is cut short; the run was '

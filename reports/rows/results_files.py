@@ -5,29 +5,17 @@ versions, conventions, data or weights.
 """
 from __future__ import annotations
 
-import ast
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.data.results import Key, Record, ResultsFile, RunRecord, key_of, read_results_file, results_file, said
 from harness.errors import InputError
-from harness.files.reading import read_bytes, require_regular
+from harness.files.reading import require_regular
 from harness.names import nearest
 from reports.drawing.sheets import printable
 from reports.rows.metrics import METRICS
-from reports.rows.prediction_rows import LONGEST_NAME
-
-Record = Mapping[str, Any]
-Key = tuple[str, str, str, str, str]
-
-KEY = ('dataset', 'split', 'metric', 'grounder', 'proposals')
-#: What to do about a file that no run writes.
-AS_WRITTEN = 'give the file as it was written'
-#: No figure or number of expressions is larger.
-LARGEST = 10 ** 15
-RUN_PARTS = {'versions': dict, 'conventions': dict, 'data': dict, 'weights': dict, 'options': dict, 'notes': list}
 
 
 class Run(NamedTuple):
@@ -35,7 +23,7 @@ class Run(NamedTuple):
 
     file: Path
     records: Sequence[Record]
-    run: Mapping[str, Any]
+    run: RunRecord
 
 
 @dataclass(frozen=True)
@@ -44,19 +32,6 @@ class Results:
 
     runs: Sequence[Run]
     records: Sequence[Record]
-
-
-def results_file(path: Path) -> Path:
-    """``results.json`` of a run's folder, or the file itself.
-
-    Raises:
-        InputError: there is none.
-    """
-    file = path / 'results.json' if path.is_dir() else path
-    require_regular(file)
-    if not file.is_file():
-        raise InputError(f'{file}: there is no such file; give a run\'s folder or its results.json')
-    return file
 
 
 def beside(run: Run, name: str) -> Path | None:
@@ -70,37 +45,21 @@ def beside(run: Run, name: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def read_results(path: Path) -> dict[str, Any]:
-    """One ``results.json``, whole, as it was written.
-
-    Args:
-        path: a run's folder, or the file.
+def read_results(path: Path, needed: Collection[str] = ()) -> ResultsFile:
+    """One ``results.json`` that holds figures; ``needed`` as :func:`harness.data.results.read_as` takes it.
 
     Raises:
         InputError: not there, not a results file, without records, or a value is not a finite number.
     """
-    file = results_file(path)
-    try:
-        results = json.loads(read_bytes(file))
-    except (ValueError, RecursionError, OSError) as error:
-        raise InputError(f'{file}: not a results file, it is no JSON ({_one_line(error)}); '
-                         'give the results.json that a run wrote') from None
-    if not (isinstance(results, dict) and isinstance(results.get('records'), list)
-            and isinstance(results.get('run'), dict)):
-        raise InputError(f'{file}: not a results file, it lacks "records" or "run"; '
-                         'give the results.json that a run wrote')
-    if not results['records']:
-        raise InputError(f'{file}: holds no records, nothing was measured; give results that hold figures')
-    for number, record in enumerate(results['records'], 1):
-        _check_record(file, number, record)
-    for part, kind in RUN_PARTS.items():
-        if not isinstance(results['run'].get(part, kind()), kind):
-            raise InputError(f'{file}: not a results file, run.{part} is no {kind.__name__}; {AS_WRITTEN}')
+    results = read_results_file(path, needed)
+    if not results.records:
+        raise InputError(f'{results_file(path)}: holds no records, nothing was measured; '
+                         'give results that hold figures')
     return results
 
 
-def read_runs(paths: Iterable[Path]) -> Results:
-    """Several runs as one.
+def read_runs(paths: Iterable[Path], needed: Collection[str] = ()) -> Results:
+    """Several runs as one; ``needed`` as for :func:`read_results`.
 
     Raises:
         InputError: as :func:`read_results`; an unknown metric; a record that two runs measured differently; runs on the
@@ -108,8 +67,8 @@ def read_runs(paths: Iterable[Path]) -> Results:
     """
     runs = []
     for file in dict.fromkeys(results_file(path) for path in paths):
-        results = read_results(file)
-        runs.append(Run(file, results['records'], results['run']))
+        results = read_results(file, needed)
+        runs.append(Run(file, results.records, results.run))
         _check_metrics(runs[-1])
     for index, run in enumerate(runs):
         for other in runs[:index]:
@@ -117,55 +76,9 @@ def read_runs(paths: Iterable[Path]) -> Results:
     return Results(runs, _merged(runs))
 
 
-def key_of(record: Record) -> Key:
-    """What a record is the value of: dataset, split, metric, grounder, rule."""
-    dataset, split, metric, grounder, proposals = (record[name] for name in KEY)
-    return dataset, split, metric, grounder, proposals
-
-
-def settings_of(run: Run) -> list[str]:
-    """The ``--set`` options of a run, as typed; earlier versions wrote the list as text."""
-    settings = run.run.get('options', {}).get('settings')
-    if isinstance(settings, str):
-        try:
-            settings = ast.literal_eval(settings)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            settings = [settings]
-    return [str(setting) for setting in settings] if isinstance(settings, list) else []
-
-
-def said(key: Key) -> str:
-    """A key in words."""
-    dataset, split, metric, grounder, proposals = key
-    return f'{metric} of {proposals if grounder == "-" else f"{grounder} on {proposals}"}, {dataset} {split}'
-
-
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())[:120] or type(error).__name__
-
-
-def _check_record(file: Path, number: int, record: Any) -> None:
-    if not isinstance(record, dict) or any(not isinstance(record.get(name), str) for name in KEY):
-        raise InputError(f'{file}: not a results file, record {number} lacks one of {", ".join(KEY)}; {AS_WRITTEN}')
-    for name in KEY:
-        if not record[name].isprintable() or len(record[name]) > LONGEST_NAME:
-            raise InputError(f'{file}: not a results file, record {number} has a name that cannot be printed; '
-                             f'{AS_WRITTEN}')
-    value: Any = record.get('value')
-    n: Any = record.get('n')
-    if not _number(value) or not abs(value) <= LARGEST:
-        raise InputError(f'{file}: {said(key_of(record))} is {_short(value)}, not a finite number; {AS_WRITTEN}')
-    if not isinstance(n, int) or not _number(n) or not 1 <= n <= LARGEST:
-        raise InputError(f'{file}: {said(key_of(record))} counts {_short(n)} expressions, not 1 or more; {AS_WRITTEN}')
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _check_metrics(run: Run) -> None:
     """A metric is known by name, or else the run's own conventions say what it counts."""
-    described = run.run.get('conventions', {})
+    described = run.run.conventions
     for record in run.records:
         metric = record['metric']
         if metric not in METRICS and metric not in described:
@@ -179,19 +92,14 @@ def _check_together(a: Run, b: Run) -> None:
               if any(r['dataset'] == name for r in b.records)]
     if not shared:
         return
-    for part, what in (('versions', 'versions'), ('conventions', 'conventions')):
-        _check_same(a, b, what, a.run.get(part, {}), b.run.get(part, {}))
-    _check_same(a, b, 'data', *({name: run.run.get('data', {}).get(name) for name in shared} for run in (a, b)))
-    mine, other = (_hashes(run) for run in (a, b))
+    _check_same(a, b, 'versions', a.run.versions, b.run.versions)
+    _check_same(a, b, 'conventions', a.run.conventions, b.run.conventions)
+    _check_same(a, b, 'data', *({name: run.run.data.get(name) for name in shared} for run in (a, b)))
+    mine, other = a.run.hashes, b.run.hashes
     both = [name for name in mine if name in other]
     _check_same(a, b, 'weights', *({name: hashes[name] for name in both} for hashes in (mine, other)))
-    _check_same(a, b, '--set options', *({'settings': sorted(settings_of(run))} for run in (a, b)))
+    _check_same(a, b, '--set options', *({'settings': sorted(run.run.settings)} for run in (a, b)))
     _check_same(a, b, 'numbers of expressions', *_sizes(a, b))
-
-
-def _hashes(run: Run) -> dict[str, Any]:
-    return {name: weights.get('sha256') if isinstance(weights, dict) else weights
-            for name, weights in run.run.get('weights', {}).items()}
 
 
 def _sizes(a: Run, b: Run) -> tuple[dict[str, int], dict[str, int]]:

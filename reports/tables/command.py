@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from harness.data.results import Record, ResultsFile, RunRecord, Throughput
 from harness.errors import InputError
 from harness.names import OneLineParser
 from reports.drawing.rendering import add_format, markdown, written
 from reports.drawing.sheets import Drawn, Head, Sheet, words
 from reports.rows.metrics import METRICS, TitledMetric
-from reports.rows.results_files import Record, read_results, read_runs
+from reports.rows.results_files import read_results, read_runs
 from reports.tables.layout import Cell, Column, Line, Table, Tables
 from reports.tables.outside_rows import named_rows
 from reports.tables.paper_tables import left_out, outside_methods, paper_tables
@@ -30,20 +30,20 @@ __all__ = ['SHOWN', 'document', 'main', 'plain_tables', 'printed', 'read_results
 SHOWN = ('referent_recall', 'context_recall', 'mean_proposals', 'accuracy', 'overall_iou')
 
 
-def tables(results: Mapping[str, Any], metrics: Iterable[str] | None = None) -> list[str]:
+def tables(results: ResultsFile, metrics: Iterable[str] | None = None) -> list[str]:
     """Markdown tables, each with its title, for the metrics that the results have.
 
     Args:
         results: ``results.json``.
         metrics: only these; ``None`` for all.
     """
-    return [markdown(Tables([table])) for table in plain_tables(results['records'], metrics)]
+    return [markdown(Tables([table])) for table in plain_tables(results.records, metrics)]
 
 
-def printed(results: Mapping[str, Any]) -> str:
+def printed(results: ResultsFile) -> str:
     """What a run prints at its end: its first tables and its stages, drawn in a terminal, else as Markdown."""
-    sheets = [table.sheet() for table in plain_tables(results['records'], SHOWN)]
-    return written(Drawn([*sheets, *([stages(results['run'])] if results['run'].get('throughput') else [])]))
+    sheets = [table.sheet() for table in plain_tables(results.records, SHOWN)]
+    return written(Drawn([*sheets, *([stages(results.run)] if results.run.throughput else [])]))
 
 
 def plain_tables(records: Sequence[Record], metrics: Iterable[str] | None = None,
@@ -81,26 +81,25 @@ def _table(metric: str, records: Sequence[Record], intervals: RecordIntervals | 
     return replace(table, notes=said_of_intervals(table))
 
 
-def document(results: Mapping[str, Any], title: str) -> str:
+def document(results: ResultsFile, title: str) -> str:
     """All tables as one Markdown page with where they come from."""
-    run = results['run']
-    lines = [f'# {title}', '', f'`{run["command"]}`', '']
-    for note in run['notes']:
+    run = results.run
+    lines = [f'# {title}', '', f'`{run.command}`', '']
+    for note in run.notes:
         lines += [f'> {note}', '']
     lines += ['\n\n'.join(tables(results)), '']
     lines += [markdown(Drawn([stages(run)])), '']
-    lines += [f'{run["expressions"]} expressions on {run["images"]} images; seed {run["seed"]}; '
-              f'commit `{run["commit"]}`.', '']
+    lines += [f'{run.expressions} expressions on {run.images} images; seed {run.seed}; '
+              f'commit `{run.commit}`.', '']
     return '\n'.join(lines)
 
 
-def stages(run: Mapping[str, Any]) -> Sheet:
+def stages(run: RunRecord) -> Sheet:
     """Seconds of each stage of a run, and how many images and expressions go through it a second."""
-    done = run.get('throughput', {})
-    rows = [[stage, f'{seconds:.1f}', *(_rate(done.get(stage, {}).get(f'{what}_per_second'))
-                                        for what in ('images', 'expressions'))]
-            for stage, seconds in run['seconds'].items()]
-    rows.append(['all', f'{run["wall_seconds"]:.1f}', '', ''])
+    through = {stage: run.throughput.get(stage, Throughput()) for stage in run.seconds}
+    rows = [[stage, f'{seconds:.1f}', _rate(through[stage].images_per_second),
+             _rate(through[stage].expressions_per_second)] for stage, seconds in run.seconds.items()]
+    rows.append(['all', f'{run.wall_seconds:.1f}', '', ''])
     heads = [Head('stage', number=False), *map(Head, ('seconds', 'images/s', 'expressions/s'))]
     return Sheet('Seconds by stage', heads, 1, [list(map(words, row)) for row in rows])
 

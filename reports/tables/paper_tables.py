@@ -15,8 +15,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from harness.data.counts import PUBLISHED
+from harness.data.results import Key, Record, key_of
 from reports.published import PAPER, published
-from reports.rows.results_files import Key, Record, Results, key_of
+from reports.rows.results_files import Results
 from reports.tables.layout import Cell, Column, Line, Table, marked
 from reports.tables.outside_rows import Method, Named
 from reports.tables.record_intervals import RecordIntervals, measured_cell

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.data.results import Record, key_of, said
 from harness.errors import InputError
 from reports.rows.prediction_rows import read_predictions
-from reports.rows.results_files import Record, Results, Run, key_of, said
+from reports.rows.results_files import Results, Run
 from reports.statistics.intervals import FEWEST_IMAGES, RESAMPLES, Interval, interval
 from reports.statistics.outcomes import OUTCOMES, rows_of
 from reports.tables.layout import Cell, Table

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from harness.data.counts import PUBLISHED
 from reports.drawing.sheets import printable
 from reports.rows.metrics import METRICS
-from reports.rows.results_files import Results, Run, settings_of
+from reports.rows.results_files import Results, Run
 from reports.tables.layout import Table
 from reports.tables.record_intervals import said_of_intervals
 
@@ -82,18 +82,18 @@ def _sized(counts: Mapping[tuple[str, str], int | None]) -> str:
 
 def _data(runs: Iterable[Run], datasets: Sequence[str]) -> Iterator[str]:
     for run in runs:
-        for name, sha in run.run.get('data', {}).items():
+        for name, sha in run.run.data.items():
             if name in datasets:
                 yield f'{name} {str(sha)[:12]}'
 
 
 def _seeds(runs: Iterable[Run]) -> Iterator[str]:
-    return (str(run.run.get('seed', 'unknown')) for run in runs)
+    return ('unknown' if run.run.seed is None else str(run.run.seed) for run in runs)
 
 
 def _commits(runs: Iterable[Run]) -> Iterator[str]:
     for run in runs:
-        head, plus, changes = str(run.run.get('commit', 'unknown')).partition('+')
+        head, plus, changes = (run.run.commit or 'unknown').partition('+')
         yield head[:12] + plus + changes
 
 
@@ -103,9 +103,9 @@ def _weights(runs: Iterable[Run], table: Table) -> list[str]:
             for name in (line.grounder or '', line.proposals)}
     by_seed: dict[str, list[str]] = {}
     for run in runs:
-        for name, weights in run.run.get('weights', {}).items():
+        for name, weights in run.run.weights.items():
             base = name.partition(' ')[0]
-            if isinstance(weights, dict) and (base == 'detector' or any(other.startswith(base) for other in used)):
+            if base == 'detector' or any(other.startswith(base) for other in used):
                 trained = f' trained with seed {weights["seed"]}' if 'seed' in weights else ''
                 by_seed.setdefault(trained, []).append(f'{name} {str(weights.get("sha256", "unknown"))[:12]}')
     return [f'Weights{trained}: {_listed(files)}' for trained, files in by_seed.items()] or ['Weights: none']
@@ -113,7 +113,7 @@ def _weights(runs: Iterable[Run], table: Table) -> list[str]:
 
 def _conventions(runs: Iterable[Run], metrics: Sequence[str]) -> Iterator[str]:
     for run in runs:
-        described = run.run.get('conventions', {})
+        described = run.run.conventions
         for metric in metrics:
             key = METRICS[metric].convention
             if key in described:
@@ -130,11 +130,11 @@ def _warnings(runs: Iterable[Run], datasets: Sequence[str]) -> list[str]:
                     and whole is not None and record['n'] != whole.expressions:
                 found.append(f'{TITLES[record["dataset"]]} {record["split"]}: {record["n"]:,} of '
                              f'{whole.expressions:,} expressions; not comparable with the published number')
-        options = run.run.get('options', {})
+        options = run.run.options
         if options.get('limit'):
             found.append(f'Only the first {options["limit"]} expressions of each split were run.')
-        if settings := settings_of(run):
+        if settings := run.run.settings:
             found.append(f'Run with {" ".join(f"--set {setting}" for setting in settings)}.')
-        found += [str(note) for note in run.run.get('notes', ())
-                  if not set(datasets).isdisjoint(str(note).partition(': ')[0].split(', '))]
+        found += [note for note in run.run.notes
+                  if not set(datasets).isdisjoint(note.partition(': ')[0].split(', '))]
     return list(dict.fromkeys(found))

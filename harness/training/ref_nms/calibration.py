@@ -13,11 +13,11 @@ from harness.detection.crop import crop_and_resize
 from harness.proposals.ref_nms_network import RefNMS, over_threshold
 from harness.training.ref_nms.image_regions import Regions
 from harness.types import Expression
-from harness.words.vectors import Vocabulary
+from harness.words.vectors import WordEmbedding
 
 
 @torch.no_grad()
-def rank_expressions(network: RefNMS, vocabulary: Vocabulary, groups: Iterable[Sequence[Expression]],
+def rank_expressions(network: RefNMS, vocabulary: WordEmbedding, groups: Iterable[Sequence[Expression]],
                      regions: Regions) -> list[tuple[Expression, InstanceData]]:
     """What the rules would rank: each expression with its boxes after NMS, best first."""
     was_training = network.training

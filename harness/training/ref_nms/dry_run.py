@@ -32,7 +32,7 @@ from harness.training.ref_nms.pooled_regions import POOL, PooledRegions
 from harness.training.ref_nms.training import RefNMSForTraining, sampler_of, train_ref_nms
 from harness.training.runner import bare, count_parameters, silence
 from harness.types import Dataset, Expression, ImageInfo
-from harness.words.vectors import Vocabulary
+from harness.words.vectors import WordEmbedding
 
 _MEASURED_ON = 2
 
@@ -60,7 +60,7 @@ def dry_run(training: RefNMSJob) -> str:
     measured = _measure(training, detector)
     model = measured.model
     counted = [*training.train.split('train'), *(training.val.expressions if sampling.vocabulary == 'all' else ())]
-    words = len(Vocabulary.build((e.tokens for e in counted), training.vectors).words)
+    words = len(WordEmbedding.build((e.tokens for e in counted), training.vectors).words)
     validations = -(-steps // every) if every else options.steps.epochs
     seconds = {'detecting': measured.detect * len(training.images), 'training': measured.step * steps,
                'validating': measured.step / 3 * val.expressions / max(measured.expressions_a_step, 1) * validations}

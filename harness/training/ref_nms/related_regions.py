@@ -16,7 +16,7 @@ from harness.training.ref_nms.levels import INTERVALS
 from harness.training.ref_nms.pooled_regions import in_pool
 from harness.training.ref_nms.sampler import Sampler
 from harness.types import Expression
-from harness.words.vectors import Vocabulary
+from harness.words.vectors import WordEmbedding
 
 #: Distance between the seeds of two epochs: more than an epoch has items.
 _AN_EPOCH = 10 ** 7
@@ -50,7 +50,7 @@ class RelatedRegions(TorchDataset):
     """
 
     def __init__(self, groups: Iterable[Sequence[Expression]], targets: Mapping[int, Tensor], regions: Regions,
-                 vocabulary: Vocabulary, longest: int, seed: int | None = None, sampler: Sampler | None = None,
+                 vocabulary: WordEmbedding, longest: int, seed: int | None = None, sampler: Sampler | None = None,
                  over: float | None = None) -> None:
         self.regions, self.seed, self.epoch = regions, seed, 0
         self.sampler: Sampler = sampler or BinarySampler()

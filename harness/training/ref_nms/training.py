@@ -39,7 +39,7 @@ from harness.training.ref_nms.related_regions import RelatedRegions, collate
 from harness.training.ref_nms.sampler import Sampler
 from harness.training.runner import console, fit
 from harness.types import Dataset, Expression
-from harness.words.vectors import Vocabulary, WordVectors
+from harness.words.vectors import WordEmbedding, WordVectors
 
 LONGEST = {'refcoco': 10, 'refcoco+': 10}
 LONGEST_ELSEWHERE = 20
@@ -192,7 +192,7 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
     set_random_seed(seed)
     sampling, steps = options.sampling, options.steps
     counted = [*train.split('train'), *(val.expressions if sampling.vocabulary == 'all' else ())]
-    vocabulary = Vocabulary.build((e.tokens for e in counted), vectors)
+    vocabulary = WordEmbedding.build((e.tokens for e in counted), vectors)
     network, built_with = network_of(options, detector, vocabulary)
     model = RefNMSForTraining(network, vocabulary.vectors, options.head_norm == 'fixed', loss_of(options),
                               options.head == 'frozen', sampling.embeddings == 'learned', sampling.draws == 'index')
@@ -206,8 +206,8 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
     seen = RelatedRegions(groups, critical_boxes(val, 'val', vectors), val_regions, vocabulary, longest, seed, sampler,
                           over)
 
-    def words() -> Vocabulary:
-        return Vocabulary(vocabulary.words, model.vectors.detach().cpu())
+    def words() -> WordEmbedding:
+        return WordEmbedding(vocabulary.words, model.vectors.detach().cpu())
 
     def on_val() -> tuple[float, Calibration]:
         ranked = rank_expressions(network, words(), groups, val_regions)
@@ -245,7 +245,8 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
     return out
 
 
-def network_of(options: TrainingOptions, detector: Detector, vocabulary: Vocabulary) -> tuple[RefNMS, dict[str, Any]]:
+def network_of(options: TrainingOptions, detector: Detector,
+               vocabulary: WordEmbedding) -> tuple[RefNMS, dict[str, Any]]:
     """An untrained network with the detector's head, and the arguments that build it again.
 
     Candidates are among them: the threshold is chosen for those that ``delta`` and ``delta_step`` let through.
@@ -264,7 +265,7 @@ def network_of(options: TrainingOptions, detector: Detector, vocabulary: Vocabul
     return network, arguments
 
 
-def constant_sentence(options: TrainingOptions, vocabulary: Vocabulary) -> tuple[str, ...] | None:
+def constant_sentence(options: TrainingOptions, vocabulary: WordEmbedding) -> tuple[str, ...] | None:
     """The constant that a text-blind network reads instead of every sentence: the first word of the vocabulary.
 
     ``None`` where the text is read.

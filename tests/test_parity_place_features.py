@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from adapters.modular.box_features import box_features, gather_context
+from adapters.modular.place_features import gather_context, place_features
 from tests.reference import vector_file
 
 
@@ -33,7 +33,7 @@ def assert_features(got, case, suffix, rows=slice(None)):
 @pytest.mark.parametrize(('suffix', 'with_same_category'), [('st1', True), ('st0', False)])
 def test_each_case(cases, suffix, with_same_category):
     for case in cases.values():
-        got = box_features(case['boxes_xywh'], case['category'], case['image_wh'],
+        got = place_features(case['boxes_xywh'], case['category'], case['image_wh'],
                            with_same_category=with_same_category)
         assert_features(got, case, suffix)
 
@@ -47,7 +47,7 @@ def test_all_cases_padded_into_one_batch(cases, suffix, with_same_category):
 
     present = torch.arange(int(counts.max())) < counts[:, None]
     image_wh = torch.stack([case['image_wh'] for case in cases.values()])
-    got = box_features(padded('boxes_xywh'), padded('category'), image_wh,
+    got = place_features(padded('boxes_xywh'), padded('category'), image_wh,
                        with_same_category=with_same_category, present=present)
     for i, case in enumerate(cases.values()):
         one = type(got)(*(value[i] for value in got))

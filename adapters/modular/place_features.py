@@ -2,8 +2,8 @@
 
 Source: ``compute_lfeats``, ``compute_dif_lfeats``, ``fetch_neighbour_ids`` and ``fetch_cxt_feats`` of
 ``lib/loaders/dets_loader.py`` in ChopinSharp/CM-Erase-REG (the same in lichengunc/MAttNet). Computed in float64 and
-returned as float32, as there. Any leading dimensions are batches of boxes that know nothing of each other, for instance
-the proposals of each expression.
+returned as float32, as there. Leading dimensions are batches: only boxes of the same one are neighbours, for
+instance the proposals of one expression.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SLOTS = 5
 EMPTY = -1
 
 
-class BoxFeatures(NamedTuple):
+class PlaceFeatures(NamedTuple):
     """Features of ``(..., n)`` boxes.
 
     Attributes:
@@ -33,26 +33,26 @@ class BoxFeatures(NamedTuple):
     cxt_index: Tensor
 
 
-def box_features(boxes: Tensor, categories: Tensor, image_wh: Tensor | tuple[float, float], *,
-                 with_same_category: bool = True, present: Tensor | None = None, slots: int = SLOTS) -> BoxFeatures:
+def place_features(boxes: Tensor, categories: Tensor, image_wh: Tensor | tuple[float, float], *,
+                 with_same_category: bool = True, present: Tensor | None = None, slots: int = SLOTS) -> PlaceFeatures:
     """Location features and context slots.
 
     Args:
-        boxes: ``(..., n, 4)`` xywh in image pixels. Numbers relative to a box without width or height, which the
-            original divides by zero for, are taken over one pixel instead.
-        categories: ``(..., n)`` any integers.
+        boxes: ``(..., n, 4)`` xywh in image pixels. A width or height of zero, by which the original
+            divides, is taken as one pixel when other boxes are put in relation to it.
+        categories: ``(..., n)`` integers; boxes of equal ones are of the same category.
         image_wh: width and height in pixels, or a tensor ``(..., 2)`` of them.
         with_same_category: whether boxes of the same category, after all others, can fill context slots.
-        present: ``(..., n)`` bool, which boxes exist; all by default. An absent one is nobody's neighbour, and its own
-            features mean nothing.
-        slots: neighbours a box has at most.
+        present: ``(..., n)`` bool, which boxes exist; all by default. One that does not is no neighbour of any other,
+            and its own features mean nothing.
+        slots: how many neighbours a box has at most.
     """
     boxes = boxes.double()
     same, other = _candidates(categories, present)
     nearest = _by_distance(boxes)
     same_index = _first(nearest, [same], slots)
     cxt_index = _first(nearest, [other, same] if with_same_category else [other], slots)
-    return BoxFeatures(_in_image(boxes, image_wh).float(),
+    return PlaceFeatures(_in_image(boxes, image_wh).float(),
                        _relative(boxes, same_index).flatten(-2).float(),
                        _relative(boxes, cxt_index).float(), cxt_index)
 
@@ -71,7 +71,7 @@ def last_pixel_corners(boxes: Tensor) -> Tensor:
 
 
 def _candidates(categories: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
-    """``(..., n, n)`` masks: whose neighbours of the same, and of other categories, are which."""
+    """Two masks ``(..., n, n)``: which boxes can be neighbours of each box, those of its category and the others."""
     equal = categories[..., :, None] == categories[..., None, :]
     itself = torch.eye(categories.shape[-1], dtype=torch.bool, device=categories.device)
     same, other = equal & ~itself, ~equal
@@ -83,7 +83,7 @@ def _candidates(categories: Tensor, present: Tensor | None) -> tuple[Tensor, Ten
 def _by_distance(boxes: Tensor) -> Tensor:
     """``(..., n, n)`` indices of all boxes, nearest centre first; of equally near ones the later comes first.
 
-    The originals sort with a comparison that answers "before" for equal distances too, under which Python's merge sort
+    The originals sort with a comparison that also answers "before" for equal distances. With it, Python's merge sort
     puts the later of two equals first.
     """
     centres = boxes[..., :2] + boxes[..., 2:] / 2

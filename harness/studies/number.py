@@ -111,7 +111,7 @@ def from_runs(args: argparse.Namespace) -> Rankings:
                       hits.index('referent') if 'referent' in hits else -1, None))
     for option, names in wanted.items():
         for name in set(names or ()) - there[option]:
-            raise InputError(f'--{option} {name}: {args.results[0]} holds no such proposals'
+            raise InputError(f'--{option} {name}: {args.results[0]} holds no proposals of what was asked for'
                              f'{nearest(name, there[option])}; known are {", ".join(sorted(there[option]))}')
     if not rankings:
         raise InputError(f'{args.results[0]}: holds no proposals of what was asked for; check --dataset, --split and '

@@ -20,12 +20,12 @@ from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 from harness.words.vectors import WordEmbedding
 
-#: One network for all rules with the same weights.
+#: The networks that are loaded: rules with the same weights share one.
 _LOADED: WeakKeyDictionary[Weights, tuple[RefNMS, WordEmbedding]] = WeakKeyDictionary()
 
 
 class Scores:
-    """Scores ``(E, n)``, equal to others with the same numbers."""
+    """Scores ``(E, n)`` as a key: equal where shape, type and numbers are."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
@@ -39,12 +39,12 @@ class Scores:
 
 
 class RefNMSRule(RankedRule):
-    """What the rules share: the relatedness of an image's candidates to all its expressions is computed once for all
-    rules with the same weights, and a ranking once for all whose fused scores are the same.
+    """The base of rules with this network. Relatedness of the candidates of an image is computed once for all rules
+    with the same weights, and a ranking once for all rules with the same fused scores.
 
     Args:
         weights: the trained network.
-        delta: confidence that a candidate exceeds; ``None`` as trained.
+        delta: confidence that a candidate must exceed; ``None`` as trained.
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
         threshold: as in :class:`RankedRule`.
         top: as in :class:`RankedRule`.
@@ -82,7 +82,7 @@ class RefNMSRule(RankedRule):
     @torch.no_grad()
     def relate(image: ImageFeatures, network: RefNMS, vocabulary: WordEmbedding, delta: float,
                expressions: Sequence[Expression]) -> Related:
-        """What :meth:`related` remembers; it sees nothing of the rule but its arguments."""
+        """The computation that :meth:`related` caches; it depends on its arguments alone."""
         network = network.to(image.feature_map.device)
         if image.class_scores.isnan().any() or image.feature_map.isnan().any():
             raise InputError(f'image {image.info.image_id}: the detector gave features or confidences that are not '
@@ -98,12 +98,12 @@ def _ranked(_: ImageFeatures, scores: Scores, related: Related, nms_iou: float) 
 
 @PROPOSAL_RULES.register_module(name='ref-nms-b')
 class RefNMSB(RefNMSRule):
-    """Ref-NMS trained with binary XE: fused score over a threshold, and always the best box.
+    """Ref-NMS trained with binary XE: it proposes the best box, and those with a fused score above the threshold.
 
     Args:
         weights: the trained network.
-        threshold: fused score that a proposal exceeds; ``None`` takes the one stored with the weights.
-        delta: confidence that a candidate exceeds; ``None`` as trained.
+        threshold: fused score that a proposal must exceed; ``None`` takes the one stored with the weights.
+        delta: confidence that a candidate must exceed; ``None`` as trained.
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,10 +140,13 @@ def test_a_folder_with_other_files_is_not_touched(expressions: Path, candidates:
 def test_ctrl_c_keeps_the_rows_and_exits_with_130(expressions: Path, candidates: Path, tmp_path: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     import harness.evaluation.run
+    evaluate, images = harness.evaluation.run.evaluate, iter('ab')
 
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-    monkeypatch.setattr(harness.evaluation.run, 'proposals_rows', stop)
+    def stop_at_the_second(*of: Any) -> Any:
+        if next(images) == 'b':
+            raise KeyboardInterrupt
+        return evaluate(*of)
+    monkeypatch.setattr(harness.evaluation.run, 'evaluate', stop_at_the_second)
     assert command_line(outside(expressions, candidates, tmp_path / 'out')) == 130
     assert len(read_rows(tmp_path / 'out/predictions.jsonl')) == 2, 'the first image\'s rows'
 

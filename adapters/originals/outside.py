@@ -1,4 +1,4 @@
-"""Expressions and answers from outside in whatever layout: the harness's own, or the originals' files."""
+"""Expressions and answers from outside, in any known layout: the harness's own, or the originals' files."""
 from __future__ import annotations
 
 import re
@@ -43,7 +43,7 @@ def read_expressions(path: Path, images: Path | None = None) -> dict[str, Datase
 
 
 def read_outside_answers(path: Path) -> list[Answers]:
-    """The answers in a file, a set for each rule and grounder.
+    """The answers in a file, one set per rule and grounder.
 
     Raises:
         InputError: as :func:`harness.data.answers.read_answers` and :func:`adapters.originals.results.read_results`.

@@ -2,8 +2,7 @@
 
 Nothing is rounded: intersections and areas are taken in double precision and classes are kept apart by their labels,
 not by moving their boxes away from each other (which rounds in single precision). Among equal scores the earlier box
-wins; the originals sort without saying so (``argsort()[::-1]``, an unstable sort on the GPU), so there is no order of
-theirs to follow.
+wins; the order of the originals is undefined there (``argsort()[::-1]``, an unstable sort on the GPU).
 """
 from __future__ import annotations
 
@@ -59,9 +58,9 @@ def _groups(labels: Tensor, pairs: int) -> list[Tensor]:
 def _survivors(overlaps: Tensor, scores: Tensor) -> Tensor:
     """``(m, m)`` bool and ``(E, m)`` scores to ``(E, m)`` bool.
 
-    Greedy NMS is the only solution of "a box is kept if no better kept box overlaps it". Starting from all kept and
-    applying that sentence again and again settles at least one more box of the order each time, and in practice all of
-    them after a handful.
+    Greedy NMS is the only solution of "a box is kept if no better kept box overlaps it". Starting with all
+    boxes kept, each application of that sentence settles at least one more box of the order, and in practice a handful
+    of applications settle all.
     """
     order = scores.argsort(dim=1, descending=True, stable=True)
     suppresses = overlaps[order[:, :, None], order[:, None, :]].triu(1).float()

@@ -67,7 +67,7 @@ def test_recall_of_boxes_from_outside(expressions: Path, candidates: Path, tmp_p
 
 def test_an_earlier_run_in_the_same_folder_is_moved_aside(expressions: Path, candidates: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        assert command_line(outside(expressions, candidates, tmp_path / 'out')) == 0
+        assert command_line([*outside(expressions, candidates, tmp_path / 'out'), '--fresh']) == 0
     assert (tmp_path / 'out/results.json').exists() and (tmp_path / 'out.1/results.json').exists()
 
 
@@ -261,7 +261,7 @@ def test_reports_know_the_settings_of_a_run(small_benchmark: Path, tmp_path: Pat
 
 def test_cmae_grounds_where_nobody_says_who_and_the_plan_says_so(small_benchmark: Path, tmp_path: Path,
                                                                  capsys: pytest.CaptureFixture) -> None:
-    look = ['--dataset', 'mini-refcoco', '--split', 'val', '--limit', '2', '--out', str(tmp_path / 'out')]
+    look = ['--dataset', 'mini-refcoco', '--split', 'val', '--limit', '2', '--fresh', '--out', str(tmp_path / 'out')]
     assert command_line(look) == 0
     assert ('2 expressions on 1 images: recall of greedy-100, ref-nms-b-100, greedy, ref-nms-b; REC and RES by cmae on '
             'greedy, ref-nms-b') in capsys.readouterr().err

@@ -155,6 +155,19 @@ class Detector(ABC):
     def prepare_to_run(self) -> None:  # noqa: B027 (most detectors have nothing to prepare)
         """Called once before the first image of a run: what training needs may be given up for speed."""
 
+    def identity(self) -> str | None:
+        """What tells its results from those of another detector: weights, config and code; ``None``: they are not
+        kept (``--store``)."""
+        return None
+
+    def to_store(self, image: ImageFeatures, maps: bool) -> dict[str, Tensor]:
+        """What is kept of an image: ``class_boxes`` and ``class_scores``, and the map where ``maps`` are kept."""
+        raise NotImplementedError
+
+    def from_store(self, kept: Mapping[str, Tensor], image: np.ndarray, info: ImageInfo) -> ImageFeatures:
+        """What :meth:`features` gives, to the last bit, from what is kept."""
+        raise NotImplementedError
+
     def from_map(self, feature_map: Tensor, scale: float, info: ImageInfo, annotations: list[Annotation] | None = None,
                  input_size: tuple[int, int] | None = None) -> ImageFeatures:
         """What :meth:`features` gives, from a stored map (``--features``)."""

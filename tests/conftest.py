@@ -48,6 +48,12 @@ SMALL = (
 )
 
 
+@pytest.fixture(scope='session', autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Detections of tests are kept apart from those of the user."""
+    os.environ['REFNMS_STORE'] = str(tmp_path_factory.mktemp('store'))
+
+
 @pytest.fixture(scope='session')
 def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds an evaluation part of twelve images."""

@@ -8,5 +8,6 @@ COMMANDS = {
     'study': ('harness.studies', 'what could explain the gain away: fair, number, gamma, seeds'),
     'convert': ('harness.commands.convert', 'an original\'s checkpoint to weights for --weights'),
     'export': ('harness.commands.export', 'a run\'s proposals and choices in the originals\' layouts'),
+    'store': ('harness.commands.store', 'detections that are kept for later runs: info, verify, clear'),
     'check-data': ('harness.commands.check_data', 'what of --data-root is there, and what can be run with it'),
 }

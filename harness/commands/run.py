@@ -91,6 +91,8 @@ def parser() -> argparse.ArgumentParser:
                      help='processes that share the images (default: one per processor, or one on a GPU)')
     how.add_argument('--shard', metavar='I/N', help='only part I of N, on this machine; afterwards: '
                      'run_benchmark.py merge DIR (default: what torchrun, Slurm or Open MPI says)')
+    how.add_argument('--store', choices=('boxes', 'maps', 'none'), default='boxes',
+                     help='what is kept of detections for later runs (default: boxes); see run_benchmark.py store')
     add_device(how)
     how.add_argument('--seed', type=int, default=0, help='seed of everything random (default: 0)')
     add_settings(how)
@@ -170,7 +172,7 @@ def benchmark(args: argparse.Namespace, request: Request, command: str) -> int:
 
 
 #: Options that change no row: how a run is carried out.
-HOW = ('workers', 'shard', 'fresh')
+HOW = ('workers', 'shard', 'fresh', 'store')
 
 
 def recorded_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -236,7 +238,7 @@ def request_of(args: argparse.Namespace) -> Request:
         limit=args.limit, device=args.device, seed=args.seed, data_root=args.data_root, expressions=args.expressions,
         split_by=args.split_by, max_pixels=args.max_pixels, detector=args.detector,
         candidates=args.candidates, images=args.images, vectors=args.vectors, detections=args.detections,
-        masks=args.masks, features=args.features,
+        masks=args.masks, features=args.features, store=args.store,
         weights=parse_weights(args.weights), settings=parse_settings(args.settings))
 
 

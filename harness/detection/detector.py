@@ -6,7 +6,9 @@ hold: for every region one box and one confidence a class.
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import redirect_stdout
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +30,7 @@ from harness.detection.crop import crop_and_resize
 from harness.detection.folding import fold
 from harness.detection.pictures import read_image as read_image
 from harness.errors import InputError, shown
+from harness.files.fingerprint import code_of
 from harness.files.metadata import DetectorMetadata, read_metadata
 from harness.files.weights import Weights, fill
 from harness.registry import DETECTORS
@@ -36,7 +39,10 @@ from harness.types import Annotation, ImageFeatures, ImageInfo
 with redirect_stdout(StringIO()):  # registers transforms, and prints that an optional package is not there
     import mmdet.datasets  # noqa: F401
 
+#: Packages whose versions results follow from.
+COMPUTING = ('torch', 'onedl-mmcv', 'onedl-mmdetection', 'opencv-python-headless')
 CONFIGS = Path(__file__).parent / 'configs'
+CONFIGS_PACKAGE = 'harness.detection.configs'
 _CROPS_AT_ONCE = 256  # bounds the memory of the last stage
 
 
@@ -114,6 +120,8 @@ class Detector(plugins.Detector):
         self.network: Any = build_network(config)  # mmdet's modules are looked up by name
         fill(self.network, weights.tensors, weights.path)
         self.network.to(self.device).eval()
+        self._sha256 = weights.sha256
+        self._modules = (f'{CONFIGS_PACKAGE}.{Path(config.filename).stem}', *config.custom_imports['imports'])
 
     def prepare_to_run(self) -> None:
         """Fold batch norms into convolutions: see :func:`harness.detection.folding.fold`."""
@@ -129,6 +137,32 @@ class Detector(plugins.Detector):
             annotations: its annotated objects, where available.
         """
         return self._describe(self.see(image), info, annotations)
+
+    def identity(self) -> str | None:
+        """Hash of the weights, which name the config, and of all code that computes with them, and versions."""
+        if type(self).__module__ != __name__:  # a class of somebody's own, whose code this does not see
+            return None
+        versions = ' '.join(version(name) for name in COMPUTING)
+        return f'{self._sha256} {code_of(__name__, *self._modules)} {versions} {self.device.type}'
+
+    def to_store(self, image: ImageFeatures, maps: bool) -> dict[str, Tensor]:
+        """See :class:`harness.plugins.Detector`."""
+        kept = {'class_boxes': image.class_boxes, 'class_scores': image.class_scores}
+        if maps:
+            kept |= {'feature_map': image.feature_map, 'scale': torch.tensor(float(image.scale), dtype=torch.float64)}
+        return kept
+
+    def from_store(self, kept: Mapping[str, Tensor], image: np.ndarray, info: ImageInfo) -> ImageFeatures:
+        """Without a kept map the backbone runs again; regions are not looked for and not classified."""
+        if 'feature_map' in kept:
+            # Laid out as the backbone gives it, which decides the last bits of what follows.
+            feature_map = kept['feature_map'].to(self.device).contiguous(memory_format=torch.channels_last)
+            scale = float(kept['scale'])
+        else:
+            feature_map, scale = self.see(image)[:2]
+        return ImageFeatures(info=info, scale=scale, feature_map=feature_map,
+                             class_boxes=kept['class_boxes'].to(self.device),
+                             class_scores=kept['class_scores'].to(self.device), classes=self.classes, detector=self)
 
     def check_map(self, feature_map: Tensor, where: str) -> None:
         """Refuse a stored C4 map of another detector; ``where`` is its file."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.detection.pictures import read_recorded
+from harness.detection.store import DetectionStore
 from harness.errors import InputError
 from harness.files.image_header import MAX_PIXELS, OTHER_SIZE, Unusable
 from harness.plugins import Detector
@@ -27,11 +28,15 @@ class FromPictures:
         detector: what detects.
         max_pixels: images of more are not decoded.
         oriented: what was done about the EXIF orientation of photographs that have one, by image.
+        store: keeps what the detector says of an image.
+        maps: the store keeps the detector's map too.
     """
 
     detector: Detector
     max_pixels: int = MAX_PIXELS
     oriented: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    store: DetectionStore | None = None
+    maps: bool = False
 
     def read(self, info: ImageInfo) -> np.ndarray:
         """``(H, W, 3)`` uint8 BGR, of the recorded size."""
@@ -46,7 +51,16 @@ class FromPictures:
         return [self.oriented[key]] if key in self.oriented else []
 
     def features(self, pixels: np.ndarray, info: ImageInfo) -> ImageFeatures:
-        return self.detector.features(pixels, info)
+        identity = None if self.store is None else self.detector.identity()
+        if self.store is None or identity is None:
+            return self.detector.features(pixels, info)
+        key = self.store.key(pixels, f'{identity} {"maps" if self.maps else "boxes"}')
+        kept = self.store.get(key)
+        if kept is not None:
+            return self.detector.from_store(kept, pixels, info)
+        image = self.detector.features(pixels, info)
+        self.store.put(key, self.detector.to_store(image, self.maps))
+        return image
 
 
 @dataclass

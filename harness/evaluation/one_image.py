@@ -93,7 +93,10 @@ def _describe(plan: Plan, groups: Sequence[Group], done: Evaluated) -> ImageFeat
     if isinstance(plan.source, FromPictures):
         done.counters.turned.update(plan.source.turned(info))
     with done.timing.stage('detect'):
-        return plan.source.features(read, info)
+        image = plan.source.features(read, info)
+    if isinstance(plan.source, FromPictures) and plan.source.store is not None:
+        done.counters.oddities['stored detections that were damaged and made anew'] += plan.source.store.take_damaged()
+    return image
 
 
 def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, done: Evaluated) -> None:

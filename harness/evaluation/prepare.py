@@ -14,6 +14,7 @@ from harness.data.answers import Answers
 from harness.data.candidates import load_candidates
 from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, check_images
+from harness.detection.store import DetectionStore
 from harness.device import pick_device
 from harness.errors import InputError
 from harness.evaluation.asked import check_image_folder, check_numbers, detector_of, grounders_of, rules_of, splits_of
@@ -103,6 +104,7 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
         '--data-root': (request.data_root, request.expressions is None and not set(datasets) <= set(EMBEDDED)),
         '--detector': (None if request.detector == DETECTOR else request.detector,
                        isinstance(source, FromPictures | FromMaps)),
+        '--store': (None if request.store == 'boxes' else request.store, isinstance(source, FromPictures)),
         '--device': (None if request.device in ('cpu', 'auto') else request.device,
                      isinstance(source, FromPictures | FromMaps))})
     referents: Referents = {}
@@ -242,7 +244,8 @@ def _source(request: Request, readers: Readers, detector: Callable[[], Detector]
     if outside is not None and not any(grounder.needs_image for grounder in grounders):
         return FromNowhere(outside.classes)
     if request.features is None:
-        return FromPictures(detector(), request.max_pixels or MAX_PIXELS)
+        store = None if request.store == 'none' or not request.reads_images else DetectionStore()
+        return FromPictures(detector(), request.max_pixels or MAX_PIXELS, store=store, maps=request.store == 'maps')
     return FromMaps(detector(), readers.features(request.features), detect=outside is None)
 
 

@@ -46,6 +46,7 @@ class Request:
     detector: str = DETECTOR
     weights: dict[str, Path] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    store: str = 'boxes'  # what is kept of detections: boxes, maps or none
 
 
 def _no_reader(path: Path) -> Any:

@@ -20,6 +20,7 @@ EFFECTS = {
     '--data-root': 'it is where real datasets are, and none is evaluated',
     '--detector': 'no image is looked at',
     '--device': 'no network runs',
+    '--store': 'no image is detected on',
     '--masks': 'they are for RES of a grounder\'s choice among --detections',
 }
 

@@ -1,4 +1,4 @@
-"""``run_benchmark.py convert``: turns a checkpoint of an original program into a weight file of the harness.
+"""A checkpoint of an original program becomes a weight file: what ``convert`` does once its options have been read.
 
 The checkpoint is read by :mod:`harness.files.torch_file`, which runs nothing of it. The results are
 ``OUT.safetensors``, which ``--weights`` takes, and ``OUT.json`` with its options, hashes and names. Where the
@@ -46,7 +46,6 @@ from harness.files.faults import fault
 from harness.files.metadata import DetectorMetadata, Metadata, read_metadata
 from harness.files.reading import parse_json, read_bytes
 from harness.files.weights import Weights, check_numbers, differences, git_commit, save_weights
-from harness.names import OneLineParser
 from harness.proposals.ref_nms_metadata import RefNMSMetadata
 from harness.proposals.ref_nms_network import RefNMS
 
@@ -92,35 +91,29 @@ class Converted:
     names: list[tuple[str, str]]
 
 
-def main(argv: Sequence[str]) -> int:
-    """Convert, write, and print what was mapped."""
-    parser = OneLineParser(prog='run_benchmark.py convert', allow_abbrev=False, description=__doc__.split('\n')[0])
-    parser.add_argument('checkpoint', type=Path, metavar='IN.pth', help="the original's checkpoint")
-    parser.add_argument('out', type=Path, metavar='OUT.safetensors', help='where the weights go; OUT.json beside them')
-    parser.add_argument('--as', required=True, choices=KINDS, dest='kind', help='whose checkpoint it is')
-    parser.add_argument('--vocabulary', type=Path, metavar='FILE',
-                        help="the original's words: data.json of MAttNet and CM-A-E, data_dep.json of NMTree, "
-                             'std_vocab_….txt of Ref-NMS')
-    parser.add_argument('--vectors', type=Path, metavar='FILE',
-                        help="Ref-NMS's std_glove_….npy (default: the one beside its vocabulary)")
-    args = parser.parse_args(argv)
-    if args.out.suffix != '.safetensors':
-        raise InputError(f'{args.out}: the output must be called something.safetensors')
-    if args.vocabulary is not None and args.kind == 'mask-rcnn':
-        raise InputError('--vocabulary: a detector has no words; leave it out')
-    if args.vectors is not None and (args.kind != 'ref-nms' or args.vocabulary is None):
-        raise InputError('--vectors: belongs to the words of --as ref-nms; give --vocabulary too, or leave it out')
-    checkpoint = Checkpoint.read(args.checkpoint)
-    converted = KINDS[args.kind](checkpoint, WordFiles(args.vocabulary, args.vectors))
+def convert(path: Path, out: Path, kind: str, words: WordFiles) -> str:
+    """Convert and write; gives what was mapped, a line per tensor and a summary.
+
+    Args:
+        path: the checkpoint.
+        out: where the weights go; a JSON file goes beside them.
+        kind: among :data:`KINDS`.
+        words: the files with the words of the network.
+
+    Raises:
+        InputError: the checkpoint is not of that kind, is damaged, or does not fit the words.
+    """
+    checkpoint = Checkpoint.read(path)
+    converted = KINDS[kind](checkpoint, words)
     if 'lacks' not in converted.meta:
-        read_metadata(Weights(args.checkpoint, converted.tensors, converted.meta, checkpoint.sha256),
-                      METADATA[args.kind], 'give the checkpoint that --as names, and the words that it was trained on')
-    write(checkpoint, converted, args.out, args.kind)
-    print(table(checkpoint, converted.names))
-    print(f'{len(converted.names)} tensors: {args.out}, described by {args.out.with_suffix(".json")}')
+        read_metadata(Weights(path, converted.tensors, converted.meta, checkpoint.sha256), METADATA[kind],
+                      'give the checkpoint that --as names, and the words that it was trained on')
+    write(checkpoint, converted, out, kind)
+    lines = [table(checkpoint, converted.names),
+             f'{len(converted.names)} tensors: {out}, described by {out.with_suffix(".json")}']
     if lacking := converted.meta.get('lacks'):
-        print(f'before it can be run, it still lacks {lacking}')
-    return 0
+        lines.append(f'before it can be run, it still lacks {lacking}')
+    return '\n'.join(lines)
 
 
 def write(checkpoint: Checkpoint, converted: Converted, out: Path, kind: str) -> None:

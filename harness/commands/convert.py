@@ -1,0 +1,41 @@
+"""``run_benchmark.py convert``: turns a checkpoint of an original program into a weight file of the harness.
+
+The work is done by :mod:`harness.commands.checkpoint_conversion`, which also says where the checkpoints come from.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import InputError
+from harness.files.reading import require_file
+from harness.loading import loading
+from harness.names import OneLineParser
+
+#: Whose checkpoints can be converted.
+KINDS = ('mattnet', 'cmae', 'nmtree', 'ref-nms', 'mask-rcnn')
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the options, convert, write, and print what was mapped."""
+    parser = OneLineParser(prog='run_benchmark.py convert', allow_abbrev=False, description=__doc__.split('\n')[0])
+    parser.add_argument('checkpoint', type=Path, metavar='IN.pth', help="the original's checkpoint")
+    parser.add_argument('out', type=Path, metavar='OUT.safetensors', help='where the weights go; OUT.json beside them')
+    parser.add_argument('--as', required=True, choices=KINDS, dest='kind', help='whose checkpoint it is')
+    parser.add_argument('--vocabulary', type=Path, metavar='FILE',
+                        help="the original's words: data.json of MAttNet and CM-A-E, data_dep.json of NMTree, "
+                             'std_vocab_….txt of Ref-NMS')
+    parser.add_argument('--vectors', type=Path, metavar='FILE',
+                        help="Ref-NMS's std_glove_….npy (default: the one beside its vocabulary)")
+    args = parser.parse_args(argv)
+    if args.out.suffix != '.safetensors':
+        raise InputError(f'{args.out}: the output must be called something.safetensors')
+    if args.vocabulary is not None and args.kind == 'mask-rcnn':
+        raise InputError('--vocabulary: a detector has no words; leave it out')
+    if args.vectors is not None and (args.kind != 'ref-nms' or args.vocabulary is None):
+        raise InputError('--vectors: belongs to the words of --as ref-nms; give --vocabulary too, or leave it out')
+    require_file(args.checkpoint)
+    loading('torch')
+    from harness.commands.checkpoint_conversion import WordFiles, convert
+    print(convert(args.checkpoint, args.out, args.kind, WordFiles(args.vocabulary, args.vectors)))
+    return 0

@@ -1,11 +1,10 @@
-"""``python -m reports html RESULTS… -o report.html``: one page with everything in it, that opens offline.
+"""One page with everything in it, that opens offline.
 
 It is made from result files alone: ``results.json``, and where they lie beside it ``predictions.jsonl`` and
 ``proposals.jsonl``, and the images. What is missing is left out, and the page says so.
 """
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,12 +15,11 @@ import pandas as pd
 from harness.data.embedded_names import EMBEDDED
 from harness.data.results import Throughput
 from harness.errors import InputError
-from harness.files.writing import replacing
-from harness.names import OneLineParser, nearest
-from reports.failures import BINS, MASK_IOU, bins, counted, remarks, titles
-from reports.html.filters import FORMS, wanted
+from harness.names import nearest
+from reports.failure_bins import BINS, MASK_IOU, titles
+from reports.failures import bins, counted, remarks
+from reports.html.filters import wanted
 from reports.html.gallery import (
-    SAMPLE,
     Expressions,
     answers_of,
     expressions_of,
@@ -32,15 +30,16 @@ from reports.html.gallery import (
     sample,
 )
 from reports.html.page import render
+from reports.html.picture_options import SAMPLE
 from reports.html.proposal_rows import Proposals, read_proposals
 from reports.html.recall_curve import curves
 from reports.html.summary import Summary, summary
 from reports.html.thumbnails import Thumbnail, Thumbnails
 from reports.rows.results_files import Results, Run, beside, read_runs
 from reports.statistics.outcomes import rows_of
-from reports.tables.command import plain_tables
 from reports.tables.layout import Table
 from reports.tables.paper_tables import left_out, paper_tables
+from reports.tables.plain_tables import plain_tables
 from reports.tables.record_intervals import RecordIntervals, said_of_intervals
 
 
@@ -201,64 +200,3 @@ def _cost(run: Run) -> dict[str, Any]:
                'share': 100 * spent / max(seconds.values())}
               for stage, spent in sorted(seconds.items(), key=lambda item: -item[1]) if spent > 0]
     return {'run': run, 'stages': stages, 'seconds': sum(seconds.values()), 'wall': run.run.wall_seconds}
-
-
-def main(argv: Sequence[str]) -> int:
-    """``python -m reports html RESULTS… -o report.html``."""
-    parser = OneLineParser(prog='python -m reports html', allow_abbrev=False, description=(
-        'Make one page that opens offline: summary, tables, recall against the number of proposals, failures, gallery, '
-        'cost, provenance.'))
-    parser.add_argument('results', nargs='+', type=Path, metavar='RESULTS', help='a run\'s folder or results.json')
-    parser.add_argument('-o', '--out', type=Path, required=True, metavar='FILE', help='the page, .html')
-    parser.add_argument('--images', action='append', default=[], metavar='[DATASET=]DIR',
-                        help='folder of the images, where it is not the one that the results name')
-    parser.add_argument('--title', default='Referring expression grounding', help='of the page')
-    parser.add_argument('--pictures', type=_count, default=SAMPLE, metavar='N',
-                        help=f'how many expressions have a picture (default: {SAMPLE}); each adds about 10 kB')
-    parser.add_argument('--only', metavar='FILTER',
-                        help=f'which expressions have one (default: a sample of all): {"; ".join(FORMS)}')
-    args: argparse.Namespace = parser.parse_args(argv)
-    if args.out.suffix.lower() not in ('.html', '.htm'):
-        raise InputError(f'-o {args.out}: the page is HTML; name it .html')
-    if args.pictures == 0 and (args.only or args.images):
-        raise InputError(f'--{"only" if args.only else "images"}: has no effect without pictures; leave it or '
-                         '--pictures 0 out')
-    made = html_report(args.results, _images(args.images), args.title, args.pictures, args.only)
-    size = _write(args.out, made.html)
-    for line in made.lacks:
-        print(f'note: {line}')
-    print(f'{args.out}: {size / 1e6:.1f} MB')
-    return 0
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or len(text) > 6:
-        raise argparse.ArgumentTypeError(f'{text!r} is no number of pictures; give 0 or more')
-    return int(text)
-
-
-def _images(options: Sequence[str]) -> dict[str, Path]:
-    """The folders of ``--images`` by dataset; ``''`` stands for every other dataset."""
-    folders: dict[str, Path] = {}
-    for dataset, folder in map(_folder, options):
-        if dataset in folders:
-            raise InputError(f'--images {folder}: {dataset or "every dataset"} has a folder already; give one')
-        folders[dataset] = folder
-    return folders
-
-
-def _folder(option: str) -> tuple[str, Path]:
-    dataset, equals, folder = option.partition('=')
-    if equals and not Path(option).exists():
-        path = Path(folder)
-    else:
-        dataset, path = '', Path(option)
-    if not path.is_dir():
-        raise InputError(f'--images {option}: there is no such folder; give the folder with the images')
-    return dataset, path
-
-
-def _write(path: Path, text: str) -> int:
-    """Write a file that is there whole or not at all; returns its size."""
-    with replacing(path, 'name another file', where=f'-o {path}') as beside:
-        return beside.write_bytes(text.encode('utf-8', 'replace'))

@@ -1,7 +1,4 @@
-"""The published numbers as data: Tables 1 to 4 of the paper, and what the originals' repositories print.
-
-One CSV a table, one row a number; ``README.md`` beside them says what the columns hold. Percent throughout.
-"""
+"""The reader of the published numbers, which refuses a file that was edited."""
 from __future__ import annotations
 
 import hashlib
@@ -13,26 +10,22 @@ import pandas as pd
 from harness.errors import InputError
 from harness.names import nearest
 from harness.program import how_to_restore
+from reports.published import ORIGINALS, PAPER
 from reports.rows.metrics import METRICS
 
 HERE = Path(__file__).parent
-#: The paper's own tables.
-PAPER = ('1', '2', '3', '4')
-#: What the repositories of the originals and of the paper's authors print beside them.
-ORIGINALS = ('mattnet', 'cmae', 'ref-nms-logs')
-COLUMNS = ('table', 'method', 'venue', 'backbone', 'proposals', 'dataset', 'split', 'task', 'metric', 'value',
-           'n_proposals', 'dagger', 'source')
 
 
 def published(tables: Iterable[str] = PAPER, folder: Path = HERE) -> pd.DataFrame:
     """The numbers of some tables, in their order.
 
     Args:
-        tables: among :data:`PAPER` and :data:`ORIGINALS`.
+        tables: among :data:`reports.published.PAPER` and :data:`reports.published.ORIGINALS`.
         folder: where the files are.
 
     Returns:
-        :data:`COLUMNS`; ``value`` is float64, ``dagger`` bool, the others are text, empty where there is nothing.
+        :data:`reports.published.COLUMNS`; ``value`` is float64, ``dagger`` bool, the others are text, empty where there
+        is nothing.
 
     Raises:
         InputError: an unknown table; a file that is missing or not as it was transcribed; an unknown metric in it.

@@ -1,0 +1,1 @@
+"""The page of ``python -m reports html``; :mod:`reports.html.report` makes it."""

@@ -10,12 +10,12 @@ from harness.names import nearest
 
 #: Each a module with ``main(argv) -> int``, imported only when it is asked for, and what it does.
 COMMANDS = {
-    'published': ('reports.tables.published', 'the paper\'s numbers and the originals\''),
-    'tables': ('reports.tables.command', 'tables of measured results, --like paper beside the published numbers'),
-    'compare': ('reports.compare', 'is one run or rule better than another? paired, with intervals'),
-    'failures': ('reports.failures', 'where each wrong expression was lost'),
-    'check': ('reports.check', 'have results moved from a baseline? for CI'),
-    'html': ('reports.html', 'one page to look at, with everything in it'),
+    'published': ('reports.commands.published', 'the paper\'s numbers and the originals\''),
+    'tables': ('reports.commands.tables', 'tables of measured results, --like paper beside the published numbers'),
+    'compare': ('reports.commands.compare', 'is one run or rule better than another? paired, with intervals'),
+    'failures': ('reports.commands.failures', 'where each wrong expression was lost'),
+    'check': ('reports.commands.check', 'have results moved from a baseline? for CI'),
+    'html': ('reports.commands.html', 'one page to look at, with everything in it'),
 }
 
 

@@ -8,9 +8,7 @@ instead of shares, as proposals, must not rise either.
 """
 from __future__ import annotations
 
-import argparse
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,21 +20,17 @@ import pandas as pd
 from harness.data.results import Record, key_of, said
 from harness.errors import InputError
 from harness.files.writing import write_text
-from harness.names import OneLineParser
-from reports.baseline import Baseline, part_of, part_there, read_baseline, read_run, updated
+from reports.baseline import Baseline, part_there, read_baseline, updated
 from reports.compare import pair_up
 from reports.drawing.listing import Block, Listing
-from reports.drawing.rendering import markdown, written
+from reports.drawing.rendering import written
 from reports.drawing.sheets import printable
+from reports.limits import DEFAULT_TOLERANCE, SIGNIFICANT
 from reports.recount import RunPredictions, recount
 from reports.rows.results_files import Run, beside
 from reports.statistics.intervals import mcnemar, swap_test
 from reports.statistics.outcomes import OUTCOMES
 
-#: What the project's own runs are held against; an installed package has it too.
-SHIPPED = Path(__file__).with_name('baseline.json')
-DEFAULT_TOLERANCE = 0.5
-SIGNIFICANT = 0.01
 #: A stage is judged as if it had taken at least this many seconds, because shorter times are noise.
 SHORTEST_STAGE = 1.0
 #: This many failed cases are printed; --summary and --junit have all.
@@ -245,82 +239,25 @@ def junit(found: Sequence[Case]) -> str:
     return ElementTree.tostring(root, encoding='unicode', xml_declaration=True) + '\n'
 
 
-def main(argv: Sequence[str]) -> int:
-    """``python -m reports check RESULTS --against BASELINE``."""
-    parser = OneLineParser(prog='python -m reports check', allow_abbrev=False, description=(
-        f'Fail (exit code 1) where results are worse than a baseline: a metric fell by more than its tolerance '
-        f'({DEFAULT_TOLERANCE} points unless the baseline says otherwise), a record is missing, data, weights or '
-        'conventions differ. Exit code 2: they cannot be compared.'))
-    parser.add_argument('results', type=Path, help='a run\'s folder or its results.json')
-    parser.add_argument('--against', type=Path, metavar='BASELINE',
-                        help='a baseline file or a run\'s folder (default: that of the embedded benchmark)')
-    parser.add_argument('--part', action='append', metavar='DATASET[/SPLIT]',
-                        help='only what the baseline says of this part; repeatable')
-    parser.add_argument('--significant', action='store_true', help=(
-        f'instead of tolerances: fail where a paired test has p < {SIGNIFICANT}; needs both predictions.jsonl'))
-    parser.add_argument('--max-slowdown', type=_ratio, metavar='RATIO',
-                        help='also fail where a stage takes more than RATIO times as long')
-    parser.add_argument('--junit', type=Path, metavar='FILE', help='also write JUnit XML')
-    parser.add_argument('--summary', type=Path, metavar='FILE', help='also write the report as Markdown')
-    parser.add_argument('--update', action='store_true', help='make the results the baseline; needs --reason')
-    parser.add_argument('--reason', metavar='TEXT', help='why the baseline changes; kept in it with the date')
-    args = parser.parse_args(argv)
-    if args.update != bool(args.reason and args.reason.strip()):
-        raise InputError('--update and --reason TEXT: give both or none; the baseline keeps why it changed')
-    if args.update:
-        _refuse_beside_update(args)
-        return _update(read_run(args.results), args.against, printable(args.reason))
-    against = args.against or SHIPPED
-    needed = () if args.max_slowdown is None else ('seconds',)
-    now, baseline = read_run(args.results, needed), read_baseline(against, needed)
-    if args.part is not None:
-        baseline = part_of(baseline, args.part)
-    found = cases(now, baseline, args.max_slowdown, args.significant)
-    said = [*_partial(now, baseline.run), *remarks(now, baseline)], f'Check against {against}'
-    whole = markdown(check_listing(found, *said)) + '\n'
-    for option, file, content in (('--junit', args.junit, junit(found)), ('--summary', args.summary, whole)):
-        if file is not None:
-            _write(option, file, content)
-    print(written(check_listing(found, *said, FIRST)))
-    return int(any(case.wrong for case in found))
-
-
-def _refuse_beside_update(args: argparse.Namespace) -> None:
-    """Refuse what a baseline is not made by, and to write over one that nobody named."""
-    for option in ('part', 'significant', 'max_slowdown', 'junit', 'summary'):
-        if getattr(args, option):
-            raise InputError(f'--{option.replace("_", "-")}: has no effect on --update, which checks nothing; leave '
-                             'one out')
-    if args.against is None:
-        raise InputError('--update: says not which baseline; add --against FILE')
-
-
-def _partial(now: Run, baseline: Run) -> list[str]:
+def partial(now: Run, baseline: Run) -> list[str]:
     parts = part_there(now, baseline)
     if not parts:
         return []
     return [f'The run holds only a part of the baseline: --part {" --part ".join(parts)} checks that part alone.']
 
 
-def _update(now: Run, path: Path, reason: str) -> int:
+def update(now: Run, path: Path, reason: str) -> int:
     if path.is_dir() or (path.exists() and path.samefile(now.file)):
         raise InputError(f'--update: --against {path} must be a baseline file of its own, not the run')
     before = read_baseline(path) if path.exists() else None
     date = datetime.now(UTC).date().isoformat()
     new = updated(now, reason, before.tolerances if before else {}, before.updates if before else (), date)
-    _write('--update', path, json.dumps(new, indent=1, ensure_ascii=False) + '\n')
+    write('--update', path, json.dumps(new, indent=1, ensure_ascii=False) + '\n')
     if before is not None:
         print(written(check_listing(cases(now, before), (), f'Check against {path} as it was', FIRST)), end='\n\n')
     print(f'{path}: now {len(now.records)} records of {now.file}, because: {reason}')
     return 0
 
 
-def _write(option: str, path: Path, text: str) -> None:
+def write(option: str, path: Path, text: str) -> None:
     write_text(path, text, advice='', where=f'{option} {path}')
-
-
-def _ratio(text: str) -> float:
-    value = float(text)
-    if not 1 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f'{text} allows no time; give a ratio of 1 or more')
-    return value

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,14 +14,13 @@ import pandas as pd
 
 from harness.data.location_words import LOCATION_WORDS
 from harness.errors import InputError
-from harness.names import OneLineParser, pick
-from reports.drawing.listing import Block, Listing
-from reports.drawing.rendering import add_format, written
+from harness.names import pick
+from reports.drawing.listing import Block
 from reports.rows.prediction_rows import EXPRESSION, NO_GROUNDER, read_predictions
+from reports.sides import NamedSide
 from reports.statistics.intervals import FEWEST_IMAGES, LEVEL, RESAMPLES, WIDEST, mcnemar, paired_interval, swap_test
-from reports.statistics.outcomes import OUTCOMES, Outcome, pick_metrics, rows_of
+from reports.statistics.outcomes import OUTCOMES, Outcome, rows_of
 
-DEFAULT_METRICS = ('referent_recall', 'accuracy', 'overall_iou')
 GROUPINGS = ('split', 'words', 'size', 'same category', 'location word')
 SMALL, LARGE = 32 ** 2, 96 ** 2
 _NAMED = 5
@@ -178,34 +176,20 @@ def _verdict(images: int, low: float, high: float, percent: bool) -> str:
     return 'too wide to tell' if percent and high - low > WIDEST else 'no difference seen'
 
 
-def read_sides(a: str, b: str) -> tuple[Side, Side]:
-    """A and B as typed, with their rows.
+def read_sides(a: NamedSide, b: NamedSide) -> tuple[Side, Side]:
+    """A and B with their rows.
 
     Raises:
-        InputError: a path is not there, a rule or grounder not in it, a file is damaged.
+        InputError: a rule or grounder is not in its file, or a file is damaged.
     """
-    path_a, *names_a = _parts(a)
-    path_b, *names_b = _parts(b)
-    if path_a is None:
-        raise InputError(f'{a}: begin with a path, as RUN:RULE; only B may leave it out')
-    rows_a = read_predictions([path_a])
-    rows_b = rows_a if path_b is None or path_b == path_a else read_predictions([path_b])
-    first, second = Side(a, rows_a, *names_a), Side(b, rows_b, *names_b)
+    rows_a = read_predictions([a.path])
+    rows_b = rows_a if b.path == a.path else read_predictions([b.path])
+    first, second = Side(a.text, rows_a, a.rule, a.grounder), Side(b.text, rows_b, b.rule, b.grounder)
     for side in (first, second):
         for what, name in (('proposals', side.rule), ('grounder', side.grounder)):
             if name is not None:
                 pick(f'{side.text}: {what}', [name], side.rows[what].unique(), ())
     return first, second
-
-
-def _parts(text: str) -> tuple[Path | None, str | None, str | None]:
-    """Path, rule and grounder of ``PATH:RULE:GROUNDER``; a path may have colons of its own."""
-    pieces = text.split(':')
-    cut = next((cut for cut in range(len(pieces), max(0, len(pieces) - 3), -1)
-                if not any(pieces[:cut]) or Path(':'.join(pieces[:cut])).exists()), 1)
-    path = ':'.join(pieces[:cut])
-    rule, grounder = [*(name or None for name in pieces[cut:]), None, None][:2]
-    return Path(path) if path else None, rule, grounder
 
 
 def combinations(rows_a: pd.DataFrame, rows_b: pd.DataFrame, a: Side, b: Side, rules: Sequence[str] | None,
@@ -280,43 +264,6 @@ NOTES = (
     'Groups: words divided at white space; size of the annotated box in pixels; objects of the referent\'s category in '
     'the image, itself included; location words as left, top, corner, second (harness/data/location_words.py).',
 )
-
-
-def main(argv: Sequence[str]) -> int:
-    """``python -m reports compare A B``."""
-    parser = OneLineParser(prog='python -m reports compare', allow_abbrev=False, description=(
-        'Compare B with A, paired by expression: difference with a 95 % interval (bootstrap over images), exact test, '
-        'wins, losses, ties; over all and by split, length, size, rivals and location words.'),
-        epilog='examples: compare runs/old runs/new · compare runs/new:greedy :ref-nms-b · '
-               'compare runs/new:greedy:cmae :greedy:mattnet')
-    parser.add_argument('a', metavar='A', help='PATH[:RULE[:GROUNDER]], a run\'s folder or a predictions.jsonl')
-    parser.add_argument('b', metavar='B', help='the same; without a PATH, as :RULE, it is in A\'s')
-    parser.add_argument('--metric', action='append', metavar='NAME',
-                        help=f'repeated or comma-separated, or all (default: {", ".join(DEFAULT_METRICS)}); '
-                             f'known: {", ".join(OUTCOMES)}')
-    parser.add_argument('--proposals', action='append', metavar='RULE', help='only these rules of those that both have')
-    parser.add_argument('--grounder', action='append', metavar='NAME', help='only these grounders')
-    parser.add_argument('--dataset', action='append', metavar='NAME', help='only these datasets')
-    parser.add_argument('--split', action='append', metavar='NAME', help='only these splits')
-    parser.add_argument('--no-groups', action='store_true', help='over all expressions alone')
-    add_format(parser)
-    args = parser.parse_args(argv)
-    metrics = pick_metrics('--metric', args.metric, DEFAULT_METRICS)
-    a, b = (side._replace(rows=only(side.rows, args.dataset, args.split)) for side in read_sides(args.a, args.b))
-    for option, given, sides in (('--proposals', args.proposals, (a.rule, b.rule)),
-                                 ('--grounder', args.grounder, (a.grounder, b.grounder))):
-        if given is not None and any(sides):
-            raise InputError(f'{option}: A or B names one already; leave it out')
-    rules, grounders = (None if given is None else pick(option, given, a.rows[column].unique(), ())
-                        for option, given, column in (('--proposals', args.proposals, 'proposals'),
-                                                      ('--grounder', args.grounder, 'grounder')))
-    found = blocks(a, b, metrics, rules, grounders, not args.no_groups)
-    if grounders is not None and all(block.keys['grounder_a'] == NO_GROUNDER for block in found):
-        raise InputError(f'--grounder: has no effect on {", ".join(metrics)}; leave it out')
-    lacking = [metric for metric in metrics if all(block.keys['metric'] != metric for block in found)]
-    notes = (*NOTES, f'Not measured in both: {", ".join(lacking)}.') if lacking else NOTES
-    print(written(Listing(found, notes), args.format))
-    return 0
 
 
 def only(rows: pd.DataFrame, datasets: Sequence[str] | None, splits: Sequence[str] | None) -> pd.DataFrame:

@@ -1,49 +1,24 @@
 """Where each wrong expression was lost, in the order of the way from candidates to mask.
 
-Every answer of a grounder is in exactly one bin: right, or the first of :data:`WRONG` that holds. With ``--from RULE
+Every answer of a grounder is in exactly one bin: right, or the first of
+:data:`reports.failure_bins.WRONG` that holds. With ``--from RULE
 --to RULE`` the bins of one rule beside those of another say where its failures went; ``--list BIN`` names the
 expressions of a bin.
 """
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from harness.errors import InputError
-from harness.names import OneLineParser, pick
-from reports.compare import only, pair_up
-from reports.drawing.listing import Block, Listing
-from reports.drawing.rendering import add_format, written
-from reports.rows.prediction_rows import read_predictions
-from reports.statistics.outcomes import HIT_IOU, mask_iou, rows_of
-
-
-class Bin(NamedTuple):
-    """A place where expressions are lost: its name in files, what it says, and its colour."""
-
-    name: str
-    title: str
-    color: str
-
-
-RIGHT = Bin('right', 'right', '#d9d9d9')
-WRONG = (
-    Bin('no_candidate', 'no candidate reaches 0.5', '#332288'),
-    Bin('suppressed', 'suppressed or thresholded out', '#88ccee'),
-    Bin('not_proposed', 'not proposed', '#6699cc'),
-    Bin('other_instance', 'another instance of the same category', '#ddcc77'),
-    Bin('other_category', 'another category', '#cc6677'),
-    Bin('box_below', 'right object, box below 0.5', '#117733'),
-    Bin('chosen_wrong', 'proposed, another box chosen', '#aa4499'),
-    Bin('mask_below', 'right box, mask below {x:g}', '#882255'),
-)
-BINS = (RIGHT, *WRONG)
-NAMES = tuple(b.name for b in BINS)
+from harness.names import pick
+from reports.compare import pair_up
+from reports.drawing.listing import Block
+from reports.failure_bins import BINS, NAMES, titles
+from reports.statistics.outcomes import HIT_IOU, mask_iou
 
 
 def bins(rows: pd.DataFrame, mask_at: float = 0.5) -> np.ndarray:
@@ -80,11 +55,6 @@ def bins(rows: pd.DataFrame, mask_at: float = 0.5) -> np.ndarray:
         'other_category': objects_known,
     }
     return np.select(list(conditions.values()), [NAMES.index(name) for name in conditions], NAMES.index('chosen_wrong'))
-
-
-def titles(mask_at: float) -> list[str]:
-    """What each bin says."""
-    return [b.title.format(x=mask_at) for b in BINS]
 
 
 def counted(rows: pd.DataFrame, found: np.ndarray) -> pd.DataFrame:
@@ -171,7 +141,7 @@ def remarks(rows: pd.DataFrame) -> list[str]:
     return found
 
 
-def _count_block(counts: pd.DataFrame, mask_at: float, drawn: bool) -> Block:
+def count_block(counts: pd.DataFrame, mask_at: float, drawn: bool) -> Block:
     if drawn:
         said = counts.loc[:, (counts > 0).any()].rename(columns=dict(zip(NAMES, titles(mask_at), strict=True)))
         return Block('Where expressions were lost', said.assign(all=counts.sum(axis=1)).reset_index(), {})
@@ -213,8 +183,6 @@ def listed(rows: pd.DataFrame, found: np.ndarray, names: Sequence[str], mask_at:
     return blocks
 
 
-#: Masks below are wrong, unless --mask-iou says otherwise.
-MASK_IOU = 0.5
 NOTES = (
     'Each expression is in the first bin that holds. A box is right from IoU 0.5 on with inclusive pixels, as REC '
     'accuracy counts; a candidate or proposal reaches 0.5 over plain IoU 0.5, as recall counts. A chosen box is on the '
@@ -222,54 +190,7 @@ NOTES = (
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    """``python -m reports failures RESULTS…``."""
-    parser = OneLineParser(prog='python -m reports failures', allow_abbrev=False, description=(
-        'Count where wrong expressions were lost, by dataset, grounder and rule.'),
-        epilog='example: failures runs/new --from greedy --to ref-nms-b --plot failures.png')
-    parser.add_argument('results', nargs='+', type=Path, help='run folders or predictions.jsonl files')
-    parser.add_argument('--from', dest='source', metavar='RULE', help='with --to: who went where instead')
-    parser.add_argument('--to', dest='target', metavar='RULE')
-    parser.add_argument('--mask-iou', type=_share, metavar='X',
-                        help=f'masks below are wrong (default: {MASK_IOU})')
-    for name in ('dataset', 'split', 'grounder'):
-        parser.add_argument(f'--{name}', action='append', metavar='NAME', help=f'only these {name}s')
-    parser.add_argument('--list', action='append', metavar='BIN', help=(
-        f'name the expressions instead of counting them, by sent_id; repeated or comma-separated: {", ".join(NAMES)}'))
-    add_format(parser)
-    parser.add_argument('--plot', type=Path, metavar='FILE', help='also draw stacked bars, .png or .svg')
-    args = parser.parse_args(argv)
-    if (args.source is None) != (args.target is None):
-        raise InputError('--from and --to: give both, a rule each, or none')
-    if args.list is not None and args.source is not None:
-        raise InputError('--list and --from: one names expressions, the other counts them; leave one out')
-    wanted = pick('--list', args.list, NAMES, ())
-    rows = rows_of('accuracy', only(read_predictions(args.results), args.dataset, args.split))
-    rows = rows[rows['iou'].notna() | rows['mask_union'].notna()]
-    if rows.empty:
-        raise InputError(f'{args.results[0]}: no grounder answered here, so nothing was chosen wrongly; '
-                         'run with --grounder, or look at recall in the tables')
-    if args.grounder is not None:
-        rows = rows[rows['grounder'].isin(pick('--grounder', args.grounder, rows['grounder'].unique(), ()))]
-    if args.mask_iou is not None and rows['mask_union'].isna().all():
-        raise InputError(f'--mask-iou: {args.results[0]} has no masks of what was asked for; leave it out')
-    mask_at = MASK_IOU if args.mask_iou is None else args.mask_iou
-    found = bins(rows, mask_at)
-    counts = counted(rows, found)
-    drawn = args.format not in ('csv', 'json')
-    blocks = [_count_block(counts, mask_at, drawn)]
-    if args.source is not None:
-        blocks = _flows(rows, found, args.source, args.target, mask_at, drawn)
-    if wanted:
-        blocks = listed(rows, found, wanted, mask_at)
-    if args.plot is not None:
-        draw(counts, args.plot, mask_at)
-    empty = [f'No expression is in {name}.' for name in wanted if all(block.keys['bin'] != name for block in blocks)]
-    print(written(Listing(blocks, [*NOTES, *remarks(rows), *empty]), args.format))
-    return 0
-
-
-def _flows(rows: pd.DataFrame, found: np.ndarray, source: str, target: str, mask_at: float,
+def flows(rows: pd.DataFrame, found: np.ndarray, source: str, target: str, mask_at: float,
            drawn: bool) -> list[Block]:
     rules = rows['proposals'].unique()
     (source,), (target,) = pick('--from', [source], rules, ()), pick('--to', [target], rules, ())
@@ -279,10 +200,3 @@ def _flows(rows: pd.DataFrame, found: np.ndarray, source: str, target: str, mask
         raise InputError(f'--from {source} --to {target}: no grounder answered with both rules; give a run of both')
     return [_flow_block(flow(rows, found, grounder, source, target), grounder, source, target, mask_at, drawn)
             for grounder in both]
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f'{text} is no IoU; give a number from 0 to 1')
-    return value

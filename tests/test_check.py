@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness import boxes as harness_iou
 from reports.__main__ import command_line
-from reports.check import SHIPPED
+from reports.limits import SHIPPED
 from reports.recount import chosen_iou, plain_iou
 from tests.checked_runs import RUN, baseline_of, check, record, results
 from tests.prediction_files import row, write

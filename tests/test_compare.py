@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from harness.errors import InputError
-from reports.compare import compare, groups, main, pair_up
+from reports.commands.compare import main
+from reports.compare import compare, groups, pair_up
 from reports.rows.prediction_rows import read_predictions
 from tests.prediction_files import lost, row, write
 

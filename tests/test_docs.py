@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.data.results import read_results_file
-from reports.tables.command import SHOWN, tables
+from reports.tables.plain_tables import SHOWN, tables
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import InputError
-from reports.failures import BINS, NAMES, bins, main
+from reports.commands.failures import main
+from reports.failure_bins import BINS, NAMES
+from reports.failures import bins
 from reports.rows.prediction_rows import CHOSEN, read_predictions
 from tests.prediction_files import lost, row, write
 

@@ -22,7 +22,7 @@ from reports.drawing.boxes import terminal
 from reports.drawing.rendering import RENDERERS
 from reports.drawing.sheets import Drawn, Head, Parts, Sheet, words
 from reports.rows.results_files import read_results
-from reports.tables.command import printed
+from reports.tables.plain_tables import printed
 from tests.html_run import write_run
 
 #: Commands on a run's folder, with something that each of them prints in every format.

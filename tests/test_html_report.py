@@ -19,10 +19,12 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from harness.errors import InputError
-from reports.html import html_report, main
-from reports.html.gallery import SAMPLE, ShownAnswers, order_of_sample
+from reports.commands.html import main
+from reports.html.gallery import ShownAnswers, order_of_sample
 from reports.html.page import FOLDER, inline_json
+from reports.html.picture_options import SAMPLE
 from reports.html.recall_curve import curve
+from reports.html.report import html_report
 from reports.html.summary import two_rules
 from reports.statistics.intervals import interval, intervals
 from tests.html_run import FOUR, Said, write_run
@@ -207,7 +209,8 @@ def test_nothing_is_asked_for_from_outside(page: Page) -> None:
 
 
 def test_it_needs_no_torch() -> None:
-    code = 'import sys, reports.html; print([m for m in ("torch", "mmdet", "mmengine", "mmcv") if m in sys.modules])'
+    code = ('import sys, reports.html.report\n'
+            'print([m for m in ("torch", "mmdet", "mmengine", "mmcv") if m in sys.modules])')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout == '[]\n'
 

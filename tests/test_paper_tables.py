@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from harness.errors import InputError
+from reports.commands.tables import main
 from reports.drawing.rendering import written
-from reports.published import PAPER, published
+from reports.published import PAPER
+from reports.published.reading import published
 from reports.rows.results_files import read_runs
-from reports.tables.command import main
 from reports.tables.layout import BEST, SECOND, Cell, Line, Table, Tables, marked
 from reports.tables.paper_tables import as_printed, left_out, paper_tables
 
@@ -300,7 +301,7 @@ def test_without_like_paper_the_tables_are_plain(write: Write, capsys: pytest.Ca
 
 
 def test_reports_start_without_torch() -> None:
-    found = subprocess.run([sys.executable, '-c', 'import sys, reports.__main__, reports.tables.command\n'
+    found = subprocess.run([sys.executable, '-c', 'import sys, reports.__main__, reports.tables.plain_tables\n'
                             'import reports.tables.published\n'
                             'print([m for m in ("torch", "mmdet", "mmengine", "matplotlib") if m in sys.modules])'],
                            capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])

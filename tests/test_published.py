@@ -15,8 +15,9 @@ import pytest
 import harness.program
 from harness.errors import InputError
 from reports.__main__ import command_line
-from reports.published import COLUMNS, HERE, ORIGINALS, PAPER, notes, published
-from reports.tables.published import main
+from reports.commands.published import main
+from reports.published import COLUMNS, ORIGINALS, PAPER
+from reports.published.reading import HERE, notes, published
 
 SPLITS = {'refcoco': ('val', 'testA', 'testB'), 'refcoco+': ('val', 'testA', 'testB'), 'refcocog': ('val', 'test')}
 

@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from harness.commands import checkpoint_conversion, convert
 from harness.data.embedded_names import SPLITS
 from harness.embedded.known import load_embedded
 from harness.registry import DATASETS, DETECTORS, GROUNDERS, METRICS, PROPOSAL_RULES, PluginRegistry, names
 from harness.studies.parsers import PARSERS, STUDIES
+from reports.drawing.formats import FORMATS
+from reports.drawing.rendering import RENDERERS
+from reports.rows.metrics import METRICS as METRIC_TITLES
+from reports.statistics.outcomes import OUTCOMES
 
 ROOT = Path(__file__).parents[1]
 SLOW = ('torch', 'mmdet', 'mmcv', 'mmengine', 'spacy', 'cv2', 'pandas', 'scipy', 'matplotlib', 'plotly')
+SLOW_OF = {'run_benchmark': SLOW, 'reports.__main__': (*SLOW, 'jinja2', 'pydantic')}
 REPORTS = ('published', 'tables', 'compare', 'failures', 'check', 'html')
 REGISTRIES = {registry.variable: registry for registry in (DATASETS, PROPOSAL_RULES, GROUNDERS, METRICS, DETECTORS)}
 #: Flags that are asked for before a plug-in is imported.
@@ -28,7 +34,7 @@ def started(module: str, arguments: str, folder: Path) -> tuple[int, str, set[st
             f'code = 0\n'
             f'try: code = {module}.command_line(sys.argv[1:])\n'
             f'except SystemExit as end: code = end.code or 0\n'
-            f'print("imported:", *sorted(set({SLOW!r}) & set(sys.modules)))\n'
+            f'print("imported:", *sorted(set({SLOW_OF[module]!r}) & set(sys.modules)))\n'
             f'sys.exit(code)')
     done = subprocess.run([sys.executable, '-c', code], cwd=folder, capture_output=True, text=True,
                           env={'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'HOME': str(folder)})
@@ -38,7 +44,8 @@ def started(module: str, arguments: str, folder: Path) -> tuple[int, str, set[st
 
 @pytest.mark.parametrize('arguments', [
     '--help', '--list', 'show --help', 'train --help', 'train ref-nms --help', 'study --help',
-    *(f'study {name} --help' for name in STUDIES), 'export --help', 'check-data --help'])
+    *(f'study {name} --help' for name in STUDIES), 'convert --help', 'export --help',
+    'check-data --help', 'merge --help'])
 def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> None:
     code, printed, imported = started('run_benchmark', arguments, tmp_path)
     assert code == 0 and printed
@@ -67,6 +74,10 @@ def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> N
     ('train ref-nms --set nosuch=1', 'nosuch'),
     ('study nosuch', 'study nosuch: there is no such study'),
     ('study fair --nosuch', 'unrecognized arguments: --nosuch'),
+    ('convert in.pth out.safetensors --as nosuch', 'invalid choice'),
+    ('convert in.pth out.pth --as cmae', 'out.pth: the output must be called something.safetensors'),
+    ('convert in.pth out.safetensors --as mask-rcnn --vocabulary data.json', '--vocabulary: a detector has no words'),
+    ('convert in.pth out.safetensors --as cmae', 'in.pth: there is no such file; check the path'),
     ('export nowhere --as nosuch', 'invalid choice'),
     ('check-data --data-root nowhere', '--data-root nowhere: there is no such folder'),
 ])
@@ -85,10 +96,42 @@ def test_check_data_reads_a_data_root_without_torch(small_benchmark: Path, tmp_p
 
 
 @pytest.mark.parametrize('arguments', ['--help', *(f'{name} --help' for name in REPORTS)])
-def test_help_of_reports_draws_nothing(arguments: str, tmp_path: Path) -> None:
+def test_help_of_reports_imports_nothing_slow(arguments: str, tmp_path: Path) -> None:
     code, printed, imported = started('reports.__main__', arguments, tmp_path)
     assert code == 0 and printed
-    assert imported <= ({'pandas'} if arguments != '--help' else set())
+    assert not imported
+
+
+@pytest.mark.parametrize(('arguments', 'line'), [
+    ('nosuch', 'nosuch: no such report'),
+    ('published --table 5', '--table 5: unknown; known are 1, 2, 3, 4'),
+    ('tables . --format nosuch', 'invalid choice'),
+    ('tables . --label Mine', '--label, --venue and --backbone: name a row of --like paper'),
+    ('tables nowhere', 'nowhere: there is no such file; give a run\'s folder or its results.json'),
+    ('compare nowhere nowhere', 'nowhere: there is no such file; give a run\'s folder or its predictions.jsonl'),
+    ('compare a b --metric nosuch', '--metric nosuch: unknown'),
+    ('compare :greedy b', ':greedy: begin with a path'),
+    ('failures nowhere', 'nowhere: there is no such file; give a run\'s folder or its predictions.jsonl'),
+    ('failures . --from greedy', '--from and --to: give both'),
+    ('failures . --list nosuch', '--list nosuch: unknown'),
+    ('failures . --mask-iou 2', '2 is no IoU'),
+    ('check nowhere', 'nowhere: there is no such file; give a run\'s folder or its results.json'),
+    ('check . --update', '--update and --reason TEXT: give both or none'),
+    ('check . --max-slowdown 0', '0 allows no time'),
+    ('html . -o page.txt', '-o page.txt: the page is HTML'),
+    ('html . -o page.html --images nowhere', '--images nowhere: there is no such folder'),
+    ('html nowhere -o page.html', 'nowhere: there is no such file; give a run\'s folder or its results.json'),
+])
+def test_what_a_report_refuses_it_refuses_before_anything_slow(arguments: str, line: str, tmp_path: Path) -> None:
+    code, printed, imported = started('reports.__main__', arguments, tmp_path)
+    assert code == 2
+    assert line in printed
+    assert not imported
+
+
+def test_names_that_are_known_before_the_reports_are_imported_are_theirs() -> None:
+    assert tuple(RENDERERS) == FORMATS
+    assert METRIC_TITLES.keys() == OUTCOMES.keys()
 
 
 @pytest.mark.parametrize('variable', REGISTRIES)
@@ -126,6 +169,10 @@ def test_a_name_of_the_project_is_taken_before_its_file_is_imported() -> None:
 
 def test_the_splits_that_are_checked_first_are_those_of_the_embedded_datasets(small_benchmark: Path) -> None:
     assert {name: load_embedded(name).splits for name in SPLITS} == SPLITS
+
+
+def test_every_kind_of_checkpoint_that_can_be_asked_for_is_converted() -> None:
+    assert tuple(checkpoint_conversion.KINDS) == convert.KINDS
 
 
 def test_each_study_is_called_what_its_module_says() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.data.results import ResultsFile
-from reports.tables.command import document, tables
+from reports.tables.plain_tables import document, tables
 
 
 def record(metric: str, value: float, dataset: str = 'refcoco', split: str = 'val', rule: str = 'greedy',

@@ -196,6 +196,8 @@ def read_vocabulary(words: str | Path, vectors: str | Path) -> WordEmbedding:
     """
     import torch
 
+    from harness.words.vectors import WordEmbedding
+
     known, table = read_words(words), read_npy(vectors, (None, None))
     if len(known) != len(table):
         raise InputError(f'{vectors}: has {len(table)} vectors for the {len(known)} words of {words}; '

@@ -245,7 +245,8 @@ def request_of(args: argparse.Namespace) -> Request:
 def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: float) -> None:
     """Write ``results.json`` and ``tables.md``, and print."""
     from harness.evaluation.results import write_results, write_text
-    from reports.tables.command import document, printed, read_results
+    from reports.rows.results_files import read_results
+    from reports.tables.plain_tables import document, printed
 
     out, outcome = measured.out, measured.outcome
     record = measured.record(command, options, options['seed'], wall)

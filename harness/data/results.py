@@ -24,10 +24,11 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from harness.data.rows import LONGEST_NAME
+from harness.data.run_files import results_file
 from harness.errors import InputError, shown
 from harness.files.faults import fault, first_fault
 from harness.files.fields import kind
-from harness.files.reading import read_bytes, require_regular
+from harness.files.reading import read_bytes
 
 #: What tells one record from another.
 KEY = ('dataset', 'split', 'metric', 'grounder', 'proposals')
@@ -151,19 +152,6 @@ class DataOptions(BaseModel):
 
 
 Schema = TypeVar('Schema', bound=ResultsFile)
-
-
-def results_file(path: Path) -> Path:
-    """``results.json`` of a run's folder, or the file itself.
-
-    Raises:
-        InputError: there is none.
-    """
-    file = path / 'results.json' if path.is_dir() else path
-    require_regular(file)
-    if not file.is_file():
-        raise InputError(f'{file}: there is no such file; give a run\'s folder or its results.json')
-    return file
 
 
 def read_results_file(path: Path, needed: Collection[str] = ()) -> ResultsFile:

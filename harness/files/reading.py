@@ -34,6 +34,21 @@ def require_regular(path: str | Path) -> None:
         raise InputError(f'{path}: is not a regular file (a pipe, socket or device); give a file')
 
 
+def require_file(path: Path, advice: str = 'check the path') -> None:
+    """Refuse a path that is no file to read.
+
+    Args:
+        path: of the file.
+        advice: what to do where there is none.
+
+    Raises:
+        InputError: there is no such file, or it is a pipe, socket, device or folder.
+    """
+    require_regular(path)
+    if not path.is_file():
+        raise InputError(f'{path}: there is no such file; {advice}')
+
+
 def read_bytes(path: str | Path) -> bytes:
     """The content of a file, unpacked where it is gzip (by its first bytes, whatever its name).
 

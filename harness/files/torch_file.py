@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.errors import InputError, shown
 from harness.files.archives import archive_fault
-from harness.files.reading import require_regular
+from harness.files.reading import require_file
 from harness.files.torch_legacy import load_legacy
 from harness.files.torch_objects import InertObject
 from harness.files.torch_zip import load_zip
@@ -35,9 +35,7 @@ def load(path: str | Path) -> Any:
             which the message names.
     """
     path = Path(path)
-    require_regular(path)
-    if not path.is_file():
-        raise InputError(f'{path}: there is no such file; check the path')
+    require_file(path)
     if not path.stat().st_size:
         raise InputError(f'{path}: is empty; fetch it again')
     try:

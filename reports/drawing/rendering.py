@@ -4,7 +4,6 @@ Names from result files are escaped in each.
 """
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
@@ -137,14 +136,6 @@ def as_json(document: Document) -> str:
 RENDERERS: Mapping[str, Callable[[Document], str]] = {
     'markdown': markdown, 'latex': latex, 'csv': comma_separated, 'json': as_json, 'terminal': terminal,
 }
-#: What else the formats are called by.
-SHORT = {'md': 'markdown', 'tex': 'latex'}
-
-
-def add_format(parser: argparse.ArgumentParser) -> None:
-    """The option ``--format`` of every command that prints tables."""
-    parser.add_argument('--format', type=lambda name: SHORT.get(name, name), choices=tuple(RENDERERS), default=None,
-                        help='default: terminal in a terminal, else markdown')
 
 
 def written(document: Document, form: str | None = None) -> str:

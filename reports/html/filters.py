@@ -8,12 +8,10 @@ import numpy as np
 
 from harness.errors import InputError
 from harness.names import nearest
-from reports.failures import NAMES
+from reports.failure_bins import NAMES
 from reports.html.gallery import ShownAnswers
+from reports.html.picture_options import FORMS
 
-#: What ``--only`` takes.
-FORMS = ('changed', 'right on RULE', 'right on RULE only', 'wrong on RULE', 'BIN on RULE, a bin of reports failures',
-         'each also … with GROUNDER')
 OUTCOMES = ('right', 'wrong', *NAMES[1:])
 
 
@@ -28,7 +26,7 @@ def wanted(text: str, answers: Mapping[str, Mapping[str, ShownAnswers]], found: 
         rules: the two that the page lays beside each other; ``only`` and ``changed`` are about both.
 
     Raises:
-        InputError: it is none of :data:`FORMS`, or names what isn't there.
+        InputError: it is none of :data:`reports.html.picture_options.FORMS`, or names what isn't there.
     """
     text, with_one, grounder = ' '.join(text.split()).partition(' with ')
     if with_one:

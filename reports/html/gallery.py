@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from reports.failures import NAMES, bins
+from reports.failure_bins import NAMES
+from reports.failures import bins
+from reports.html.picture_options import SAMPLE
 from reports.html.proposal_rows import Proposals
 from reports.html.thumbnails import Thumbnail, Thumbnails
 from reports.rows.prediction_rows import ROW, read_predictions
 from reports.statistics.outcomes import HIT_IOU, OUTCOMES, rows_of
 
-#: So many expressions have a picture unless the user says how many; up to this share of them are those that changed
-#: between the two rules.
-SAMPLE = 300
+#: The share of the pictured expressions, at most, that changed between the two rules.
 CHANGED_SHARE = 0.6
 SEED = 0
 _DIGITS = '0123456789abcdefghijklmnopqrstuvwxyz'

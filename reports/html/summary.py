@@ -13,7 +13,8 @@ import pandas as pd
 
 from harness.data.results import Record
 from reports.compare import Pair, pair_up
-from reports.failures import NAMES, bins
+from reports.failure_bins import NAMES
+from reports.failures import bins
 from reports.rows.prediction_rows import NO_GROUNDER
 from reports.statistics.intervals import Interval, paired_interval
 from reports.statistics.outcomes import HIT_IOU, OUTCOMES, rows_of

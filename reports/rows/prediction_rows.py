@@ -17,6 +17,7 @@ import pandas as pd
 from annotated_types import Ge, Le
 
 from harness.data.rows import LONGEST_NAME, Box, Count, Id, Name, Pixels, PredictionRow, Share, Size
+from harness.data.run_files import predictions_file
 from harness.errors import InputError
 from harness.files.archives import archive_fault
 from harness.files.fields import MAX_COORDINATE
@@ -73,12 +74,6 @@ _WORDS = {'name': 'a name', 'text': 'text', 'integer': 'a whole number', 'number
           'box': 'a box of four numbers', 'size': 'a width and a height'}
 
 
-def predictions_file(path: str | Path) -> Path:
-    """``predictions.jsonl`` of a run's folder, or the file itself."""
-    path = Path(path)
-    return path / 'predictions.jsonl' if path.is_dir() else path
-
-
 def read_predictions(paths: Sequence[str | Path], extra: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of one or several runs.
 
@@ -97,7 +92,7 @@ def read_predictions(paths: Sequence[str | Path], extra: Sequence[str] = ()) -> 
             or out of range, a row that comes twice; or a file that is not there or holds no row.
     """
     texts = {name: _Texts() for name, field in FIELDS.items() if field.kind in ('name', 'text')}
-    files = [predictions_file(path) for path in paths]
+    files = [predictions_file(Path(path)) for path in paths]
     parts = []
     for index, file in enumerate(files):
         for columns in _chunks(file, texts, extra):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.data.results import Key, Record, ResultsFile, RunRecord, key_of, read_results_file, results_file, said
+from harness.data.results import Key, Record, ResultsFile, RunRecord, key_of, read_results_file, said
+from harness.data.run_files import results_file
 from harness.errors import InputError
 from harness.files.reading import require_regular
 from harness.names import nearest

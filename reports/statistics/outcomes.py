@@ -6,13 +6,12 @@ one bootstrap and one difference serve them all. Percent, as in ``results.json``
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from harness.names import pick
 from reports.rows.prediction_rows import NO_GROUNDER, ROW
 
 #: A proposal hits its object over this plain IoU, a chosen box is right from this inclusive IoU on.
@@ -104,15 +103,6 @@ OUTCOMES = {
     'overall_iou': RowMetric('res', False, _overall),
     **{f'pr@{x}': RowMetric('res', True, _precision(x)) for x in PRECISION_AT},
 }
-
-
-def pick_metrics(option: str, given: Iterable[str] | None, default: Iterable[str]) -> list[str]:
-    """Metrics by name.
-
-    Raises:
-        InputError: one is unknown.
-    """
-    return pick(option, None if given is None else list(given), OUTCOMES, list(default))
 
 
 def rows_of(metric: str, frame: pd.DataFrame) -> pd.DataFrame:

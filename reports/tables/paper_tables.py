@@ -16,7 +16,8 @@ import pandas as pd
 
 from harness.data.counts import PUBLISHED
 from harness.data.results import Key, Record, key_of
-from reports.published import PAPER, published
+from reports.published import PAPER
+from reports.published.reading import published
 from reports.rows.results_files import Results
 from reports.tables.layout import Cell, Column, Line, Table, marked
 from reports.tables.outside_rows import Method, Named

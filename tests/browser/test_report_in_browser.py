@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reports.html import html_report
+from reports.html.report import html_report
 from tests.html_run import FOUR, Said, write_run
 
 selenium = pytest.importorskip('selenium', reason='selenium is not installed')

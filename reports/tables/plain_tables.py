@@ -1,30 +1,19 @@
-"""Tables from result files alone: plain ones, and ``python -m reports tables``.
+"""Plain tables of figures, from result files alone.
 
-In the plain ones datasets and splits go across; rules, or grounders with rules, go down. A cell that was not measured
-is a dash. Those that look like the paper's are in :mod:`reports.tables.paper_tables`.
+Datasets and splits go across; rules, or grounders with rules, go down. A cell that was not measured is a dash. Tables
+that look like the paper's are in :mod:`reports.tables.paper_tables`.
 """
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from harness.data.results import Record, ResultsFile, RunRecord, Throughput
-from harness.errors import InputError
-from harness.names import OneLineParser
-from reports.drawing.rendering import add_format, markdown, written
+from reports.drawing.rendering import markdown, written
 from reports.drawing.sheets import Drawn, Head, Sheet, words
 from reports.rows.metrics import METRICS, TitledMetric
-from reports.rows.results_files import read_results, read_runs
 from reports.tables.layout import Cell, Column, Line, Table, Tables
-from reports.tables.outside_rows import named_rows
-from reports.tables.paper_tables import left_out, outside_methods, paper_tables
 from reports.tables.record_intervals import RecordIntervals, measured_cell, said_of_intervals
-from reports.tables.table_notes import TITLES
-
-__all__ = ['SHOWN', 'document', 'main', 'plain_tables', 'printed', 'read_results', 'tables']
 
 #: The tables that a terminal shows after a run; the rest is in tables.md.
 SHOWN = ('referent_recall', 'context_recall', 'mean_proposals', 'accuracy', 'overall_iou')
@@ -106,52 +95,3 @@ def stages(run: RunRecord) -> Sheet:
 
 def _rate(rate: float | None) -> str:
     return '' if rate is None else f'{rate:.1f}'
-
-
-def main(argv: Sequence[str]) -> int:
-    """``python -m reports tables``: print results as tables."""
-    parser = OneLineParser(prog='python -m reports tables', allow_abbrev=False,
-                           description='Tables of measured results.')
-    parser.add_argument('results', nargs='+', type=Path, metavar='RESULTS', help='a run\'s folder or results.json')
-    parser.add_argument('--like', choices=('paper',),
-                        help='in the layout of the paper\'s tables, beside the published numbers')
-    parser.add_argument('--ci', action='store_true',
-                        help='each number with its 95 %% interval, by bootstrap over images of predictions.jsonl')
-    for option, what in (('label', 'what the row of a method from outside is called in --like paper, one or '
-                                   'GROUNDER=TEXT for each'), ('venue', 'of that row'), ('backbone', 'of that row')):
-        parser.add_argument(f'--{option}', action='append', default=[], metavar='TEXT', help=what)
-    parser.add_argument('--notes', type=Path, metavar='FILE',
-                        help='what is said of data, weights and conventions goes into this file, not under the tables')
-    add_format(parser)
-    args: argparse.Namespace = parser.parse_args(argv)
-    if args.like is None and (args.label or args.venue or args.backbone):
-        raise InputError('--label, --venue and --backbone: name a row of --like paper; add it')
-    results = read_runs(args.results)
-    intervals = RecordIntervals(results) if args.ci else None
-    if args.like is None:
-        shown = plain_tables(results.records, intervals=intervals)
-    else:
-        shown = paper_tables(results, intervals, named_rows(outside_methods(results), args.label, args.venue,
-                                                            args.backbone))
-        for option in ('venue', 'backbone'):
-            if getattr(args, option) and all(option not in table.heads for table in shown):
-                raise InputError(f'--{option}: only Tables 3 and 4 on {", ".join(TITLES.values())} have it, and '
-                                 'nothing was measured for them; leave it out')
-    if args.notes is not None:
-        if not any(table.notes for table in shown):
-            raise InputError(f'--notes {args.notes}: nothing is said under these tables; leave it out, or add '
-                             '--like paper or --ci')
-        _write_notes(args.notes, shown)
-        shown = [replace(table, notes=()) for table in shown]
-    print(written(Tables(shown), args.format))
-    for line in left_out(shown) if args.like else ():
-        print(f'note: {line}', file=sys.stderr)
-    return 0
-
-
-def _write_notes(path: Path, shown: Sequence[Table]) -> None:
-    text = '\n\n'.join('\n\n'.join([table.title, *table.notes]) for table in shown if table.notes)
-    try:
-        path.write_text(text + '\n', encoding='utf-8')
-    except OSError as error:
-        raise InputError(f'--notes {path}: cannot be written ({error.strerror}); name another file') from None

@@ -1,0 +1,76 @@
+"""``python -m reports tables RESULTS…``: tables of measured results, plain or in the layout of the paper's."""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.data.run_files import results_file
+from harness.errors import InputError
+from harness.names import OneLineParser
+from reports.drawing.formats import add_format
+
+if TYPE_CHECKING:
+    from reports.tables.layout import Table
+
+
+def main(argv: Sequence[str]) -> int:
+    """``python -m reports tables``: print results as tables."""
+    parser = OneLineParser(prog='python -m reports tables', allow_abbrev=False,
+                           description='Tables of measured results.')
+    parser.add_argument('results', nargs='+', type=Path, metavar='RESULTS', help='a run\'s folder or results.json')
+    parser.add_argument('--like', choices=('paper',),
+                        help='in the layout of the paper\'s tables, beside the published numbers')
+    parser.add_argument('--ci', action='store_true',
+                        help='each number with its 95 %% interval, by bootstrap over images of predictions.jsonl')
+    for option, what in (('label', 'what the row of a method from outside is called in --like paper, one or '
+                                   'GROUNDER=TEXT for each'), ('venue', 'of that row'), ('backbone', 'of that row')):
+        parser.add_argument(f'--{option}', action='append', default=[], metavar='TEXT', help=what)
+    parser.add_argument('--notes', type=Path, metavar='FILE',
+                        help='what is said of data, weights and conventions goes into this file, not under the tables')
+    add_format(parser)
+    args: argparse.Namespace = parser.parse_args(argv)
+    if args.like is None and (args.label or args.venue or args.backbone):
+        raise InputError('--label, --venue and --backbone: name a row of --like paper; add it')
+    for path in args.results:
+        results_file(path)
+    from reports.drawing.rendering import written
+    from reports.rows.results_files import read_runs
+    from reports.tables.layout import Tables
+    from reports.tables.outside_rows import named_rows
+    from reports.tables.paper_tables import left_out, outside_methods, paper_tables
+    from reports.tables.plain_tables import plain_tables
+    from reports.tables.record_intervals import RecordIntervals
+    from reports.tables.table_notes import TITLES
+    results = read_runs(args.results)
+    intervals = RecordIntervals(results) if args.ci else None
+    if args.like is None:
+        shown = plain_tables(results.records, intervals=intervals)
+    else:
+        shown = paper_tables(results, intervals, named_rows(outside_methods(results), args.label, args.venue,
+                                                            args.backbone))
+        for option in ('venue', 'backbone'):
+            if getattr(args, option) and all(option not in table.heads for table in shown):
+                raise InputError(f'--{option}: only Tables 3 and 4 on {", ".join(TITLES.values())} have it, and '
+                                 'nothing was measured for them; leave it out')
+    if args.notes is not None:
+        if not any(table.notes for table in shown):
+            raise InputError(f'--notes {args.notes}: nothing is said under these tables; leave it out, or add '
+                             '--like paper or --ci')
+        _write_notes(args.notes, shown)
+        shown = [replace(table, notes=()) for table in shown]
+    print(written(Tables(shown), args.format))
+    for line in left_out(shown) if args.like else ():
+        print(f'note: {line}', file=sys.stderr)
+    return 0
+
+
+def _write_notes(path: Path, shown: Sequence[Table]) -> None:
+    text = '\n\n'.join('\n\n'.join([table.title, *table.notes]) for table in shown if table.notes)
+    try:
+        path.write_text(text + '\n', encoding='utf-8')
+    except OSError as error:
+        raise InputError(f'--notes {path}: cannot be written ({error.strerror}); name another file') from None

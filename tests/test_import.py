@@ -48,7 +48,7 @@ def test_the_readme_s_grounder_as_it_stands_there(small_benchmark: Path, tmp_pat
      'my_grounder.py:5: ZeroDivisionError: division by zero; fix the file'),
     ('from harness.registry import GROUNDERS\n@GROUNDERS.register_module(name="mine")\nclass Mine:\n'
      '    def __call__(self, image, expressions, proposals):\n        return []\n',
-     'grounder mine: must return one score a proposal for each expression'),
+     'grounder mine: must return one score per proposal for each expression'),
     ('from harness.registry import GROUNDERS\n@GROUNDERS.register_module(name="mine")\nclass Mine:\n'
      '    def __call__(self, image, expressions, proposals):\n'
      '        return [float("nan") * p.scores for p in proposals]\n',

@@ -1,8 +1,8 @@
-"""How far a run is: its rows on disk, and beside them a journal with one line per image.
+"""The progress of a run: its rows on disk, and beside them a journal with one line per image.
 
-The first line of ``journal.jsonl`` says what the run is (:class:`Header`); each further one, written once the rows of
-an image are on disk, says how long they are. Whatever ends a run early, even the loss of power: rows behind the last
-whole line are cut off, and the same command goes on with the next image.
+The first line of ``journal.jsonl`` describes the run (:class:`Header`). Each further line is written once the rows of
+an image are on disk, and holds their size. However a run ends early, even by a power failure, the same command cuts off
+the rows after the last complete line and continues with the next image.
 """
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ FILES = (ROWS, PROPOSALS)
 
 @dataclass(frozen=True)
 class Header:
-    """What a run is.
+    """The description of a run.
 
     Attributes:
-        plan: everything that the rows follow from, as :mod:`harness.files.fingerprint` compares it.
-        about: what ``results.json`` says of the run beside what was measured.
+        plan: everything that determines the rows (:mod:`harness.evaluation.plan_record`).
+        about: what ``results.json`` says about the run besides its figures.
         chosen_by: the grounders of each rule of each dataset.
         tasks: what is measured.
-        images: how many images the whole run has.
-        expressions: how many expressions it has on them.
-        numbers: which of the images are done here.
-        shard: which part of the run that is, ``None`` for the whole.
+        images: the number of images of the whole run.
+        expressions: the number of expressions on them.
+        numbers: the numbers of the images that belong to this folder.
+        shard: the shard, as ``2/3``; ``None`` for a whole run.
     """
 
     plan: Mapping[str, Any] = field(default_factory=dict)
@@ -60,10 +60,10 @@ class Entry:
 
     Attributes:
         number: its place in the plan.
-        sizes: how many bytes of each of :data:`FILES` are its rows.
-        checksums: CRC-32 of them.
-        timing: of its stages.
-        counters: of what it counts.
+        sizes: the number of bytes of its rows in each of :data:`FILES`.
+        checksums: the CRC-32 of these bytes.
+        timing: the time of each stage on it.
+        counters: what was counted on it.
     """
 
     number: int
@@ -74,20 +74,20 @@ class Entry:
 
     @classmethod
     def of(cls, number: int, rows: Sequence[bytes | bytearray], image: Evaluated) -> Entry:
-        """The entry of an image, with its rows for each of :data:`FILES`."""
+        """The entry of an image whose rows are given for each of :data:`FILES`."""
         return cls(number, tuple(map(len, rows)), tuple(map(zlib.crc32, rows)), image.timing, image.counters)
 
     def line(self) -> bytes:
-        """The entry as JSON."""
+        """The entry as a line of the journal."""
         return orjson.dumps({'number': self.number, 'sizes': self.sizes, 'checksums': self.checksums,
                              'timing': self.timing.as_json(), 'counters': self.counters.as_json()}) + b'\n'
 
     @classmethod
     def of_line(cls, line: bytes) -> Entry:
-        """The entry of a line.
+        """The entry that a line of the journal holds.
 
         Raises:
-            ValueError, TypeError, KeyError, AttributeError: it is none.
+            ValueError, TypeError, KeyError, AttributeError: the line holds no entry.
         """
         entry = orjson.loads(line)
         return cls(int(entry['number']), tuple(map(int, entry['sizes'])), tuple(map(int, entry['checksums'])),
@@ -95,9 +95,9 @@ class Entry:
 
 
 def read_journal(folder: Path) -> tuple[Header | None, list[Entry], int]:
-    """What a folder's journal says: the header, the entries, and how many bytes of it are whole lines.
+    """The header and entries of a folder's journal, and the number of bytes up to its last complete line.
 
-    Where the header is ``None``, the folder holds no run that can go on.
+    If the header is ``None``, the folder holds no run that can be continued.
     """
     path = folder / JOURNAL
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
@@ -121,10 +121,10 @@ def read_journal(folder: Path) -> tuple[Header | None, list[Entry], int]:
 
 
 class Journal:
-    """A run's files, open to be written; :func:`open_run` gives one.
+    """The files of a run, open for writing; :func:`open_run` makes one.
 
     Attributes:
-        header: what the run is.
+        header: the description of the run.
         entries: the images that are done.
     """
 
@@ -142,27 +142,27 @@ class Journal:
             fcntl.lockf(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._close()
-            raise InputError(f'--out {self.folder}: another process is writing this run; wait for it, or choose '
-                             'another folder') from None
+            raise InputError(f'--out {self.folder}: another process is writing to this folder; wait for it to end, or '
+                             'choose another folder') from None
         try:
-            self._go_on()
+            self._resume()
         except BaseException:
             self._close()
             raise
         return self
 
-    def _go_on(self) -> None:
-        """Take what is there, if it is of the same run, and cut off what is torn."""
+    def _resume(self) -> None:
+        """Keep the entries of an earlier start of the same run, and cut off what is incomplete."""
         header, entries, _ = read_journal(self.folder)
         if header is None:
             if any((self.folder / name).stat().st_size for name in FILES):
-                raise InputError(f'--out {self.folder}: holds an earlier run, which does not say how to go on with it; '
-                                 'choose another folder, or move it aside by --fresh')
+                raise InputError(f'--out {self.folder}: holds an earlier run that cannot be continued, its journal is '
+                                 'missing or damaged; choose another folder, or move the run aside by --fresh')
         else:
             kept = {'shard': header.shard or 'none', **header.plan}
             if found := differences(kept, {'shard': self.header.shard or 'none', **self.header.plan}):
-                raise InputError(f'--out {self.folder}: holds another run: {listed(found)}; choose another folder, or '
-                                 'move it aside by --fresh')
+                raise InputError(f'--out {self.folder}: holds a different run: {listed(found)}; choose another folder, '
+                                 'or move that run aside by --fresh')
             self.header, self._wrote_header = header, True
             self.entries = list(_sound(entries, self._files))
         ends = [sum(entry.sizes[i] for entry in self.entries) for i in range(len(FILES))]
@@ -182,10 +182,10 @@ class Journal:
         return [number for number in self.header.numbers if number not in done]
 
     def append(self, number: int, image: Evaluated) -> None:
-        """Write an image's rows, then its line.
+        """Write the rows of an image, then its line in the journal.
 
         Raises:
-            InputError: a file cannot be written, for instance because the disk is full; what was whole stays whole.
+            InputError: a file cannot be written, for instance because the disk is full; earlier images are kept.
         """
         rows = (image.predictions, image.proposals)
         entry = Entry.of(number, rows, image)
@@ -206,7 +206,7 @@ class Journal:
 
 
 def _sound(entries: Sequence[Entry], files: Sequence[BinaryIO]) -> Iterator[Entry]:
-    """The entries whose rows are on disk as they were written, up to the first of which they are not."""
+    """The entries up to the first whose rows on disk are not those that were written."""
     for file in files:
         file.seek(0)
     for entry in entries:
@@ -223,24 +223,27 @@ def _write(file: BinaryIO, text: bytes | bytearray, folder: Path) -> None:
         while left:
             left = left[file.write(left):]
     except OSError as error:
-        raise InputError(f'{folder}: cannot be written ({error.strerror}); free some space and give the same command '
-                         'again, it goes on from here') from None
+        raise InputError(f'{folder}: cannot be written ({error.strerror}); free some space and run the same command '
+                         'again, it continues from here') from None
 
 
 @contextmanager
 def open_run(folder: Path, header: Header, fresh: bool = False, say: Callable[[str], object] = print,
              besides: Sequence[str] = ()) -> Iterator[Journal]:
-    """The files of a run, new or to be gone on with. One of which no row comes leaves all as it was.
+    """Open the files of a run, to start or to continue it.
+
+    If it fails before it has written a row, everything is left as it was.
 
     Args:
-        folder: of the run.
-        header: what the run is.
-        fresh: move what is in the folder aside, and begin anew.
-        say: is told where an earlier run was moved.
-        besides: what else may be in the folder.
+        folder: the folder of the run.
+        header: the description of the run.
+        fresh: move an earlier run in the folder aside and start again.
+        say: called with a line that says where the earlier run was moved.
+        besides: the names of other files that may be in the folder.
 
     Raises:
-        InputError: the folder holds another run or other files, is being written by another process, or cannot be made.
+        InputError: the folder holds a different run or other files, another process is writing to it, or it cannot be
+            made.
     """
     aside = move_aside(folder) if fresh else None
     try:
@@ -249,7 +252,7 @@ def open_run(folder: Path, header: Header, fresh: bool = False, say: Callable[[s
                 with Journal(folder, header) as journal:
                     yield journal
             except BaseException:
-                _forget_nothing(folder)
+                _remove_empty_journal(folder)
                 raise
     except BaseException:
         if aside is not None and not folder.exists():
@@ -261,7 +264,7 @@ def open_run(folder: Path, header: Header, fresh: bool = False, say: Callable[[s
             say(f'{folder} held an earlier run: it is now {aside}')
 
 
-def _forget_nothing(folder: Path) -> None:
-    """Empty a journal that knows of no image with rows: there is nothing to go on with."""
+def _remove_empty_journal(folder: Path) -> None:
+    """Remove the journal of a run that has no rows, since there is nothing to continue."""
     if folder.is_dir() and not any((folder / name).exists() and (folder / name).stat().st_size for name in FILES):
         (folder / JOURNAL).unlink(missing_ok=True)

@@ -1,24 +1,27 @@
-"""A run in parts, for several machines or processes that know nothing of each other: whole images, evenly by cost."""
+"""Shards of a run, for machines or processes that do not communicate: whole images, shared out evenly by cost."""
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.evaluation.plan import Group
 
-#: What an image costs beside its expressions, in expressions: detection, against rules and grounders for a sentence.
+if TYPE_CHECKING:
+    from harness.evaluation.plan import Group
+
+#: The cost of detection on an image, in units of the cost of an expression.
 _DETECTION = 5
-#: Launchers that start several processes: the variables of a process's number, from 0, and of how many there are.
+#: The variables by which launchers tell a process its number, from 0, and the number of processes.
 _LAUNCHERS = (('RANK', 'WORLD_SIZE'), ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'),
               ('SLURM_PROCID', 'SLURM_NTASKS'))
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Part ``index`` of ``count``, from 1."""
+    """Shard ``index`` of ``count``, numbered from 1."""
 
     index: int
     count: int
@@ -28,25 +31,26 @@ class Shard:
 
     @property
     def folder(self) -> str:
-        """Its folder in the folder of the run."""
+        """The name of its folder in the folder of the run."""
         return f'shard-{self.index}-of-{self.count}'
 
 
 def parse_shard(text: str) -> Shard:
-    """``--shard 2/3``.
+    """The shard that ``--shard 2/3`` names.
 
     Raises:
-        InputError: it is not of that form.
+        InputError: the text is not of that form.
     """
     match = re.fullmatch(r'(\d{1,6})/(\d{1,6})', text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise InputError(f'--shard {text}: must be i/n with i from 1 to n, for instance 2/3')
+        raise InputError(f'--shard {text}: must be I/N with I from 1 to N, for instance 2/3')
     return Shard(int(match[1]), int(match[2]))
 
 
 def shard_of(environment: Mapping[str, str] = os.environ) -> Shard | None:
-    """The part that a launcher means this process to do: torchrun (and what mmengine reads), Open MPI, tasks and job
-    arrays of Slurm; those together are parts of parts. ``None`` where there is only one.
+    """The shard that a launcher assigns to this process; ``None`` if there is only one process.
+
+    Launchers are torchrun (whose variables mmengine reads too), Open MPI, and Slurm with tasks, job arrays or both.
 
     Raises:
         InputError: the variables contradict each other.
@@ -62,26 +66,27 @@ def shard_of(environment: Mapping[str, str] = os.environ) -> Shard | None:
         job, rest = divmod(_number(environment, 'SLURM_ARRAY_TASK_ID') - least, max(1, step))
         jobs = _number(environment, 'SLURM_ARRAY_TASK_COUNT', 0)
         if rest or not 0 <= job < jobs:
-            raise InputError('SLURM_ARRAY_TASK_ID: the job array has gaps; give --array=1-N, or --shard i/n')
+            raise InputError('SLURM_ARRAY_TASK_ID: the job array has gaps; use --array=1-N, or give --shard I/N')
         index, count = job * count + index, jobs * count
     if count == 1:
         return None
     if not 0 <= index < count:
-        raise InputError(f'the environment says that this is process {index} of {count}; give --shard i/n')
+        raise InputError(f'the environment says that this is process {index}, from 0, of {count}; give --shard I/N')
     return Shard(index + 1, count)
 
 
 def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
     text = environment.get(name, '' if default is None else str(default))
     if not text.isdecimal():
-        raise InputError(f'{name}={text}: is not a number; unset it, or give --shard i/n')
+        raise InputError(f'{name}={text}: is not a number; unset it, or give --shard I/N')
     return int(text)
 
 
 def images_of(shard: Shard | None, work: Sequence[Sequence[Group]]) -> list[int]:
-    """The numbers of a shard's images, in the order of the plan.
+    """The numbers of the images of a shard, in the order of the plan.
 
-    The dearest image first, each goes to the shard that has the least to do; every shard works this out for itself.
+    From the most expensive image down, each goes to the shard with the least cost so far; every process computes this
+    alike.
     """
     if shard is None:
         return list(range(len(work)))

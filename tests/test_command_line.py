@@ -85,7 +85,7 @@ def test_list_names_every_kind_of_plugin(capsys: pytest.CaptureFixture) -> None:
     (['--task', 'rex'], '--task rex: unknown'),
     (['--proposals', 'gredy'], 'did you mean greedy?'),
     (['--proposals', 'given'], 'add --candidates'),
-    (['--grounder', 'none', '--task', 'rec'], 'needs a grounder'),
+    (['--grounder', 'none', '--task', 'rec'], 'need a grounder'),
     (['--limit', '0'], '--limit 0'),
     (['--limit', 'few'], '--limit'),
     (['--grouder', 'cmae'], 'did you mean --grounder?'),
@@ -218,7 +218,7 @@ def test_a_run_of_which_nothing_comes_leaves_all_as_it_was(expressions: Path, ca
 @pytest.mark.parametrize(('options', 'said'), [
     (['--task', 'res'], '--task res: refcoco has no masks of the referents; leave res out'),
     (['--proposals', 'ground-truth', '--task', 'recall'], 'ground-truth: refcoco has no annotated boxes'),
-    (['--task', 'rec', '--grounder', 'none'], 'needs a grounder'),
+    (['--task', 'rec', '--grounder', 'none'], 'need a grounder'),
 ])
 def test_what_cannot_be_met_is_refused_and_an_earlier_run_stays(
         options: list[str], said: str, expressions: Path, candidates: Path, tmp_path: Path,
@@ -234,7 +234,7 @@ def test_what_cannot_be_met_is_refused_and_an_earlier_run_stays(
 def test_expressions_without_images_are_refused_before_the_run(expressions: Path, tmp_path: Path,
                                                                capsys: pytest.CaptureFixture) -> None:
     assert command_line(['--expressions', str(expressions), '--out', str(tmp_path / 'out')]) == 2
-    assert 'no image folder is known; add --images DIR' in capsys.readouterr().err
+    assert 'does not say where its images are; add --images DIR' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
 
 

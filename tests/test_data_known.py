@@ -157,7 +157,7 @@ class TestADataRoot:
         (None, 'root/empty', None, 'empty: holds no dataset, which is a folder with refs'),
         (None, 'root/mine', None, "mine: is itself a dataset's folder; give the one that holds it"),
         (['mien'], 'root', None, '--dataset mien: unknown, did you mean mine'),
-        (None, None, 'unc', '--split-by: says which refs of --data-root are meant; add --data-root DIR'),
+        (None, None, 'unc', '--split-by: chooses among the refs files of --data-root; add --data-root DIR'),
     ])
     def test_what_is_refused(self, tmp_path, asked, root, split_by, said):
         annotate(tmp_path / 'root', 'mine', 'unc')
@@ -185,7 +185,7 @@ def test_what_goes_for_several_datasets_is_said_once():
         'refcoco, refcoco+: counts differ: refcoco val 1 of 2; refcoco+ val 3 of 4',
         "refcoco, refcoco+: the embedded benchmark's weights on other images: meaningless as accuracy",
         "mine: the embedded benchmark's weights, those of mini-refcoco, on other images: meaningless as accuracy",
-        'mine: the file has neither masks nor categories nor other objects: context recall and RES are not available']
+        'mine: the file has no masks, categories or other objects: context recall and RES are not available']
 
 
 @pytest.mark.parametrize('shown, told', [(['refcoco'], True), (['refcoco+'], True), (['refcocog'], False)])

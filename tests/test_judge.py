@@ -68,7 +68,7 @@ def test_missing_and_double_answers_are_named_and_wrong(truth: list[dict], tmp_p
     assert values['pr@0.5'] == values['accuracy'] and values['overall_iou'] < 100
     assert f'1 of {len(truth)} expressions have no answer, counted as wrong: sent_id {first["sent_id"]}' in printed
     assert f'have more than one answer, counted as wrong: sent_id {second["sent_id"]}' in printed
-    assert '1 answers are for other expressions, ignored: sent_id 1000000000' in printed
+    assert '1 answers are ignored, they are for other expressions: sent_id 1000000000' in printed
 
 
 def test_allow_missing_leaves_them_out(truth: list[dict], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -116,9 +116,9 @@ def test_a_run_s_own_predictions_give_its_own_figures(small_benchmark: Path, tmp
     ('[{"sent_id": 1, "segmentation": {}, "box": [0, 0, 1, 1]}]', MINI, "'box' is not read; an answer is"),
     ('{"proposals": "a", "grounder": "me", "dataset": "b", "sent_id": 1, "bbox": [0, 0, 1, 1]}', MINI,
      "'bbox' is not read; an answer is called 'box'"),
-    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1]}]', (), 'does not say of which dataset'),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1]}]', (), 'does not say to which dataset'),
     ('[{"sent_id": 1000000000, "bbox": [0, 0, 1, 1]}]', MINI, 'answers none of the'),
-    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1]}]', (*MINI, '--grounder', 'cmae'), '--grounder: has no part'),
+    ('[{"sent_id": 1, "bbox": [0, 0, 1, 1]}]', (*MINI, '--grounder', 'cmae'), '--grounder: has no effect'),
 ])
 def test_what_is_refused_is_refused_in_one_line(answers: str, options: tuple, line: str, small_benchmark: Path,
                                                 tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -165,7 +165,7 @@ def plain(path: Path, *datasets: str) -> tuple[str, ...]:
 
 def test_masks_alone_on_expressions_without_masks(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     mask = {'sent_id': 1, 'segmentation': [[10, 10, 30, 10, 30, 30]]}
-    for options, said in (((), 'the answers have no boxes; give boxes as well; '), (('--task', 'res'), '--task res: ')):
+    for options, said in (((), 'the answers have no boxes; add them as bbox; '), (('--task', 'res'), '--task res: ')):
         assert judge(tmp_path, [mask], *plain(tmp_path, 'a'), *options)[0] == 2
         line = capsys.readouterr().err.splitlines()[-1]
         assert f'{said}the expressions have no masks' in line and '--data-root DIR' in line
@@ -178,7 +178,7 @@ def test_masks_alone_on_expressions_without_masks(tmp_path: Path, capsys: pytest
 def test_task_res_of_boxes_is_refused(truth: list[dict], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     boxes = [{'sent_id': one['sent_id'], 'bbox': one['bbox']} for one in truth]
     assert judge(tmp_path, boxes, *MINI, '--task', 'res')[0] == 2
-    advice = '--task res: the answers have no masks; give them as segmentation, or leave res out'
+    advice = '--task res: the answers have no masks; add them as segmentation, or leave res out'
     assert advice in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -186,7 +186,7 @@ def test_one_answer_is_not_judged_for_two_datasets(tmp_path: Path, capsys: pytes
     box = {'sent_id': 1, 'bbox': [10, 10, 20, 20]}
     options = plain(tmp_path, 'a', 'b')
     assert judge(tmp_path, [box], *options)[0] == 2
-    assert 'of which dataset sent_id 1 is, and a and b have it; give --dataset' in capsys.readouterr().err
+    assert 'to which dataset sent_id 1 belongs, and a and b have it; add --dataset' in capsys.readouterr().err
     assert judge(tmp_path, [box], *options, '--dataset', 'b')[1]['accuracy'] == 100
     code, _ = judge(tmp_path, [{**box, 'dataset': 'a'}, {**box, 'dataset': 'b', 'bbox': [50, 50, 9, 9]}], *options)
     records = json.loads((tmp_path / 'out/results.json').read_text())['records']

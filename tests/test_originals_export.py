@@ -114,12 +114,12 @@ class TestResults:
 
     def test_without_a_grounder(self, run):
         write(run, [{**row, 'grounder': '-', 'box': None} for row in PREDICTIONS], PROPOSALS)
-        assert 'nobody chose among greedy' in refusal(run, '--as', 'results', '--proposals', 'greedy')
+        assert 'no grounder ran on greedy' in refusal(run, '--as', 'results', '--proposals', 'greedy')
 
     def test_with_two_grounders_one_is_named(self, run):
         write(run, PREDICTIONS + [{**row, 'grounder': 'chance'} for row in PREDICTIONS], PROPOSALS)
         arguments = run, '--as', 'results', '--proposals', 'greedy'
-        assert '--grounder: the run has several, name one of cmae, chance' in refusal(*arguments)
+        assert '--grounder: the run has several; name one of cmae, chance' in refusal(*arguments)
         assert main([*map(str, arguments), '--grounder', 'chance']) == 0
 
 
@@ -142,7 +142,7 @@ class TestContext:
     def test_of_other_data(self, small_benchmark, tmp_path):
         record = {'options': {'data_root': None}, 'data': {'mini-refcoco': 'another hash'}}
         write(tmp_path, [predictions_row(31, 'val', context_ann_ids=[])], [], record)
-        assert 'is not the data that' in refusal(tmp_path, '--as', 'ctxdb')
+        assert 'differs from the data of the run' in refusal(tmp_path, '--as', 'ctxdb')
 
     def test_where_none_were_looked_for(self, run):
         assert 'looked for no contextual objects' in refusal(run, '--as', 'ctxdb')
@@ -152,7 +152,7 @@ class TestRefusals:
     @pytest.mark.parametrize('arguments, complaint', [
         (['--as', 'coco'], 'invalid choice'),
         ([], '--as'),
-        (['--as', 'matt-dets'], '--proposals: the run has several, name one of ref-nms-b, greedy'),
+        (['--as', 'matt-dets'], '--proposals: the run has several; name one of ref-nms-b, greedy'),
         (['--as', 'matt-dets', '--proposals', 'gredy'], 'did you mean greedy?'),
         (['--as', 'matt-dets', '--dataset', 'refcoco'], '--dataset refcoco: unknown'),
         (['--as', 'matt-dets', '--proposals', 'greedy', '--tid', '../x'], '--tid'),
@@ -168,8 +168,8 @@ class TestRefusals:
 
     def test_of_categories_that_are_not_cocos(self, run):
         write(run, PREDICTIONS, [{**row, 'labels': [None] * len(row['labels'])} for row in PROPOSALS])
-        assert "have another or none: None" in refusal(run, '--as', 'matt-dets', '--proposals', 'greedy')
-        assert "have another or none: None" in refusal(run, '--as', 'proposals', '--proposals', 'greedy')
+        assert "have none of these: None" in refusal(run, '--as', 'matt-dets', '--proposals', 'greedy')
+        assert "have none of these: None" in refusal(run, '--as', 'proposals', '--proposals', 'greedy')
 
     def test_of_expressions_without_a_ref(self, run):
         write(run, [{**row, 'ref_id': None} for row in PREDICTIONS], PROPOSALS)
@@ -181,8 +181,8 @@ class TestRefusals:
         ({'boxes': [[0, 0, 1]]}, "'boxes.0' must be"), ({'boxes': [[0, 0, 1e308, 1]]}, "'boxes.0.2' must be"),
         ({'boxes': [[0, 0, 1, []]]}, "'boxes.0.3' must be a number, not a list"),
         ({'labels': -1}, "'labels' must be"), ({'labels': ['dog'] * 9}, "are not of its 1 boxes"),
-        ({'confidence': [float('nan')]}, 'not valid JSON'), ({'sent_id': 99}, 'not of the same expressions'),
-        ({'split': 'val'}, 'not of the same expressions'),
+        ({'confidence': [float('nan')]}, 'not valid JSON'), ({'sent_id': 99}, 'do not have the same expressions'),
+        ({'split': 'val'}, 'do not have the same expressions'),
     ])
     def test_of_proposals_that_no_run_writes(self, run, change, said):
         write(run, PREDICTIONS, [*PROPOSALS[:3], {**PROPOSALS[3], **change}])

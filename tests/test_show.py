@@ -103,7 +103,7 @@ def test_no_word_and_very_many_words_are_said(picture: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(('options', 'message'), [
     (['not-there.png', 'cup'], 'there is no such image'),
     (['IMAGE', 'cup', '--grounder', 'cmea'], '--grounder .*did you mean cmae'),
-    (['IMAGE', 'cup', '--grounder', 'cmae,chance'], '--grounder: one picture shows one at a time'),
+    (['IMAGE', 'cup', '--grounder', 'cmae,chance'], '--grounder: only one can be shown in a picture'),
     (['IMAGE', 'cup', '--proposals', 'ref-nms'], '--proposals .*did you mean'),
     (['IMAGE', 'cup', '--proposals', 'ground-truth'], 'no annotated boxes'),
     (['IMAGE', 'cup', '--dataset-weights', 'nowhere'], '--dataset-weights nowhere: unknown'),

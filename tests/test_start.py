@@ -65,7 +65,17 @@ def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> N
     ('--data-root nowhere', '--data-root nowhere: there is no such folder'),
     ('--set greedyy.threshold=1', '--set greedyy.…: there is no rule or grounder of that name'),
     ('--weights cmae', '--weights cmae: write NAME=FILE'),
-    ('--grounder none --task rec', '--task rec or res needs a grounder'),
+    ('--grounder none --task rec', '--task: rec and res need a grounder'),
+    ('--out a.file', '--out a.file: is a file; choose a folder'),
+    ('--import none.py', '--import none.py: there is no such Python file'),
+    ('--workers 0', '--workers 0: must be from 1 to 1024'),
+    ('--shard 3/2', '--shard 3/2: must be I/N'),
+    ('--shard 1/2', '--out: shard 1/2 needs a folder that all shards share'),
+    ('merge . --import none.py', '--import none.py: there is no such Python file'),
+    ('merge . --out a.file', '--out a.file: is a file; choose a folder'),
+    ('show none.png cup', 'none.png: there is no such image'),
+    ('show a.file cup', 'a.file: not a readable image'),
+    ('show a.file cup --dataset-weights nosuch', '--dataset-weights nosuch: unknown'),
     ('nosuch', 'nosuch: there is no such command'),
     ('show a.png cup --grounder cmaee', '--grounder cmaee: unknown, did you mean cmae?'),
     ('train nosuch', 'train nosuch: unknown'),
@@ -73,6 +83,14 @@ def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> N
     ('train ref-nms --config nosuch', '--config nosuch: unknown'),
     ('train ref-nms --set nosuch=1', 'nosuch'),
     ('study nosuch', 'study nosuch: there is no such study'),
+    ('study fair --proposals nosuch', '--proposals nosuch: unknown'),
+    ('study fair --grounder cmaee', '--grounder cmaee: unknown, did you mean cmae?'),
+    ('study fair --set greedyy.threshold=1', '--set greedyy.…: there is no rule or grounder of that name'),
+    ('study number --dataset nosuch', '--dataset nosuch: unknown'),
+    ('study gamma --dataset nosuch', '--dataset nosuch: unknown'),
+    ('study gamma --limit 0', '--limit 0: must be from 1'),
+    ('study seeds --variant nosuch', '--variant nosuch: unknown'),
+    ('study seeds --grounder cmaee', '--grounder cmaee: unknown, did you mean cmae?'),
     ('study fair --nosuch', 'unrecognized arguments: --nosuch'),
     ('convert in.pth out.safetensors --as nosuch', 'invalid choice'),
     ('convert in.pth out.pth --as cmae', 'out.pth: the output must be called something.safetensors'),
@@ -82,6 +100,7 @@ def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> N
     ('check-data --data-root nowhere', '--data-root nowhere: there is no such folder'),
 ])
 def test_what_is_refused_is_refused_before_anything_slow(arguments: str, line: str, tmp_path: Path) -> None:
+    (tmp_path / 'a.file').write_text('x')
     code, printed, imported = started('run_benchmark', arguments, tmp_path)
     assert code == 2
     assert line in printed

@@ -110,7 +110,7 @@ def test_another_recipe_is_refused_before_any_image_is_looked_at(root: Path, tmp
 
 
 @pytest.mark.parametrize('arguments, said', [
-    (['--data-root', 'DIR'], '--data-root DIR: which of its datasets is to be trained on? add --config refcoco'),
+    (['--data-root', 'DIR'], '--data-root DIR: does not say which of its datasets to train on; add --config refcoco'),
     (['--data-root', 'DIR', '--config', 'mini-refcoco'], 'mini-refcoco is not read from there'),
     (['--out', '.'], '--out .: is a folder'), (['--weights', 'detecter=x'], 'did you mean detector?'),
     (['--set', 'top_h=3'], '--set top_h: has no effect'), (['--set', 'factor=0.5'], '--set factor: has no effect'),
@@ -170,7 +170,7 @@ def test_a_name_that_is_no_option_is_no_change() -> None:
     (('--set', 'loss=ranking'), '--loss'),
     (('--workers', '2'), '--maps kept'),
     (('--checkpoint-every', '0'), 'from 1 to'),
-    (('--weights', 'cmae=x'), 'a detector alone'),
+    (('--weights', 'cmae=x'), 'takes only a detector'),
     (('--weights', 'detector=nowhere.safetensors'), 'no such weight file'),
     (('--weights', 'detector=a', '--weights', 'detector=b'), '--weights detector: given twice; give one file'),
     (('--set', 'hidden=4', '--set', 'hidden=8'), '--set hidden: given twice'),

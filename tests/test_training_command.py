@@ -80,9 +80,9 @@ def test_shipped_weights_are_replaced_when_that_is_asked_for_alone(
 
 
 @pytest.mark.parametrize('arguments, said', [
-    (['--out', str(SHIPPED)], 'holds the shipped weights'), (['--out', 'w', '--overwrite'], 'leave one out'),
+    (['--out', str(SHIPPED)], 'holds the shipped weights'), (['--out', 'w', '--overwrite'], 'leave one of the two out'),
     (['--seed', '-1'], '--seed -1: must be from 0'), (['--seed', '1' * 400], '--seed 1'),
-    (['--out', __file__], 'is no folder'), (['--datset', 'x'], 'did you mean --dataset')])
+    (['--out', __file__], 'is a file; choose a folder'), (['--datset', 'x'], 'did you mean --dataset')])
 def test_bad_options_are_one_line_before_anything_is_done(arguments: list[str], said: str, tmp_path: Path,
                                                           monkeypatch: pytest.MonkeyPatch,
                                                           capsys: pytest.CaptureFixture) -> None:
@@ -96,7 +96,7 @@ def test_bad_options_are_one_line_before_anything_is_done(arguments: list[str], 
 
 def test_a_dataset_has_no_effect_on_the_detector(capsys: pytest.CaptureFixture) -> None:
     assert command_line(['train', 'detector', '--dataset', 'mini-refcoco']) == 2
-    assert 'one detector serves all datasets' in capsys.readouterr().err
+    assert 'all datasets share one detector' in capsys.readouterr().err
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture) -> None:

@@ -29,24 +29,24 @@ def refused(arguments: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(('arguments', 'said'), [
     ((*LOOK, '--weights', 'cmea=/no/such/file'), '--weights cmea: nothing in this run takes weights of that name, did '
                                                  'you mean cmae?; it takes cmae, detector'),
-    ((*B, '--weights', 'ref-nms=/no/such/file'), '--weights ref-nms: is what convert calls it; write --weights '
+    ((*B, '--weights', 'ref-nms=/no/such/file'), '--weights ref-nms: is a name for convert only; write --weights '
                                                  'ref-nms-b=FILE'),
     ((*LOOK, '--weights', 'mask-rcnn=/no/such/file'), 'write --weights detector=FILE'),
     ((*LOOK, '--weights', 'nmtree=/no/such/file'), '--weights nmtree: nothing in this run takes'),
     ((*LOOK, '--weights', 'cmae=a', '--weights', 'cmae=b'), '--weights cmae: given twice'),
-    ((*LOOK, '--set', 'ref-nms-b.threshold=0.2'), '--set ref-nms-b.…: ref-nms-b has no part in this run'),
+    ((*LOOK, '--set', 'ref-nms-b.threshold=0.2'), '--set ref-nms-b.…: this run does not use ref-nms-b'),
     ((*LOOK, '--set', 'greedy-100.top=9'), 'did you mean greedy?'),
-    ((*LOOK, '--set', 'chance.seed=1'), '--set chance.…: chance has no part in this run'),
+    ((*LOOK, '--set', 'chance.seed=1'), '--set chance.…: this run does not use chance'),
     ((*LOOK, '--set', 'greedy.step=0.1', '--set', 'greedy.step=0.2'), '--set greedy.step: given twice'),
-    ((*LOOK, '--task', 'rec', '--set', 'critical-objects.gamma=0.3'), 'no contextual objects are looked for'),
+    ((*LOOK, '--task', 'rec', '--set', 'critical-objects.gamma=0.3'), 'this run looks for no contextual objects'),
     ((*LOOK, '--task', 'rec', '--vectors', 'none.txt'), '--vectors: has no effect on this run'),
-    ((*LOOK, '--task', 'recall', '--grounder', 'cmae'), '--grounder: recall of proposals needs none'),
-    ((*LOOK, '--grounder', 'none,cmae'), '--grounder none: means recall alone'),
+    ((*LOOK, '--task', 'recall', '--grounder', 'cmae'), '--grounder: --task recall uses no grounder'),
+    ((*LOOK, '--grounder', 'none,cmae'), '--grounder none: means that only recall is measured'),
     (('--dataset', 'mini-refcoco,mini-refcocog', '--split', 'testB'), '--dataset mini-refcocog: has none of'),
     ((*LOOK, '--list'), '--dataset: --list runs nothing'),
-    ((*LOOK[:4], '--predictions', 'p.json', '--set', 'greedy.step=0.2'), '--set: has no part in judging'),
-    ((*LOOK[:4], '--predictions', 'p.json', '--weights', 'cmae=a'), '--weights: has no part in judging'),
-    ((*LOOK[:4], '--predictions', 'p.json', '--seed', '7'), '--seed: has no part in judging'),
+    ((*LOOK[:4], '--predictions', 'p.json', '--set', 'greedy.step=0.2'), '--set: has no effect on judging'),
+    ((*LOOK[:4], '--predictions', 'p.json', '--weights', 'cmae=a'), '--weights: has no effect on judging'),
+    ((*LOOK[:4], '--predictions', 'p.json', '--seed', '7'), '--seed: has no effect on judging'),
     ((*LOOK, '--seed', '-1'), '--seed -1: must be from 0'),
 ])
 def test_an_option_without_effect_is_refused(arguments: tuple[str, ...], said: str, small_benchmark: Path,
@@ -84,7 +84,7 @@ def test_what_was_not_given_or_counts_is_no_fault(option: str) -> None:
 
 @pytest.mark.parametrize(('options', 'said'), [
     (('--weights', 'cmea=x'), 'did you mean cmae'), (('--weights', 'ref-nms=x'), 'write --weights ref-nms-b=FILE'),
-    (('--set', 'greedy.step=0.2'), 'greedy has no part')])
+    (('--set', 'greedy.step=0.2'), 'this run does not use greedy')])
 def test_show_refuses_it_too(options: tuple[str, ...], said: str, small_benchmark: Path, tmp_path: Path,
                              monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -136,7 +136,7 @@ def test_show_refuses_whose_weights_where_none_are_taken(small_benchmark: Path, 
                                                          monkeypatch: pytest.MonkeyPatch) -> None:
     picture = next((small_benchmark / 'images/train2014').iterdir())
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match='--dataset-weights mini-refcocog: no weights of a dataset take part'):
+    with pytest.raises(InputError, match='--dataset-weights mini-refcocog: has no effect, since --weights'):
         show([str(picture), 'cup', '--grounder', 'chance', '--proposals', 'greedy', '--dataset-weights',
               'mini-refcocog'])
     assert not list(tmp_path.iterdir())

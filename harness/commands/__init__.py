@@ -1,13 +1,13 @@
-"""The commands, a module each with ``main(argv) -> int``; shared options are in :mod:`harness.arguments`."""
+"""The commands, one module each with ``main(argv) -> int``; shared options are in :mod:`harness.arguments`."""
 
-#: Subcommands, each a module with ``main(argv)``, and what it does.
+#: The module of each command, and what the command does.
 COMMANDS = {
-    'show': ('harness.commands.show', 'one picture and one sentence: the grounded box and mask, drawn'),
-    'merge': ('harness.commands.merge', 'the shards of a run to one: checked, counted, tables'),
+    'show': ('harness.commands.show', 'ground one sentence in one picture, and draw the box and mask'),
+    'merge': ('harness.commands.merge', 'merge the shards of a run, and print its tables'),
     'train': ('harness.commands.train', 'train weights: the shipped ones again, or Ref-NMS with any option'),
-    'study': ('harness.studies', 'what could explain the gain away: fair, number, gamma, seeds'),
-    'convert': ('harness.commands.convert', 'an original\'s checkpoint to weights for --weights'),
-    'export': ('harness.commands.export', 'a run\'s proposals and choices in the originals\' layouts'),
-    'store': ('harness.commands.store', 'detections that are kept for later runs: info, verify, clear'),
-    'check-data': ('harness.commands.check_data', 'what of --data-root is there, and what can be run with it'),
+    'study': ('harness.studies', 'test what else could explain the gain: fair, number, gamma, seeds'),
+    'convert': ('harness.commands.convert', 'convert an original checkpoint to weights for --weights'),
+    'export': ('harness.commands.export', 'write a run\'s proposals and choices in the originals\' layouts'),
+    'store': ('harness.commands.store', 'show, verify or clear the detections that are kept for later runs'),
+    'check-data': ('harness.commands.check_data', 'list what --data-root holds, and what can be run with it'),
 }

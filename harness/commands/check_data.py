@@ -1,8 +1,8 @@
-"""``run_benchmark.py check-data``: what of a ``--data-root`` is there, what is missing, and what can be run with it.
+"""``run_benchmark.py check-data``: lists what a ``--data-root`` holds, what is missing, and what can be run with it.
 
-A data root holds REFER's layout itself, or the originals' repositories with what they have prepared, or one of them.
-Files are looked for where the originals keep them (:mod:`adapters.originals.layout`); annotations are read and counted,
-of the others the size is told and, of HDF5, the number of rows.
+A data root holds REFER's layout, or one or several of the originals' repositories with the files that they prepared.
+Files are looked for where the originals keep them (:mod:`adapters.originals.layout`). Annotations are read and counted;
+of other files the size is shown, and of HDF5 files the number of rows.
 """
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Found:
-    """What was found: a line about each dataset, the rows of the table, and the commands that can be run."""
+    """The findings: one line per dataset, the rows of the table, and the commands that can be run."""
 
     datasets: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
@@ -53,14 +53,14 @@ class Found:
         self.rows.append(Row(dataset, what, state, str(where)))
 
     def can(self, *words: str | Path) -> None:
-        """Note a command line, once."""
+        """Add a command line, unless it is there already."""
         line = f'{program()} {shlex.join(map(str, words))}'
         if line not in self.commands:
             self.commands.append(line)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the table and the command lines; 0 where something can be run, else 1.
+    """Print the table and the command lines; return 0 if anything can be run, else 1.
 
     Raises:
         InputError: the folder does not exist.
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
                         'or the only one there)')
     args = parser.parse_args(argv)
     if not args.data_root.is_dir():
-        raise InputError(f'--data-root {args.data_root}: there is no such folder')
+        raise InputError(f'--data-root {args.data_root}: there is no such folder; check the path')
     found = look(args.data_root, args.split_by)
     print(f'there: {"; ".join(found.datasets) or "no annotations that can be read"}')
     print(f'run: {_first(found.commands) or "nothing, the table below says what is missing"}\n')
@@ -84,17 +84,17 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _first(commands: Sequence[str]) -> str | None:
-    """The most useful of the commands: a run, before weights are converted for further ones."""
+    """The most useful command: a run, rather than a conversion of weights."""
     runs = [line for line in commands if not line.startswith(f'{program()} convert ')]
     return next(iter([*runs, *commands]), None)
 
 
 def look(root: Path, split_by: str | None = None) -> Found:
-    """Everything that is known of a folder.
+    """Look through a folder.
 
     Args:
         root: the folder.
-        split_by: who made the splits that are meant, where there are several.
+        split_by: who made the splits, if there are several.
     """
     found = Found()
     bases = [root, *_subfolders(root)]
@@ -112,7 +112,7 @@ def look(root: Path, split_by: str | None = None) -> Found:
 
 
 def _subfolders(root: Path) -> list[Path]:
-    """The folders in it, of which each may be one of the originals' repositories."""
+    """The folders in a data root, each of which can be one of the originals' repositories."""
     return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith('.'))[:_MOST]
 
 
@@ -120,7 +120,7 @@ def _subfolders(root: Path) -> list[Path]:
 
 def _annotations(found: Found, name: str, root: Path, places: Sequence[Path], split_by: str | None,
                  weights: Sequence[Weights]) -> list[str | Path] | None:
-    """Read, count and compare the first copy of a dataset; gives the options that name it to a run."""
+    """Read, count and compare the first copy of a dataset; returns the options by which a run finds it."""
     there = next((place for place in places if split_by in (makers := split_makers(place / name))
                   or (makers and split_by is None)), None)
     if there is None:
@@ -151,7 +151,7 @@ def _annotations(found: Found, name: str, root: Path, places: Sequence[Path], sp
 
 
 def _images(found: Found, dataset: Dataset) -> int:
-    """How many of a dataset's images a run finds, and where."""
+    """The number of a dataset's images that a run finds; a row says where."""
     paths = [info.path for info in dataset.images.values() if info.path is not None]
     there = [path for path in paths if os.path.isfile(path)]
     folders = ', '.join(dict.fromkeys(str(path.parent) for path in there or paths[:1]))
@@ -164,7 +164,7 @@ def _images(found: Found, dataset: Dataset) -> int:
 
 
 def _of_another_size(info: ImageInfo) -> bool:
-    """Whether an image differs in size from its record; files that are no images are reported by a run."""
+    """Whether an image differs in size from its record; a file that is no image is left to the run to report."""
     try:
         return info.path is not None and not read_header(info.path).can_be((info.height, info.width))
     except Unusable:
@@ -172,7 +172,7 @@ def _of_another_size(info: ImageInfo) -> bool:
 
 
 def _grounding(weights: Sequence[Weights], name: str, needed: Sequence[str] = ()) -> list[str | Path]:
-    """A grounder and the converted weights of its run on a dataset; none where one of ``needed`` is not there."""
+    """The options of a grounder and of the converted weights for a dataset; none if one of ``needed`` is missing."""
     mine = {w.name: w.path for w in weights if w.dataset in (None, name)}
     if not mine.keys() >= set(needed):
         return []
@@ -184,7 +184,7 @@ def _grounding(weights: Sequence[Weights], name: str, needed: Sequence[str] = ()
 # What the originals prepared.
 
 class _File(NamedTuple):
-    """A kind of file: what the table calls it, and its path under a repository, with ``{ds}``, ``{name}`` and ``*``."""
+    """A kind of file: its name in the table, and its path in a repository, with ``{ds}``, ``{name}`` and ``*``."""
 
     what: str
     path: str
@@ -278,7 +278,7 @@ def _shared(found: Found, bases: Sequence[Path]) -> None:
 # Weights.
 
 class Weights(NamedTuple):
-    """A converted weight file: what ``--weights`` calls it, and the dataset that its place names."""
+    """A converted weight file: its name for ``--weights``, its path, and the dataset that the path names."""
 
     name: str
     path: Path
@@ -286,7 +286,7 @@ class Weights(NamedTuple):
 
 
 def _weights(found: Found, bases: Sequence[Path]) -> list[Weights]:
-    """Checkpoints, which are to be converted, and what was converted before."""
+    """The converted weights; checkpoints that are still to be converted are only listed."""
     converted = []
     for base in bases:
         for kind in _CHECKPOINTS:
@@ -311,7 +311,7 @@ def _safetensors(base: Path) -> list[Path]:
 
 
 def _kind(path: Path) -> str | None:
-    """What a weight file says that it is, from its header alone."""
+    """The kind of a weight file, from its header."""
     try:
         with safe_open(str(path), framework='np') as file:
             kind = json.loads((file.metadata() or {})['meta'])['kind']
@@ -321,13 +321,13 @@ def _kind(path: Path) -> str | None:
 
 
 def _dataset_of(path: Path, base: Path) -> str | None:
-    """Which dataset a file belongs to, by its name and its folders': ``refcoco_unc``, or ``_refcoco_`` for Ref-NMS."""
+    """The dataset of a file, by its name and folders: ``refcoco_unc``, or ``_refcoco_`` for Ref-NMS."""
     place = str(path.relative_to(base))
     return next((name for name in PUBLISHED if layout.dataset_splitby(name) in place or f'_{name}_' in place), None)
 
 
 def _words(kind: str, base: Path, name: str | None) -> list[str | Path]:
-    """The option that names the words a checkpoint was trained with, where they are there."""
+    """The option that names the file of words that a checkpoint was trained with, if there is one."""
     if name is None or kind not in _VOCABULARY:
         return []
     path = base / _filled(_VOCABULARY[kind], name)
@@ -337,7 +337,7 @@ def _words(kind: str, base: Path, name: str | None) -> list[str | Path]:
 # Places.
 
 def _paths(kind: _File, bases: Sequence[Path], name: str = '') -> Iterator[Path]:
-    """The files of a kind, the first of each base first; at most a few hundred."""
+    """The files of a kind, the first in each base first; at most a few hundred."""
     for base in bases:
         pattern = _filled(kind, name)
         yield from sorted(base.glob(pattern))[:_MOST]
@@ -348,7 +348,7 @@ def _filled(kind: _File, name: str) -> str:
 
 
 def _state(path: Path) -> str:
-    """Size, or the number of files in a folder; of feature files the number of rows, or why they can't be read."""
+    """The size of a file or the number of files in a folder; of features the number of rows, or why there is none."""
     if path.is_dir():
         return f'{sum(1 for entry in os.scandir(path) if entry.name.endswith(".h5")):,} images'
     size = path.stat().st_size

@@ -1,7 +1,7 @@
-"""``run_benchmark.py export``: what a run proposed and chose, in the originals' own files under their own names.
+"""``run_benchmark.py export``: writes the proposals and choices of a run in the originals' formats and file names.
 
-Boxes come from ``proposals.jsonl``, which has them to a thousandth of a pixel and scores to five digits; a chosen box
-is exact. Widths are x2 − x1, as in Ref-NMS's files (``tools/save_matt_dets.py`` of ChopinSharp/ref-nms).
+Boxes come from ``proposals.jsonl``, where they are rounded to a thousandth of a pixel and scores to five digits; a
+chosen box is exact. Widths are x2 − x1, as in Ref-NMS's files (``tools/save_matt_dets.py`` of ChopinSharp/ref-nms).
 """
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from harness.registry import DATASETS, names
 from harness.types import Dataset
 
 LAYOUTS = ('matt-dets', 'proposals', 'ctxdb', 'results')
-#: The layouts that an option shapes; the other options shape each.
+#: The layouts that an option has an effect on; the other options have an effect on all.
 SHAPED = {'proposals': ('matt-dets', 'proposals', 'results'), 'grounder': ('results',), 'json': ('proposals',),
           'tid': ('matt-dets', 'proposals', 'results'), 'data_root': ('ctxdb',)}
 #: Ref-NMS's own name of its binary-loss model; other rules keep theirs.
 MODEL = {'ref-nms-b': 'att_vanilla'}
-#: From which IoU on the originals count an answer as right (``lib/models/eval_dets_utils.py`` of lichengunc/MAttNet).
+#: The least IoU of an answer that the originals count as right (``lib/models/eval_dets_utils.py`` of MAttNet).
 RIGHT = 0.5
 _MASK_PARTS: tuple[Literal['mask_intersection', 'mask_union'], ...] = ('mask_intersection', 'mask_union')
 _CLASS_INDEX = {name: i for i, name in enumerate(COCO_CLASSES, start=1)}
@@ -61,7 +61,7 @@ class Run:
 
     @cached_property
     def record(self) -> RunRecord:
-        """What the run says of itself in ``results.json``."""
+        """The ``run`` part of ``results.json``."""
         return read_results_file(self.folder).run
 
 
@@ -77,24 +77,24 @@ class Chosen:
 
     @cached_property
     def splits(self) -> list[str]:
-        """In the originals' order."""
+        """The splits, in the originals' order."""
         found = dict.fromkeys(row['split'] for row in self.predictions)
         return [s for s in layout.SPLITS if s in found] + [s for s in found if s not in layout.SPLITS]
 
     @cached_property
     def ordered(self) -> list[ProposalsRow]:
-        """The proposals' rows, split by split."""
+        """The rows of proposals, split by split."""
         return [row for split in self.splits for row in self.proposals if row['split'] == split]
 
     @cached_property
     def first_det(self) -> dict[int, int]:
-        """The ``det_id`` of each sentence's first proposal in ``matt_dets``."""
+        """The ``det_id`` in ``matt_dets`` of the first proposal of each sentence."""
         counts = [len(row['boxes']) for row in self.ordered]
         return dict(zip((row['sent_id'] for row in self.ordered), (np.cumsum(counts) - counts).tolist(), strict=True))
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write one file per dataset (``results``: per dataset and split), and print what each is for."""
+    """Write one file per dataset (``results``: per dataset and split), and print where each belongs."""
     parser = OneLineParser(prog='run_benchmark.py export', description=__doc__.split('\n')[0], allow_abbrev=False)
     parser.add_argument('run', type=Path, metavar='RESULTS', help='the folder of a run')
     parser.add_argument('--as', dest='layout', choices=LAYOUTS, required=True, help='which of the originals\' files')
@@ -128,23 +128,23 @@ def main(argv: Sequence[str]) -> int:
 
 
 def choose(run: Run, name: str, rule: str | None, grounder: str | None, with_grounder: bool = False) -> Chosen:
-    """One dataset's rows of a rule, and of a grounder where choices are needed.
+    """The rows of one dataset and rule, and of one grounder if choices are needed.
 
     Raises:
-        InputError: the run has none, or several and none was named.
+        InputError: the run has no such rows, or has several rules or grounders and none was named.
     """
     mine = [row for row in run.predictions if row['dataset'] == name]
     rule = _one('--proposals', rule, _present(mine, 'proposals'))
     mine = [row for row in mine if row['proposals'] == rule]
     known = [g for g in _present(mine, 'grounder') if g != NO_GROUNDER]
     if with_grounder and not known:
-        raise InputError(f'{run.folder}: nobody chose among {rule} on {name}; run it with --grounder')
+        raise InputError(f'{run.folder}: no grounder ran on {rule} on {name}; run it again with --grounder')
     who = _one('--grounder', grounder, known) if with_grounder else mine[0]['grounder']
     mine = [row for row in mine if row['grounder'] == who]
     proposed = [row for row in run.proposals if row['dataset'] == name and row['proposals'] == rule]
     if {(row['sent_id'], row['split']) for row in mine} != {(row['sent_id'], row['split']) for row in proposed}:
-        raise InputError(f'{run.folder}: predictions.jsonl and proposals.jsonl are not of the same expressions; give '
-                         'the folder that a run wrote')
+        raise InputError(f'{run.folder}: predictions.jsonl and proposals.jsonl do not have the same expressions; '
+                         'give the folder that a run wrote')
     return Chosen(run.folder, name, rule, proposed, mine)
 
 
@@ -187,7 +187,8 @@ def proposal_db(chosen: Chosen) -> ProposalDB:
 def _proposals(row: ProposalsRow) -> Proposals:
     boxes = np.array(row['boxes'], np.float64).reshape(-1, 4)
     if row['confidence'] is None:
-        raise InputError(f'the proposals of sent_id {row["sent_id"]} have no confidence, which the original\'s need')
+        raise InputError(f'the proposals of sent_id {row["sent_id"]} have no confidence, which this layout needs; '
+                         'export a run of our own detector')
     scores = np.array(row['confidence'], np.float64)
     if row['relatedness'] is not None:
         scores = scores * np.array(row['relatedness'], np.float64)
@@ -196,7 +197,7 @@ def _proposals(row: ProposalsRow) -> Proposals:
 
 
 def context_db(run: Run, name: str, data_root: Path | None = None) -> ContextDB:
-    """Each expression's referent and contextual objects, with the dataset's own boxes.
+    """The referent and contextual objects of each expression, with the annotated boxes.
 
     Raises:
         InputError: the run did not look for contextual objects, or the dataset is not the one it ran on.
@@ -214,16 +215,17 @@ def context_db(run: Run, name: str, data_root: Path | None = None) -> ContextDB:
     for sent_id, row in rows.items():
         critical = [None if i is None else boxes.get(i) for i in (row['ann_id'], *(spoken_of[sent_id] or ()))]
         if None in critical:
-            raise InputError(f'{run.folder}: sent_id {sent_id} speaks of objects that {name} does not have')
+            raise InputError(f'{run.folder}: sent_id {sent_id} refers to objects that {name} does not have; give the '
+                             '--data-root of the run')
         referent, *context = [box for box in critical if box is not None]
         splits.setdefault(row['split'], {})[sent_id] = CriticalBoxes(referent, tuple(context))
     return splits
 
 
 def predictions(chosen: Chosen, split: str) -> tuple[list[Prediction], float, float | None]:
-    """One split's answers, the share that is right, and overall IoU where there are masks.
+    """The answers of one split, the share of right ones, and overall IoU if there are masks.
 
-    An expression without a proposal counts as wrong and gets no record: the originals have no form for one.
+    An expression without a proposal counts as wrong and has no record, since the originals have no format for one.
     """
     rows = [row for row in chosen.predictions if row['split'] == split]
     proposals = {row['sent_id']: row['boxes'] for row in chosen.proposals}
@@ -279,17 +281,18 @@ _WRITE = {'matt-dets': _write_detections, 'proposals': _write_proposals, 'result
 
 
 def _categories(rows: Sequence[ProposalsRow]) -> list[str]:
-    """The categories of all proposals, which have to be COCO's."""
+    """The categories of all proposals; only COCO's are accepted."""
     labels = [str(label) for row in rows for label in row['labels']]
     if unknown := {label for label in labels if label not in COCO_IDS}:
         some = ', '.join(sorted(map(str, unknown))[:5])
-        raise InputError(f'the originals number COCO\'s categories, some proposals have another or none: {some}')
+        raise InputError('--as: the originals know only COCO\'s categories, and some proposals have none of these: '
+                         f'{some}')
     return labels
 
 
 def _category_id(category: str) -> int:
     if category not in COCO_IDS:
-        raise InputError(f'the originals number COCO\'s categories, and {category!r} is none of them')
+        raise InputError(f'--as: the originals know only COCO\'s categories, and {category!r} is none of them')
     return COCO_IDS[category]
 
 
@@ -297,18 +300,18 @@ def _dataset(run: Run, name: str, data_root: Path | None) -> Dataset:
     known, options = names(DATASETS), data_options(run.folder / 'results.json', run.record)
     root = data_root or options.data_root
     if name not in known and root is None:
-        raise InputError(f'{name}: its annotations are not known by name; ctxdb needs one of {", ".join(known)}, or '
-                         '--data-root')
+        raise InputError(f'{name}: ctxdb needs its annotations; add --data-root DIR, or give a run on one of '
+                         f'{", ".join(known)}')
     dataset = load_dataset(name, None if root is None else Path(root), options.split_by)
     ran_on = run.record.data.get(name)
     if ran_on not in (None, dataset.data_hash):
-        raise InputError(f'{name}: is not the data that {run.folder} ran on; give the same --data-root')
+        raise InputError(f'{name}: differs from the data of the run in {run.folder}; give the same --data-root')
     return dataset
 
 
 def _one(option: str, given: str | None, known: Sequence[str]) -> str:
     if given is None and len(known) > 1:
-        raise InputError(f'{option}: the run has several, name one of {", ".join(known)}')
+        raise InputError(f'{option}: the run has several; name one of {", ".join(known)}')
     found = pick(option, None if given is None else [given], known, known[:1])
     if len(found) != 1:
         raise InputError(f'{option}: name one of {", ".join(known)}')

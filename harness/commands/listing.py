@@ -1,4 +1,4 @@
-"""What there is: every plug-in with the first line of its docstring."""
+"""The tables of ``--list``: every plug-in with the first line of its docstring."""
 from __future__ import annotations
 
 from tabulate import tabulate

@@ -31,13 +31,13 @@ def prepared(args: Any, name: str, options: TrainingOptions, weights: Mapping[st
     """Read everything that a training needs.
 
     Args:
-        args: the command line's options.
-        name: of the dataset.
-        options: of the training.
-        weights: files by name; of a detector, or none.
+        args: the options of the command line.
+        name: the name of the dataset.
+        options: the options of the training.
+        weights: weight files by name; a detector or nothing.
 
     Raises:
-        InputError: whatever is wrong, in one line.
+        InputError: a file or option is wrong.
     """
     train, val = _datasets(name, args.data_root)
     if name not in EMBEDDED and 'detector' not in weights:
@@ -74,7 +74,7 @@ def _vectors(path: Path | None, train: Dataset, val: Dataset) -> WordVectors:
 
 
 def train(training: RefNMSJob, command: str) -> None:
-    """Detect what was not detected before, then train."""
+    """Run the detector on the images that it has not been run on, then train."""
     join_processes()
     detector = Detector(training.detector, training.device)
     if training.options.head == 'frozen':

@@ -1,6 +1,6 @@
-"""The run itself, ``run_benchmark.py`` without a command: expressions in, tables out; or answers from outside, judged.
+"""``run_benchmark.py`` without a command: runs the benchmark, or judges answers from outside, and prints tables.
 
-Libraries that take seconds to import are imported where they are needed, after the options have been read.
+Libraries that take seconds to import are imported after the options have been read, where they are needed.
 """
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.arguments import add_device, add_fresh, add_limit, add_settings, add_vectors, add_weights
 from harness.commands import COMMANDS
-from harness.commands.user_files import import_plugins
+from harness.commands.user_files import check_files, import_plugins
 from harness.errors import InputError
 from harness.loading import loading
 from harness.names import OneLineParser
@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
     from harness.evaluation.measure import Measured
     from harness.evaluation.request import Request
+    from harness.evaluation.shards import Shard
 
 EPILOG = f"""commands (run_benchmark.py COMMAND --help says more of each):
 {chr(10).join(f'  {name:<10}  {what}' for name, (_, what) in COMMANDS.items())}
 
 examples:
   run_benchmark.py                                                    CM-A-E on the whole embedded benchmark
-  run_benchmark.py --dataset mini-refcoco --split testB --limit 60    a look
-  run_benchmark.py --grounder none                                    recall alone
+  run_benchmark.py --dataset mini-refcoco --split testB --limit 60    a quick look
+  run_benchmark.py --grounder none                                    recall only
   run_benchmark.py --expressions FILE.jsonl.gz --candidates BOXES.json.gz  recall of boxes from outside
   run_benchmark.py --data-root DIR --dataset refcoco                  RefCOCO itself
   run_benchmark.py convert IN.pth OUT.safetensors --as mattnet        an original checkpoint to weights for --weights
@@ -67,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
                       'file_name, COCO\'s names or <id>.jpg')
     data.add_argument('--max-pixels', type=int, metavar='N',
                       help='leave out images of more pixels (default: 50 million)')
-    data.add_argument('--candidates', type=Path, metavar='FILE', help='outside boxes: {image_id: [[x, y, w, h], …]}')
+    data.add_argument('--candidates', type=Path, metavar='FILE',
+                      help='boxes from outside: {image_id: [[x, y, w, h], …]}')
     add_weights(data)
     data.add_argument('--detector', metavar='NAME', default='mmdet-c4',
                       help='the detector (default: mmdet-c4, which takes --weights detector=FILE)')
@@ -78,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
                       help='the originals\' detections (dets.json, matt_dets_….json) as the proposals')
     data.add_argument('--masks', type=Path, metavar='FILE', help='the originals\' masks of --detections (masks.json)')
     data.add_argument('--features', type=Path, metavar='DIR',
-                      help='the originals\' head features (<image_id>.h5) in the place of images')
+                      help='the originals\' head features (<image_id>.h5) instead of images')
     data.add_argument('--predictions', type=Path, metavar='FILE', help='judge answers from outside: predictions.jsonl, '
                       'COCO results with sent_id, or the originals\' result files')
     data.add_argument('--allow-missing', action='store_true',
@@ -89,8 +91,8 @@ def parser() -> argparse.ArgumentParser:
     add_fresh(how)
     how.add_argument('--workers', type=int, metavar='N',
                      help='processes that share the images (default: one per processor, or one on a GPU)')
-    how.add_argument('--shard', metavar='I/N', help='only part I of N, on this machine; afterwards: '
-                     'run_benchmark.py merge DIR (default: what torchrun, Slurm or Open MPI says)')
+    how.add_argument('--shard', metavar='I/N', help='run only shard I of N; when all are done: '
+                     'run_benchmark.py merge DIR (default: as torchrun, Slurm or Open MPI says)')
     how.add_argument('--store', choices=('boxes', 'maps', 'none'), default='boxes',
                      help='what is kept of detections for later runs (default: boxes); see run_benchmark.py store')
     add_device(how)
@@ -99,15 +101,16 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-#: What has a part in judging ``--predictions``; nothing is run for it.
+#: The options that have an effect with ``--predictions``, for which nothing is run.
 JUDGING = frozenset(
     'predictions dataset split task limit data_root expressions images imports allow_missing out'.split())
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse the options; list, run or judge."""
+    """Parse the options, then list, run or judge."""
     args = parser().parse_args(argv)
     refuse_beside(args)
+    check_files(args.imports)
     if args.imports:
         loading()
         import_plugins(args.imports)
@@ -121,19 +124,38 @@ def main(argv: Sequence[str]) -> int:
 
 
 def checked_request(args: argparse.Namespace) -> Request:
-    """The options as a request, whose names and numbers are known to be right."""
+    """The options as a request whose names and numbers have been checked."""
     from harness.evaluation.asked import check_asked
+    from harness.evaluation.result_folder import require_folder
+    from harness.evaluation.workers import MOST_WORKERS
     from harness.options import within
 
     within('--seed', args.seed, 0, 2 ** 32 - 1)
+    within('--workers', args.workers, 1, MOST_WORKERS)
+    require_folder(args.out)
     request = request_of(args)
     if args.predictions is None:
+        asked_shard(args)
         check_asked(request)
     return request
 
 
+def asked_shard(args: argparse.Namespace) -> Shard | None:
+    """The shard that ``--shard`` or a launcher asks for; ``None`` for the whole run.
+
+    Raises:
+        InputError: there is no such shard, or ``--out`` is not given.
+    """
+    from harness.evaluation.shards import parse_shard, shard_of
+
+    shard = shard_of() if args.shard is None else parse_shard(args.shard)
+    if shard is not None and args.out is None:
+        raise InputError(f'--out: shard {shard} needs a folder that all shards share; add --out DIR')
+    return shard
+
+
 def refuse_beside(args: argparse.Namespace) -> None:
-    """Refuse what has no effect beside ``--list`` or ``--predictions``."""
+    """Refuse options that have no effect with ``--list`` or ``--predictions``."""
     defaults = vars(parser().parse_args([]))
     given = [name for name, value in vars(args).items() if value != defaults[name]]
     for name in given:
@@ -141,13 +163,13 @@ def refuse_beside(args: argparse.Namespace) -> None:
         if args.list and name not in ('list', 'imports'):
             raise InputError(f'{option}: --list runs nothing; leave it out')
         if args.predictions is not None and name not in JUDGING:
-            raise InputError(f'{option}: has no part in judging --predictions; leave it out')
+            raise InputError(f'{option}: has no effect on judging --predictions; leave it out')
     if args.allow_missing and args.predictions is None:
-        raise InputError('--allow-missing: goes with --predictions FILE')
+        raise InputError('--allow-missing: has an effect only with --predictions FILE; add that, or leave it out')
 
 
 def benchmark(args: argparse.Namespace, request: Request, command: str) -> int:
-    """Run or judge, write and print."""
+    """Run or judge, then write and print the results."""
     from mmengine.runner import set_random_seed
     from rich.console import Console
 
@@ -166,29 +188,29 @@ def benchmark(args: argparse.Namespace, request: Request, command: str) -> int:
     if measured.shard is None:
         finish(measured, command, options, time.perf_counter() - start)
     else:
-        print(f'shard {measured.shard}: {measured.outcome.counters.images} images are done, in {measured.out}; once '
-              f'all shards are: {program()} merge {args.out}')
+        print(f'shard {measured.shard}: {measured.outcome.counters.images} images are done, in {measured.out}; when '
+              f'all shards are done: {program()} merge {args.out}')
     return 0
 
 
-#: Options that change no row: how a run is carried out.
+#: Options that say how a run is carried out and change no row.
 HOW = ('workers', 'shard', 'fresh', 'store')
 
 
 def recorded_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The options that say what is measured, as JSON keeps them."""
+    """The options that say what is measured, as values for JSON."""
     return {name: recorded(value) for name, value in vars(args).items() if name not in HOW}
 
 
 def recorded(value: Any) -> Any:
-    """An option as JSON keeps it, a list as a list."""
+    """The value of an option as a value for JSON."""
     if isinstance(value, list):
         return [recorded(one) for one in value]
     return value if isinstance(value, str | int | bool | None) else str(value)
 
 
 def without_shard(argv: Sequence[str]) -> list[str]:
-    """The command line of the whole run."""
+    """The command line of the whole run that a shard belongs to."""
     return [word for before, word in zip(['', *argv], argv, strict=False)
             if word != '--shard' and before != '--shard' and not word.startswith('--shard=')]
 
@@ -198,12 +220,9 @@ def measure_request(args: argparse.Namespace, request: Request, about: Mapping[s
     from harness.commands.readers import READERS
     from harness.evaluation.announcement import announcement
     from harness.evaluation.measure import Execution, measure
-    from harness.evaluation.shards import parse_shard, shard_of
     from harness.progress import track
 
-    shard = shard_of() if args.shard is None else parse_shard(args.shard)
-    if shard is not None and args.out is None:
-        raise InputError(f'--out: a run in parts (this is {shard}) needs the folder of the whole; add --out DIR')
+    shard = asked_shard(args)
     return measure(request, Execution(args.out, args.workers, shard, args.fresh), lambda work: track(
         work, 'images', console), about, READERS, console.print,
         lambda plan: console.print(announcement(plan), markup=False))
@@ -243,7 +262,7 @@ def request_of(args: argparse.Namespace) -> Request:
 
 
 def finish(measured: Measured, command: str, options: Mapping[str, Any], wall: float) -> None:
-    """Write ``results.json`` and ``tables.md``, and print."""
+    """Write ``results.json`` and ``tables.md``, and print tables and notes."""
     from harness.evaluation.results import write_results, write_text
     from reports.rows.results_files import read_results
     from reports.tables.plain_tables import document, printed

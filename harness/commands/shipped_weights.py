@@ -1,7 +1,7 @@
-"""The shipped weights, trained part by part: what ``train`` does once its options have been read.
+"""Training the shipped weights part by part: what ``train`` does once its options have been read.
 
-A finished part is remembered in the work folder with the file's hash and what shaped it; the same command goes on where
-a killed one stopped, and another one is refused.
+A finished part is recorded in the work folder with the hash of its file and what shaped it. The same command continues
+where a killed one stopped; one that would give other weights is refused.
 """
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from harness.training.runner import console
 from harness.types import Dataset
 from harness.words.vectors import load_vectors
 
-#: The losses and texts that are not shipped; draws depend on the seed alone.
+#: The options of the parts that are not shipped; their draws depend only on the seed.
 FROZEN = {'ref-nms-r': EMBEDDED['ranking'].changed(head='frozen', draws='index'),
           'ref-nms-blind': EMBEDDED['binary'].changed(head='frozen', draws='index', text='blind')}
 
 
 class Training:
-    """The parts and what they share, each computed when first needed.
+    """The trainings of all parts, and what they share, which is computed when first needed.
 
     Args:
-        out: folder of the weight files.
-        work: folder of checkpoints and of what is finished.
-        seed: of everything random.
-        beside: folder of weights that a part needs and ``out`` lacks; ``None``: there are no others.
+        out: the folder of the weight files.
+        work: the folder of checkpoints and records of finished parts.
+        seed: the seed of everything random.
+        beside: the folder of weights that a part needs and ``out`` lacks; ``None``: there is none.
     """
 
     def __init__(self, out: Path, work: Path, seed: int, beside: Path | None = None) -> None:
@@ -69,7 +69,7 @@ class Training:
             command=command, seed=self.seed), lambda: self._ref_nms_record(name, EMBEDDED['binary']))
 
     def frozen_file(self, part: str, name: str) -> None:
-        """Train another Ref-NMS on one dataset: the shipped recipe, but with the detector's head frozen."""
+        """Train a Ref-NMS that is not shipped on one dataset: the shipped recipe with the detector's head frozen."""
         options = FROZEN[part]
 
         def train(path: Path, work: Path, command: str) -> Path:
@@ -122,7 +122,7 @@ class Training:
                                             *DETECTING)}
 
     def _part(self, name: str, train: Callable[[Path, Path, str], Path], record: Callable[[], Record]) -> None:
-        """Run ``train(path, work, command)`` unless this very file is already finished, shaped by the same record."""
+        """Run ``train(path, work, command)`` unless the file is finished already and was shaped by the same record."""
         path, work = self.out / f'{name}.safetensors', self.work / f'{name}-seed{self.seed}'
         shaped_by = record()
         if is_finished(path, work, shaped_by):
@@ -141,15 +141,15 @@ class Training:
         return load_embedded(name, part)
 
     def _regions(self, name: str, split: str) -> dict[int, dict[str, Any]]:
-        """What Ref-NMS sees of a split's images; float32 where the threshold is chosen, as in a later run."""
+        """The features of a split's images for Ref-NMS; float32 if the threshold is chosen on them, as in a run."""
         return self._seen(name, split)[0].collected()
 
     def _annotated(self, name: str, split: str) -> dict[str, Any]:
-        """What grounders see of a split's annotated boxes."""
+        """The features of a split's annotated boxes for grounders."""
         return self._seen(name, split)[1].collected()
 
     def _seen(self, name: str, split: str) -> tuple[ImageRegions, AnnotatedFeatures]:
-        """What Ref-NMS and grounders see, from one pass of the detector; datasets that share images share it."""
+        """The features for Ref-NMS and grounders, from one pass of the detector over images that datasets share."""
         dataset = self._dataset(name, 'train' if split == 'train' else 'eval')
         if split not in self._passes:
             self._passes[split] = (ImageRegions(torch.float16 if split == 'train' else torch.float32),

@@ -1,4 +1,4 @@
-"""``run_benchmark.py show``: a picture and a sentence in, the grounded box and mask out, drawn."""
+"""``run_benchmark.py show``: grounds one sentence in one picture, and draws the box and mask."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -9,23 +9,27 @@ from harness.errors import InputError
 from harness.evaluation.asked import PICTURES, check_asked
 from harness.evaluation.request import Request
 from harness.evaluation.settings import parse_settings, parse_weights
+from harness.files.image_header import read_header
 from harness.loading import loading
-from harness.names import OneLineParser
+from harness.names import OneLineParser, pick
+from harness.registry import DATASETS, names
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse the options, ground, print and draw."""
+    """Parse the options, ground the sentence, print the proposals and draw the picture."""
     parser = OneLineParser(prog='run_benchmark.py show', description=__doc__, allow_abbrev=False)
     parser.add_argument('image', type=Path, metavar='IMAGE')
     parser.add_argument('sentence', metavar='SENTENCE', help='for instance "the left cup"')
-    parser.add_argument('--grounder', default='cmae', metavar='NAME', help='who chooses (default: cmae)')
-    parser.add_argument('--proposals', default='ref-nms-b', metavar='RULE', help='from what (default: ref-nms-b)')
+    parser.add_argument('--grounder', default='cmae', metavar='NAME', help='the grounder (default: cmae)')
+    parser.add_argument('--proposals', default='ref-nms-b', metavar='RULE',
+                        help='the proposal rule (default: ref-nms-b)')
     parser.add_argument('--dataset-weights', metavar='DATASET',
-                        help='whose shipped weights are taken (default: mini-refcoco)')
+                        help='the dataset whose shipped weights are used (default: mini-refcoco)')
     add_weights(parser)
     add_settings(parser)
     add_device(parser)
-    parser.add_argument('--out', type=Path, metavar='FILE', help='the picture (default: IMAGE-grounded.png here)')
+    parser.add_argument('--out', type=Path, metavar='FILE',
+                        help='the picture to draw (default: IMAGE-grounded.png in this folder)')
     args = parser.parse_args(argv)
     out = args.out or Path(f'{args.image.stem}-grounded.png')
     if out.suffix.lower() not in PICTURES:
@@ -34,6 +38,8 @@ def main(argv: Sequence[str]) -> int:
         raise InputError(f'--out {out}: is the image itself; choose another file')
     weights, settings = parse_weights(args.weights), parse_settings(args.settings)
     check_asked(Request(grounders=[args.grounder], rules=[args.proposals], tasks=['rec'], settings=settings))
+    pick('--dataset-weights', [args.dataset_weights or 'mini-refcoco'], names(DATASETS), ())
+    read_header(args.image)
     loading()
     from harness.evaluation.show import draw, ground, table
     answer = ground(args.image, args.sentence, args.grounder, args.proposals, args.dataset_weights, weights, settings,

@@ -25,7 +25,7 @@ FROZEN = ('ref-nms-r', 'ref-nms-blind')
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse the options and train the parts asked for; ``ref-nms`` has a command line of its own."""
+    """Parse the options and train the parts asked for; ``ref-nms`` has options of its own."""
     if argv and argv[0] == 'ref-nms':
         return ref_nms_command.main(argv[1:])
     trainable = [name for name in names(GROUNDERS) if GROUNDERS.attribute(name, 'recipe') is not None]
@@ -36,8 +36,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--dataset', action='append', metavar='NAME',
                         help='datasets of Ref-NMS and grounders (default: all)')
     parser.add_argument('--seed', type=int, default=1, help='seed of everything random (default: 1)')
-    parser.add_argument('--out', type=Path, metavar='DIR', help=f'where weights go (default: {OUT}); what a part needs '
-                        'of the others is taken from there, or else is the shipped one')
+    parser.add_argument('--out', type=Path, metavar='DIR', help=f'where weights go (default: {OUT}); weights of '
+                        'other parts that a part needs are taken from there, else the shipped ones are')
     parser.add_argument('--overwrite', action='store_true', help='write over the shipped weights')
     parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
                         help=f'checkpoints and logs (default: {WORK})')
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     wanted = [part for part in pick('train', args.part, [*parts, *FROZEN], parts) if part in parts or part in named]
     datasets = pick('--dataset', args.dataset, SPLIT_BY, tuple(SPLIT_BY))
     if args.dataset is not None and wanted == ['detector']:
-        raise InputError('--dataset: one detector serves all datasets; leave it out')
+        raise InputError('--dataset: all datasets share one detector; leave it out')
     within('--seed', args.seed, 0, MOST_SEED)
     out = _folder(args.out, args.overwrite)
     loading()
@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _folder(wanted: Path | None, overwrite: bool) -> Path:
-    """Where weights go.
+    """The folder for the weights.
 
     Raises:
         InputError: the folder holds the shipped weights and ``--overwrite`` is not given, or the path is no folder.
@@ -79,11 +79,12 @@ def _folder(wanted: Path | None, overwrite: bool) -> Path:
         raise InputError(f'--overwrite: the shipped weights are part of an installed package; leave it out, and give '
                          f'{wanted or OUT} to a run by --weights NAME=FILE')
     if overwrite and wanted is not None:
-        raise InputError(f'--out {wanted}: --overwrite says already where weights go; leave one out')
+        raise InputError(f'--out {wanted}: --overwrite writes to the folder of the shipped weights; leave one of '
+                         'the two out')
     out = SHIPPED if overwrite else wanted or OUT
     if out.resolve() == SHIPPED.resolve() and not overwrite:
         raise InputError(f'--out {out}: holds the shipped weights; ' + (
-            'to replace them write --overwrite in its place' if CHECKOUT else 'choose another folder'))
+            'to replace them, give --overwrite instead' if CHECKOUT else 'choose another folder'))
     if out.exists() and not out.is_dir():
-        raise InputError(f'--out {out}: is no folder')
+        raise InputError(f'--out {out}: is a file; choose a folder')
     return out

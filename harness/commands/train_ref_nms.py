@@ -1,4 +1,4 @@
-"""``run_benchmark.py train ref-nms``: Ref-NMS with any option on any dataset, the real ones at their own scale.
+"""``run_benchmark.py train ref-nms``: trains Ref-NMS with any option on any dataset, embedded or real.
 
 A ``--config`` is the name of a dataset. The real ones are read from ``--data-root`` in REFER's layout, with COCO's
 images and a detector of their own (``convert --as mask-rcnn``). ``--dry-run`` checks everything that can be checked and
@@ -46,7 +46,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--out', type=Path, metavar='FILE', help='where the weights go (default: in the work folder)')
     parser.add_argument('--work', type=Path, default=WORK, metavar='DIR',
                         help=f'regions, checkpoints and logs (default: {WORK})')
-    parser.add_argument('--dry-run', action='store_true', help='check all of it, say what it would take, write nothing')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='check everything, estimate time and memory, write nothing')
     args = parser.parse_args(argv)
     command = 'python run_benchmark.py train ref-nms ' + shlex.join(argv)
     name, options, weights = checked(args)
@@ -62,10 +63,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def checked(args: Any) -> tuple[str, TrainingOptions, Mapping[str, Path]]:
-    """The dataset's name, the options of the training and the weights, before anything is read.
+    """The name of the dataset, the options of the training and the weights, checked before anything is read.
 
     Raises:
-        InputError: whatever is wrong with them, in one line.
+        InputError: an option is wrong.
     """
     name = _config(args.config, args.data_root)
     recipe = args.recipe or ('embedded' if name in EMBEDDED else 'released')
@@ -81,7 +82,7 @@ def checked(args: Any) -> tuple[str, TrainingOptions, Mapping[str, Path]]:
                          '(--set draws=index); leave it out')
     weights = parse_weights(args.weights)
     if unknown := sorted(set(weights) - {'detector'}):
-        raise InputError(f'--weights {unknown[0]}=…: this training takes a detector alone'
+        raise InputError(f'--weights {unknown[0]}=…: this training takes only a detector'
                          f'{nearest(unknown[0], ["detector"])}')
     return name, options, weights
 
@@ -90,9 +91,9 @@ def _config(name: str | None, root: Path | None) -> str:
     """The dataset to train on; ``--data-root`` alone does not say which one of its datasets."""
     config, = pick('--config', None if name is None else [name], CONFIGS, ('mini-refcoco',))
     if root is not None and config in EMBEDDED:
-        raise InputError(f'--data-root {root}: ' + ('which of its datasets is to be trained on? add' if name is None
-                         else f'{config} is not read from there; leave it out, or give')
-                         + f' --config {", ".join(STAND_IN)}')
+        wrong = (f'{config} is not read from there; leave it out, or add' if name is not None
+                 else 'does not say which of its datasets to train on; add')
+        raise InputError(f'--data-root {root}: {wrong} --config {", ".join(STAND_IN)}')
     return config
 
 

@@ -1,4 +1,4 @@
-"""A user's own Python files (``--import FILE.py``): run for what they register, and named where they fail."""
+"""A user's own Python files (``--import FILE.py``), which are run to register plug-ins."""
 from __future__ import annotations
 
 import importlib.util
@@ -9,18 +9,30 @@ from pathlib import Path
 from harness.errors import InputError
 from harness.files.reading import require_regular
 
-#: What the modules of a user's own files are called by.
+#: The prefix of the module names of a user's own files.
 IMPORTED = 'imported_'
 
 
+def check_files(files: Sequence[Path]) -> None:
+    """Refuse a file that is not there, before libraries that take seconds are loaded for it.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    for file in files:
+        require_regular(file)
+        if not file.is_file() or file.suffix != '.py':
+            raise InputError(f'--import {file}: there is no such Python file; check the path, which ends in .py')
+
+
 def import_plugins(files: Sequence[Path]) -> None:
-    """Let a user's own files register their grounders, rules, metrics and detectors."""
+    """Run a user's own files, which register grounders, rules, metrics and detectors."""
     for file in files:
         import_file(file)
 
 
 def import_file(file: Path) -> None:
-    """Run a user's own Python file, for what it registers."""
+    """Run one of a user's own files."""
     require_regular(file)
     spec = importlib.util.spec_from_file_location(f'{IMPORTED}{file.stem}', file)
     if spec is None or spec.loader is None or not file.is_file():
@@ -33,7 +45,7 @@ def import_file(file: Path) -> None:
 
 
 def user_code_error(error: Exception) -> str | None:
-    """Where in a user's own file an exception came up, and what it says; ``None`` where none of them took part."""
+    """The place in a user's own file where an exception was raised, and its message; ``None`` if it has none."""
     lines = [f'{frame.f_code.co_filename}:{number}' for frame, number in traceback.walk_tb(error.__traceback__)
              if str(frame.f_globals.get('__name__')).startswith(IMPORTED)]
     return f'{lines[-1]}: {said(error)}; fix the file' if lines else None

@@ -5,9 +5,9 @@ from harness.evaluation.plan import Plan, images
 
 
 def announcement(plan: Plan) -> str:
-    """How many expressions on how many images, and which rules and grounders for which tasks.
+    """The numbers of expressions and images, and for each task its rules and grounders.
 
-    All datasets have the same rules and grounders.
+    All datasets of a run have the same rules and grounders.
     """
     chosen_by = next(iter(plan.chosen_by().values()))
     said = []

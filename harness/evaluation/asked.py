@@ -1,4 +1,4 @@
-"""What a request asks for by name and by number, resolved or refused before anything large is imported or read."""
+"""The names and numbers of a request, resolved or refused before anything large is imported or read."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from harness.registry import DETECTORS, GROUNDERS, PROPOSAL_RULES, names
 
 #: The rules of the paper's Table 1.
 TABLE_1 = ('greedy-100', 'ref-nms-b-100', 'greedy', 'ref-nms-b')
-#: Who grounds where nobody says who.
+#: The grounder of a request that names none.
 DEFAULT_GROUNDER = 'cmae'
 #: Endings of the pictures that ``show`` draws.
 PICTURES = ('.png', '.jpg', '.jpeg', '.svg', '.pdf')
 
 
 def check_asked(request: Request) -> None:
-    """Refuse what names and numbers alone show to be wrong.
+    """Refuse a request whose names or numbers are wrong.
 
-    Datasets are not loaded, so that splits are checked only where all datasets are embedded ones.
+    No dataset is loaded, so splits are checked only if all datasets are embedded ones.
 
     Raises:
-        InputError: the first of them, in one line.
+        InputError: the first mistake, in one line.
     """
     check_numbers(request)
     tasks = pick('--task', request.tasks, TASKS, TASKS)
@@ -42,7 +42,8 @@ def check_asked(request: Request) -> None:
 
 
 def check_numbers(request: Request) -> None:
-    """
+    """Refuse numbers out of range.
+
     Raises:
         InputError: a number is out of range.
     """
@@ -53,27 +54,28 @@ def check_numbers(request: Request) -> None:
 
 
 def check_image_folder(request: Request) -> None:
-    """
+    """Refuse an ``--images`` that cannot be used.
+
     Raises:
-        InputError: ``--images`` goes with nothing else, or is no folder.
+        InputError: neither ``--expressions`` nor ``--data-root`` is given, or there is no such folder.
     """
     if request.images is not None and request.expressions is None and request.data_root is None:
-        raise InputError('--images: says where the images of a dataset are; add --expressions FILE or --data-root DIR')
+        raise InputError('--images: names the image folder of a dataset; add --expressions FILE or --data-root DIR')
     if request.images is not None and not request.images.is_dir():
         raise InputError(f'--images {request.images}: there is no such folder')
 
 
 def rules_of(request: Request) -> list[str]:
-    """The rules asked for; ``given`` goes with boxes from outside and with nothing else.
+    """The rules asked for; with boxes from outside there is only ``given``, and without them it is refused.
 
     Raises:
-        InputError: a name is unknown, or the rules and boxes from outside contradict each other.
+        InputError: a name is unknown, or a rule and boxes from outside exclude each other.
     """
     if request.candidates is not None or request.detections is not None:
         rules = pick('--proposals', request.rules, names(PROPOSAL_RULES), ('given',))
         if rules != ['given']:
-            raise InputError('--proposals: boxes from outside (--candidates, --detections) are the proposals; '
-                             'leave --proposals out')
+            raise InputError('--proposals: the boxes of --candidates or --detections are the proposals; leave '
+                             '--proposals out')
         return rules
     known = [name for name in names(PROPOSAL_RULES) if not PROPOSAL_RULES.attribute(name, 'needs_candidates')]
     if request.rules is not None and 'given' in request.rules:
@@ -82,12 +84,12 @@ def rules_of(request: Request) -> list[str]:
 
 
 def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:
-    """The grounders asked for, CM-A-E where nobody says who; ``all`` leaves out what is there for comparison alone.
+    """The grounders asked for, by default CM-A-E; ``all`` leaves out the controls.
 
-    Boxes from outside are for recall, unless a grounder or another task is asked for.
+    With boxes from outside, only recall is measured unless a grounder or another task is asked for.
 
     Raises:
-        InputError: a name is unknown, or grounders and tasks contradict each other.
+        InputError: a name is unknown, or grounders and tasks exclude each other.
     """
     known = names(GROUNDERS)
     outside = request.candidates is not None or request.detections is not None
@@ -96,28 +98,33 @@ def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:
     if 'all' in asked:
         asked = [name for name in known if not GROUNDERS.attribute(name, 'control')]
     elif 'none' in asked and len(asked) > 1:
-        raise InputError('--grounder none: means recall alone; leave it or the other grounders out')
+        raise InputError('--grounder none: means that only recall is measured; leave out "none" or the other '
+                         'grounders')
     elif asked == ['none']:
         asked = []
     if asked and list(tasks) == ['recall']:
-        raise InputError('--grounder: recall of proposals needs none; leave it out, or --task recall')
+        raise InputError('--grounder: --task recall uses no grounder; leave one of the two out')
     if not asked and request.tasks is not None and list(tasks) != ['recall']:
-        raise InputError('--task rec or res needs a grounder: add --grounder, for instance --grounder cmae')
+        raise InputError('--task: rec and res need a grounder; add --grounder, for instance --grounder cmae')
     return asked
 
 
 def detector_of(request: Request) -> str:
-    """The detector asked for.
+    """The name of the detector asked for.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no such detector.
     """
     name, = pick('--detector', [request.detector], names(DETECTORS), ())
     return name
 
 
 def splits_of(request: Request, known: Sequence[str]) -> list[str]:
-    """The splits asked for among those of the datasets, by default all but the training splits.
+    """The splits asked for, by default all but ``train``.
+
+    Args:
+        request: what is asked for.
+        known: the splits of its datasets.
 
     Raises:
         InputError: a name is unknown.

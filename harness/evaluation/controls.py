@@ -1,6 +1,6 @@
-"""What a grounder has to beat: chance, and itself with each sentence's words in another order.
+"""The controls that a grounder has to beat: chance, and the same grounder with the words of each sentence shuffled.
 
-A run on ``ground-truth`` proposals measures both beside every grounder, since there the choice alone decides.
+A run on ``ground-truth`` proposals also measures both controls, since there only the choice decides.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Chance(Grounder):
     """Any proposal, each as likely as another: what a grounder has to beat.
 
     Args:
-        seed: of the draws; an expression's do not depend on what else is evaluated.
+        seed: of the draws; those of one expression do not depend on the other expressions of the run.
     """
 
     control = True
@@ -40,11 +40,11 @@ class Chance(Grounder):
 
 
 class WordsShuffled(Grounder):
-    """A grounder that hears each sentence's words in another order.
+    """A grounder that is given the words of each sentence in random order.
 
     Args:
-        grounder: whoever listens.
-        seed: of the orders; a sentence's does not depend on what else is evaluated.
+        grounder: the grounder that is given them.
+        seed: of the orders; that of one sentence does not depend on the other expressions of the run.
     """
 
     def __init__(self, grounder: Callable[..., Sequence[Any]], seed: int = 0) -> None:

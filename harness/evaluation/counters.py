@@ -1,4 +1,4 @@
-"""What a run counts beside its figures: images, expressions, oddities, and images that cannot be used."""
+"""Counts that a run keeps beside its figures: images, expressions, oddities, and images that cannot be used."""
 from __future__ import annotations
 
 from collections import Counter
@@ -9,13 +9,20 @@ from typing import Any
 from harness.errors import InputError
 from harness.files.image_header import NOT_READABLE
 
-_NAMED = 3  # of many images that are left out
+#: How many of the images that are left out are named.
+_NAMED = 3
 
 
 @dataclass
 class LeftOut:
-    """Images that cannot be used for one kind of reason: their number, their expressions and datasets, and messages
-    about the first few."""
+    """The images that cannot be used for one kind of reason.
+
+    Attributes:
+        images: their number.
+        expressions: the number of their expressions.
+        datasets: the names of their datasets.
+        messages: what is wrong with the first few.
+    """
 
     images: int = 0
     expressions: int = 0
@@ -30,21 +37,21 @@ class LeftOut:
         self.messages = [*self.messages, *other.messages][:_NAMED]
 
     def note(self, kind: str, of_images: int) -> str:
-        """One line about them, which begins with their datasets as other notes do."""
+        """A note on these images in one line, which begins with their datasets as other notes do."""
         more = f'; and {self.images - len(self.messages)} more' if self.images > len(self.messages) else ''
         return (f'{", ".join(self.datasets)}: {self.images} of {of_images} images and their {self.expressions} '
-                f'expressions are left out and count in no figure, {kind}: {"; ".join(self.messages)}{more}')
+                f'expressions are left out of all figures, {kind}: {"; ".join(self.messages)}{more}')
 
 
 @dataclass
 class Counters:
-    """Counts of a run or of a part of it; those of parts add up (:meth:`add`).
+    """Counts of a run, or of some of its images; :meth:`add` sums them.
 
     Attributes:
         images: images that were evaluated.
         expressions: expressions that were evaluated.
-        oddities: what was met on the way, by a phrase that says what.
-        turned: what was done about the EXIF orientation of photographs, by a phrase.
+        oddities: how often each oddity occurred, by a phrase that describes it.
+        turned: how many photographs were or were not turned by their EXIF orientation, by a phrase that says which.
         left_out: images that cannot be used, by kind of reason.
     """
 
@@ -55,7 +62,7 @@ class Counters:
     left_out: dict[str, LeftOut] = field(default_factory=dict)
 
     def leave_out(self, error: InputError, datasets: Iterable[str], expressions: int) -> None:
-        """Count an image that cannot be used, with all of its expressions."""
+        """Count an image that cannot be used, and all of its expressions."""
         kind = getattr(error, 'kind', NOT_READABLE)
         self.oddities[kind] += 1
         self.oddities['expressions left out with them'] += expressions
@@ -63,7 +70,7 @@ class Counters:
             LeftOut(1, expressions, list(dict.fromkeys(datasets)), [str(error)]))
 
     def add(self, other: Counters) -> None:
-        """Add the counts of another part of the run."""
+        """Add the counts of other images of the run."""
         self.images += other.images
         self.expressions += other.expressions
         self.oddities.update(other.oddities)
@@ -73,7 +80,7 @@ class Counters:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Every oddity that was met at all."""
+        """Every oddity that occurred, with its count."""
         return {what: n for what, n in (self.oddities + self.turned).items() if n}
 
     @property
@@ -83,12 +90,12 @@ class Counters:
         return [them.note(kind, images) for kind, them in self.left_out.items()]
 
     def as_json(self) -> dict[str, Any]:
-        """What :meth:`of_json` reads."""
+        """The counts as JSON, for :meth:`of_json`."""
         return {'images': self.images, 'expressions': self.expressions, 'oddities': dict(self.oddities),
                 'turned': dict(self.turned), 'left_out': {kind: asdict(them) for kind, them in self.left_out.items()}}
 
     @classmethod
     def of_json(cls, counts: dict[str, Any]) -> Counters:
-        """What :meth:`as_json` gave."""
+        """The counts that :meth:`as_json` wrote."""
         return cls(counts['images'], counts['expressions'], Counter(counts['oddities']), Counter(counts['turned']),
                    {kind: LeftOut(**images) for kind, images in counts['left_out'].items()})

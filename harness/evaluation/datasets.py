@@ -1,4 +1,4 @@
-"""Which datasets a request means, whose weights they take, and what is to be known of them."""
+"""The datasets that a request means, the weights that they take, and notes on them."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,37 +12,39 @@ from harness.names import pick
 from harness.registry import DATASETS, names
 from harness.types import Dataset
 
-#: Whose shipped weights stand in where a real dataset's own are not given.
+#: The embedded dataset whose shipped weights a real dataset takes when none are given for it.
 STAND_IN = {'refcoco': 'mini-refcoco', 'refcoco+': 'mini-refcoco+', 'refcocog': 'mini-refcocog'}
 
 
 def home(name: str) -> str:
-    """The embedded dataset whose shipped weights a dataset takes; one of the user's own takes RefCOCO's stand-in."""
+    """The embedded dataset whose shipped weights a dataset takes; a user's own dataset takes those for RefCOCO."""
     return name if name in EMBEDDED else STAND_IN.get(name, STAND_IN['refcoco'])
 
 
 def find_datasets(asked: Sequence[str] | None, root: Path | None, split_by: str | None, images: Path | None) -> tuple[
         dict[str, Dataset], list[str]]:
-    """Datasets by name: the embedded ones, or those in REFER's layout that ``--data-root`` holds, by default all of
-    these; and notes on those that are left out.
+    """The datasets asked for, by name, and notes on those that are left out.
+
+    Without ``--data-root`` the default is the embedded datasets, with it every dataset in REFER's layout there.
 
     Raises:
-        InputError: a name is unknown, the folder holds none, or whatever is wrong with their files.
+        InputError: a name is unknown, the folder holds no dataset, or a file is wrong.
     """
     wanted, notes = dataset_names(asked, root, split_by)
     return {name: load_dataset(name, root, split_by, images) for name in wanted}, notes
 
 
 def dataset_names(asked: Sequence[str] | None, root: Path | None, split_by: str | None) -> tuple[list[str], list[str]]:
-    """The names of these datasets, none of them loaded, and the notes.
+    """What :func:`find_datasets` gives, with names in place of loaded datasets.
 
     Raises:
-        InputError: a name is unknown, or the folder holds none.
+        InputError: a name is unknown, or the folder holds no dataset.
     """
     notes: list[str] = []
     if root is None:
         if split_by is not None:
-            raise InputError('--split-by: says which refs of --data-root are meant; add --data-root DIR')
+            raise InputError('--split-by: chooses among the refs files of --data-root; add --data-root DIR, or leave '
+                             '--split-by out')
         there: list[str] = []
         default: Sequence[str] = EMBEDDED
     else:
@@ -57,10 +59,10 @@ def dataset_names(asked: Sequence[str] | None, root: Path | None, split_by: str 
 
 
 def load_dataset(name: str, root: Path | None, split_by: str | None = None, images: Path | None = None) -> Dataset:
-    """A dataset of the data root, or else a registered one.
+    """A dataset of the data root, or a registered one.
 
     Raises:
-        InputError: as :func:`harness.data.known.load_known`.
+        InputError: the same as from :func:`harness.data.known.load_known`.
     """
     if root is not None and (name in SPLIT_BY or name not in names(DATASETS) or split_makers(root / name)):
         return load_known(name, root, split_by, images)
@@ -69,7 +71,7 @@ def load_dataset(name: str, root: Path | None, split_by: str | None = None, imag
 
 def _folder(root: Path) -> Path:
     if not root.is_dir():
-        raise InputError(f'--data-root {root}: there is no such folder')
+        raise InputError(f'--data-root {root}: there is no such folder; check the path')
     return root
 
 
@@ -91,17 +93,17 @@ def _complete(root: Path, split_by: str | None) -> tuple[list[str], list[str]]:
 
 
 def image_folders(datasets: Mapping[str, Dataset]) -> dict[str, str]:
-    """Where each dataset's images are, for reports to show."""
+    """The image folder of each dataset, for reports to show."""
     return {name: str(info.path.parent) for name, dataset in datasets.items()
             for info in list(dataset.images.values())[:1] if info.path is not None}
 
 
 def notes_on(datasets: Iterable[Dataset], shipped_weights: bool) -> list[str]:
-    """What is to be known of the datasets of a run, what goes for several in one line.
+    """Notes on the datasets of a run; one that applies to several is one line.
 
     Args:
-        datasets: that are run on.
-        shipped_weights: whether weights take part that the project ships.
+        datasets: the datasets of the run.
+        shipped_weights: whether the run uses weights that the project ships.
     """
     notes: list[str] = []
     for dataset in datasets:
@@ -111,13 +113,13 @@ def notes_on(datasets: Iterable[Dataset], shipped_weights: bool) -> list[str]:
             notes.append(f'{dataset.name}: the embedded benchmark\'s weights{whose} on other images: meaningless as '
                          'accuracy')
         if dataset.annotations is None:
-            notes.append(f'{dataset.name}: the file has neither masks nor categories nor other objects: context recall '
-                         'and RES are not available')
+            notes.append(f'{dataset.name}: the file has no masks, categories or other objects: context recall and RES '
+                         'are not available')
     return joined(notes)
 
 
 def joined(notes: Iterable[str]) -> list[str]:
-    """Notes of the form ``dataset: what: details``, those of the same ``what`` as one."""
+    """Notes of the form ``dataset: what: details``, joined into one where ``what`` is the same."""
     together: dict[str, dict[str, None]] = {}
     said: dict[str, dict[str, None]] = {}
     for note in notes:

@@ -1,4 +1,4 @@
-"""The figures of a run, counted from its rows: every metric, by dataset, split, rule and grounder."""
+"""The figures of a run, computed from its rows: every metric by dataset, split, rule and grounder."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,13 +12,13 @@ Key = tuple[str, str, str, str]
 
 
 class Figures:
-    """Counts rows of ``predictions.jsonl`` in whatever portions.
+    """The figures of the rows of ``predictions.jsonl`` that were counted so far.
 
-    Recall is of proposals, whoever chooses among them: it is counted on the rows of the first grounder of a rule, and
-    recorded without one.
+    Recall depends on the proposals alone, not on the grounder. So it is counted on the rows of the first grounder of
+    each rule, and its records name no grounder.
 
     Args:
-        tasks: ``recall``, ``rec`` and ``res``, or some of them.
+        tasks: some of ``recall``, ``rec`` and ``res``.
     """
 
     def __init__(self, tasks: Iterable[str]) -> None:
@@ -28,7 +28,7 @@ class Figures:
         self._first: dict[tuple[str, str], str] = {}
 
     def count(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Count rows of one dataset, split, rule and grounder."""
+        """Count some rows, all of one dataset, split, rule and grounder."""
         if not rows:
             return
         dataset, split, rule, grounder = (rows[0][name] for name in ('dataset', 'split', 'proposals', 'grounder'))
@@ -46,7 +46,7 @@ class Figures:
             metric.process(rows)
 
     def records(self) -> list[dict[str, Any]]:
-        """The records of ``results.json``; a metric without a single row that has what it takes gives none."""
+        """The records of ``results.json``; a metric that could be computed on no row has none."""
         return [{'dataset': dataset, 'split': split, 'task': metric.task, 'metric': name, 'grounder': grounder,
                  'proposals': rule, 'value': value, 'n': n}
                 for (dataset, split, rule, grounder), metrics in self._metrics.items()

@@ -1,4 +1,4 @@
-"""Answers from outside, judged by the same metrics, rows and tables as a run's own."""
+"""Judging answers from outside by the metrics, rows and tables of a run."""
 from __future__ import annotations
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ from harness.evaluation.tasks import cannot_judge
 from harness.evaluation.timing import Timing
 from harness.types import Dataset, Expression, ImageInfo
 
-#: What only proposals can tell.
+#: The fields that only a run with proposals can fill.
 UNKNOWN = {'n_proposals': None, 'best_proposal_iou': None, 'best_proposal_label': None, 'context_hits': None}
 NO_PROPOSALS = InstanceData(bboxes=np.empty((0, 4)))
 
@@ -37,11 +37,11 @@ class Judgement:
     """Everything that judging needs, checked; nothing has been written yet.
 
     Attributes:
-        sets: answers, a set for each rule and grounder, with masks as run lengths of their image.
-        tasks: of each set: ``rec`` where it has boxes, ``res`` where it and the expressions have masks.
+        sets: one set of answers per rule and grounder, with masks as run lengths of the size of their image.
+        tasks: the tasks of each set: ``rec`` if it has boxes, ``res`` if it and the expressions have masks.
         referents: run lengths of the referents' masks, by dataset and ``ann_id``.
-        allow_missing: leave out the expressions without an answer, or with several, instead of counting them as wrong.
-        notes: a line on each oddity.
+        allow_missing: leave out expressions that have no answer or several, instead of counting them as wrong.
+        notes: one line per oddity.
     """
 
     sets: list[Answers]
@@ -53,18 +53,18 @@ class Judgement:
 
 def check_answers(sets: Sequence[Answers], datasets: Mapping[str, Dataset], expressions: Chosen, tasks: Sequence[str],
                   allow_missing: bool = False) -> Judgement:
-    """Hold answers against the expressions that they are of.
+    """Check answers against the expressions that they answer.
 
     Args:
-        sets: answers, a set for each rule and grounder.
+        sets: one set of answers per rule and grounder.
         datasets: by name.
         expressions: the chosen expressions of each (dataset, split).
-        tasks: ``rec`` and ``res``, or one of them.
+        tasks: some of ``rec`` and ``res``.
         allow_missing: see :class:`Judgement`.
 
     Raises:
-        InputError: none of the expressions is answered, or nobody knows of which dataset; boxes are of another form
-            than xywh pixels; a mask is damaged or not of its image's size; nothing is left to be measured.
+        InputError: no expression is answered, or it is not clear whose answers they are; boxes are not xywh in pixels;
+            a mask is damaged or has another size than its image; nothing can be measured.
     """
     _one_dataset_each(sets, expressions)
     judgement = Judgement([], [], {}, allow_missing, [])
@@ -78,7 +78,7 @@ def check_answers(sets: Sequence[Answers], datasets: Mapping[str, Dataset], expr
         if not measured:
             raise InputError(f'{who}: {"; ".join(why[task] for task in tasks)}')
         if _has_masks(answers) and 'res' in tasks and 'res' not in measured:
-            judgement.notes.append(f'{who}: the masks are not judged, the expressions have none')
+            judgement.notes.append(f'{who}: the masks are not judged, because the expressions have none')
         if note := _check_boxes(answers, datasets, expressions, who):
             judgement.notes.append(note)
         judgement.sets.append(_encoded(answers, datasets, expressions) if 'res' in measured else answers)
@@ -87,7 +87,7 @@ def check_answers(sets: Sequence[Answers], datasets: Mapping[str, Dataset], expr
 
 
 def judge(judgement: Judgement, datasets: Mapping[str, Dataset], expressions: Chosen, out: Path) -> Outcome:
-    """Write ``predictions.jsonl`` into ``out``, an existing folder, and count."""
+    """Write ``predictions.jsonl`` into ``out``, an existing folder, and compute the figures."""
     figures = []
     seen: set[tuple[str, int]] = set()
     with RowWriter(out / ROWS) as writer:
@@ -109,19 +109,19 @@ def _has_masks(answers: Answers) -> bool:
 
 
 def _one_dataset_each(sets: Iterable[Answers], expressions: Chosen) -> None:
-    """Refuse answers without a dataset to expressions of several."""
+    """Refuse an answer that names no dataset if its ``sent_id`` is in several."""
     homes: dict[int, list[str]] = defaultdict(list)
     for e in {(e.dataset, e.sent_id): e for es in expressions.values() for e in es}.values():
         homes[e.sent_id].append(e.dataset)
     for answers in sets:
         for dataset, sent_id in answers.given:
             if dataset is None and len(homes.get(sent_id, ())) > 1:
-                raise InputError(f'--predictions: does not say of which dataset sent_id {sent_id} is, and '
-                                 f'{" and ".join(homes[sent_id])} have it; give --dataset with one of them')
+                raise InputError(f'--predictions: does not say to which dataset sent_id {sent_id} belongs, and '
+                                 f'{" and ".join(homes[sent_id])} have it; add --dataset with one of them')
 
 
 def _check_boxes(answers: Answers, datasets: Mapping[str, Dataset], expressions: Chosen, who: str) -> str | None:
-    """A note on the boxes that reach outside; refuse those of another form."""
+    """A note on boxes that reach outside their image; boxes that are not xywh in pixels are refused."""
     boxes, sizes = [], []
     for e in (e for es in expressions.values() for e in es):
         info = datasets[e.dataset].images[e.image_id]
@@ -133,7 +133,7 @@ def _check_boxes(answers: Answers, datasets: Mapping[str, Dataset], expressions:
 
 
 def _encoded(answers: Answers, datasets: Mapping[str, Dataset], expressions: Chosen) -> Answers:
-    """The same answers to the expressions, each mask as run lengths; one without a mask has an empty one."""
+    """The same answers with each mask as run lengths; an answer without a mask gets an empty one."""
     given: dict[Key, list[Answer]] = defaultdict(list)
     for e in (e for es in expressions.values() for e in es):
         info = datasets[e.dataset].images[e.image_id]
@@ -152,7 +152,7 @@ def _with_mask(answer: Answer, info: ImageInfo, sent_id: int) -> Answer:
 
 def _judged(judgement: Judgement, answers: Answers, tasks: Sequence[str], dataset: Dataset, info: ImageInfo,
             expressions: Sequence[Expression]) -> list[dict[str, Any]]:
-    """Rows of one image."""
+    """The rows of one image."""
     given = [answers.of(e.dataset, e.sent_id) for e in expressions]
     if judgement.allow_missing:
         expressions = [e for e, one in zip(expressions, given, strict=True) if len(one) == 1]
@@ -175,10 +175,10 @@ def _choice(answer: Answer, with_mask: bool) -> Choice | None:
 
 def faults(answers: Answers, expressions: Mapping[tuple[str, str], list[Expression]],
            allow_missing: bool = False) -> list[str]:
-    """A line each about expressions without an answer or with several, and about answers to other expressions.
+    """Notes on expressions that have no answer or several, and on answers to other expressions, a line each.
 
     Raises:
-        InputError: none of the expressions is answered.
+        InputError: no expression is answered.
     """
     asked = {(e.dataset, e.sent_id): len(answers.of(e.dataset, e.sent_id)) for es in expressions.values() for e in es}
     who = f'{answers.grounder} on {answers.proposals}'
@@ -194,5 +194,6 @@ def faults(answers: Answers, expressions: Mapping[tuple[str, str], list[Expressi
     strange = [sent_id for dataset, sent_id in answers.given
                if (dataset, sent_id) not in asked and (dataset is not None or sent_id not in names)]
     if strange:
-        lines.append(f'{who}: {len(strange)} answers are for other expressions, ignored: sent_id {first_few(strange)}')
+        lines.append(f'{who}: {len(strange)} answers are ignored, they are for other expressions: sent_id '
+                     f'{first_few(strange)}')
     return lines

@@ -1,4 +1,4 @@
-"""A request carried out: checked, run into a folder of its own, and recorded with where it comes from."""
+"""Carrying out a request: it is checked and run, and its results are recorded with their provenance."""
 from __future__ import annotations
 
 import time
@@ -34,13 +34,13 @@ def silent(line: Any) -> None:
 
 @dataclass(frozen=True)
 class Execution:
-    """How a request is carried out, which changes none of its rows.
+    """How a request is carried out; nothing here changes a row.
 
     Attributes:
-        out: the folder of the run, that of a shard in it; ``None``: ``results/<time>``.
-        workers: how many processes, ``None`` for as many as are of use.
-        shard: which part of the run, ``None`` for the whole.
-        fresh: an earlier run in the folder is moved aside; else it is gone on with, or refused if it is another one.
+        out: the folder of the whole run, in which a shard has a folder of its own; ``None``: ``results/<time>``.
+        workers: the number of processes; ``None``: as many as are useful.
+        shard: the shard to run; ``None``: the whole run.
+        fresh: move an earlier run in the folder aside. Otherwise it is continued, or refused if it is a different run.
     """
 
     out: Path | None = None
@@ -50,14 +50,14 @@ class Execution:
 
     @property
     def folder(self) -> Path:
-        """Where the rows are written."""
+        """The folder in which the rows are written."""
         out = self.out or named_by_time()
         return out if self.shard is None else out / self.shard.folder
 
 
 @dataclass
 class Measured:
-    """What a run or a judgement leaves: its folder, its outcome, and where that comes from."""
+    """The result of a run or a judgement: its folder, its outcome, and the provenance of that."""
 
     out: Path
     outcome: Outcome
@@ -75,16 +75,16 @@ class Measured:
 
 def measure(request: Request, execution: Execution, progress: Callable[[Any], Any], about: Mapping[str, Any],
             readers: Readers = OWN_FORMS, say: Say = silent, announce: Callable[[Plan], object] = silent) -> Measured:
-    """Run what a request asks for, or go on with it.
+    """Run what a request asks for, or continue that run.
 
     Args:
         request: as :func:`harness.evaluation.prepare.prepare` takes it.
-        execution: where and by how many processes.
-        progress: wraps the images, for instance a progress bar.
-        about: ``command`` and ``options``, for whoever merges shards.
-        readers: of the files that the request names.
-        say: is told what takes long, and what is already there.
-        announce: is told the plan before the first image.
+        execution: how it is carried out.
+        progress: wraps the images, for instance in a progress bar.
+        about: ``command`` and ``options``, which a merge of shards needs.
+        readers: the readers of the files that the request names.
+        say: called with a line before a long step, and about what an earlier start has done.
+        announce: called with the plan before the first image.
 
     Raises:
         InputError: whatever is wrong with the request; nothing has been written then.
@@ -107,7 +107,7 @@ def measure(request: Request, execution: Execution, progress: Callable[[Any], An
     folder = execution.folder
     with open_run(folder, header, execution.fresh, say) as journal:
         if journal.entries:
-            say(f'{folder}: {len(journal.entries)} of {len(numbers)} images were done before; --fresh does them anew')
+            say(f'{folder}: {len(journal.entries)} of {len(numbers)} images were done before; --fresh starts again')
         rebuild = None if device == 'cpu' else partial(rebuilt, request, readers)
         evaluate_images(plan, work, journal, progress, workers, rebuild)
     outcome = outcome_of(folder, plan.tasks)
@@ -116,13 +116,13 @@ def measure(request: Request, execution: Execution, progress: Callable[[Any], An
 
 
 def one_thread() -> None:
-    """Networks this small gain nothing by a second thread, and wait for it where there is other work; a second process
-    is worth nearly a second run."""
+    """Let networks compute in one thread: these are too small to gain from a second one, and lose time waiting for it
+    on a busy machine. A second process nearly halves the time."""
     torch.set_num_threads(1)
 
 
 def rebuilt(request: Request, readers: Readers, worker: int) -> Callable[[int], Evaluated]:
-    """What a spawned worker does, each on the next GPU where the request names none."""
+    """The work of a spawned worker; each takes the next GPU unless the request names one."""
     one_thread()
     if request.device in (None, 'auto', 'cuda') and torch.cuda.device_count() > 1:
         request = replace(request, device=f'cuda:{worker % torch.cuda.device_count()}')

@@ -1,8 +1,7 @@
-"""One image, whole: its features once, then all of its expressions, of all datasets that share it, through every rule
-and every grounder.
+"""Evaluating one image: its features are computed once, then each rule and grounder is run on all of its expressions.
 
-What comes out are lines of ``predictions.jsonl`` and ``proposals.jsonl``, and what was counted and timed on the way. It
-depends on the plan and the image alone, so that images may be evaluated in any order and by any process.
+The result is the image's lines of ``predictions.jsonl`` and ``proposals.jsonl``, with counts and times. It depends on
+nothing but the plan and the image, so images can be evaluated in any order and by any process.
 """
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ from harness.types import Expression, ImageFeatures
 
 @dataclass
 class Evaluated:
-    """What an image gives: the lines of both files, and what was timed and counted; those of images add up."""
+    """The result of one image: its lines of both files, its times and its counts."""
 
     predictions: bytearray = field(default_factory=bytearray)
     proposals: bytearray = field(default_factory=bytearray)
@@ -54,10 +53,10 @@ def evaluate(plan: Plan, groups: Sequence[Group], number: int) -> Evaluated:
     Args:
         plan: see :class:`harness.evaluation.plan.Plan`.
         groups: the image's expressions, one group per dataset and split.
-        number: the image's place among all of the plan, from which its random numbers follow.
+        number: the image's place in the plan, which seeds its random numbers.
 
     Raises:
-        InputError: a rule or grounder gives what cannot be used. An image that cannot be read is counted instead.
+        InputError: a rule or grounder returns what cannot be used. An image that cannot be read is only counted.
     """
     _seed(plan.seed, number)
     done = Evaluated()
@@ -71,7 +70,7 @@ def evaluate(plan: Plan, groups: Sequence[Group], number: int) -> Evaluated:
 
 
 def _seed(seed: int, number: int) -> None:
-    """Whatever draws from the shared generators draws the same for an image, whichever process evaluates it."""
+    """Seed the shared generators, so that an image gets the same random numbers in every process."""
     own = (seed * 1_000_003 + number) % 2 ** 32
     random.seed(own)
     np.random.seed(own)
@@ -79,7 +78,7 @@ def _seed(seed: int, number: int) -> None:
 
 
 def _describe(plan: Plan, groups: Sequence[Group], done: Evaluated) -> ImageFeatures | None:
-    """Read and detect one image; ``None`` where none is needed or the image can't be used (counted)."""
+    """Read an image and run the detector; ``None`` if none is needed, or if it cannot be used, which is counted."""
     if plan.source is None:
         return None
     info = groups[0].info
@@ -123,7 +122,7 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, done: Evalu
 
 
 def _count_oddities(group: Group, grounders: Mapping[str, Grounder], counters: Counters) -> None:
-    """Count a group's expressions, those without a word and those that are too long for a grounder."""
+    """Count the expressions of a group, those without words, and those too long for a grounder."""
     counters.expressions += len(group.expressions)
     counters.oddities['expressions without a word'] += sum(not e.tokens for e in group.expressions)
     for name, grounder in grounders.items():
@@ -133,7 +132,7 @@ def _count_oddities(group: Group, grounders: Mapping[str, Grounder], counters: C
 
 
 def _truths(plan: Plan, group: Group, image: ImageFeatures | None, done: Evaluated) -> list[Truth]:
-    """What is known of the answers, worked out once for each referent."""
+    """The truth of each expression; what depends on the referent alone is computed once per referent."""
     with done.timing.stage('look up truth', len(group.expressions)):
         mine = plan.annotated(group)
         masks = plan.referents.get(group.dataset, {})
@@ -216,7 +215,7 @@ def _check_scores(name: str, scores: Sequence[torch.Tensor], proposals: Sequence
 
 
 def _unique_masks(image: ImageFeatures, chosen: Sequence[tuple[torch.Tensor, int]]) -> list[dict]:
-    """One mask a distinct (box, label): several expressions often choose the same one."""
+    """The masks of the chosen boxes, each computed once: several expressions often choose the same box and label."""
     boxes = torch.stack([box for box, _ in chosen]).float()
     # A ground-truth box of a category that the detector does not know has label -1: any class's mask has to do.
     labels = torch.tensor([max(label, 0) for _, label in chosen])

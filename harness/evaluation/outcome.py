@@ -1,4 +1,4 @@
-"""What a run has measured: time, counts and figures."""
+"""The outcome of a run: times, counts and figures."""
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ from harness.evaluation.timing import Timing
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has measured.
+    """The outcome of a run.
 
     Attributes:
-        timing: by stage.
-        counters: of images, expressions and oddities.
-        records: the figures, as ``results.json`` has them.
+        timing: the time of each stage.
+        counters: counts of images, expressions and oddities.
+        records: the figures, as in ``results.json``.
     """
 
     timing: Timing
@@ -32,8 +32,10 @@ class Outcome:
 
 
 def outcome_of(folder: Path, tasks: Iterable[str]) -> Outcome:
-    """What the files of a run say was measured: a run in one piece, one that was cut off and gone on with, and one that
-    was merged from parts say the same."""
+    """The outcome of a run, read from its files.
+
+    It is the same for a run in one go, for one that was stopped and continued, and for one merged from shards.
+    """
     timing, counters, figures = Timing(), Counters(), Figures(tasks)
     for entry in read_journal(folder)[1]:
         timing.add(entry.timing)

@@ -1,4 +1,4 @@
-"""What a run goes through: datasets, expressions, rules and grounders, all checked and loaded, image by image."""
+"""The plan of a run: its datasets, expressions, rules and grounders, checked and loaded, and its images in order."""
 from __future__ import annotations
 
 from collections import defaultdict
@@ -15,9 +15,9 @@ from harness.types import Annotation, Dataset, Expression, ImageInfo
 
 @dataclass
 class Plugins:
-    """What one dataset's expressions go through: its rules and grounders by name, weights loaded.
+    """The rules and grounders of one dataset by name, with their weights loaded.
 
-    ``controls`` are further grounders, for the rules ``with_controls``.
+    ``controls`` are further grounders, used with rules that have ``with_controls``.
     """
 
     rules: dict[str, Rule]
@@ -27,19 +27,20 @@ class Plugins:
 
 @dataclass
 class Plan:
-    """Everything a run needs, checked and loaded; nothing has been written yet.
+    """Everything that a run needs, checked and loaded; nothing has been written yet.
 
     Attributes:
-        datasets: what is evaluated, by name.
+        datasets: the datasets to evaluate, by name.
         expressions: the chosen expressions of each (dataset, split).
         plugins: by dataset name.
-        source: of the images' features; ``None`` where proposals from outside need none.
-        tasks: among :data:`TASKS`.
-        context: contextual objects by (dataset, sent_id); lacks datasets for which they are not available.
-        ground_recall_only: also ground the rules that are meant for recall alone.
-        referents: run lengths of the referents' masks, by dataset and ``ann_id``; empty where RES is not asked for.
-        masks: stored masks of outside boxes, by ``det_id``, height and width; ``None``: the detector makes masks.
-        seed: of whatever draws random numbers; each image begins with its own.
+        source: the source of image features; ``None`` if only boxes from outside are judged.
+        tasks: some of :data:`TASKS`.
+        context: contextual objects by (dataset, sent_id), for datasets that annotate other objects.
+        ground_recall_only: run grounders on rules that are meant for recall only, too.
+        referents: run lengths of the referents' masks, by dataset and ``ann_id``; empty if RES is not measured.
+        masks: gives the stored mask of a box from outside by ``det_id``, height and width; ``None``: the detector makes
+            masks.
+        seed: seeds all random numbers; each image has a seed of its own derived from it.
     """
 
     datasets: dict[str, Dataset]
@@ -59,7 +60,7 @@ class Plan:
         return None if annotations is None else annotations.get(group.info.image_id, [])
 
     def grounders_of(self, dataset: str, rule: Rule) -> dict[str, Grounder]:
-        """Who chooses among a rule's proposals."""
+        """The grounders that choose among the proposals of a rule, by name."""
         if rule.recall_only and not self.ground_recall_only:
             return {}
         plugins = self.plugins[dataset]
@@ -73,7 +74,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Group:
-    """One image's expressions of one dataset and split."""
+    """The expressions of one image in one dataset and split."""
 
     dataset: str
     split: str
@@ -82,8 +83,8 @@ class Group:
 
 
 def images(plan: Plan) -> list[list[Group]]:
-    """The work, image by image: groups that share a file and its recorded size are together, in order of first
-    appearance."""
+    """The images of a plan in order of first appearance, each as its groups: those that share its file and recorded
+    size."""
     by_file: dict[Any, list[Group]] = defaultdict(list)
     for (dataset, split), expressions in plan.expressions.items():
         for info, mine in plan.datasets[dataset].by_image(expressions):

@@ -1,4 +1,4 @@
-"""Everything that the rows of a run follow from, as one flat record: another one is another run."""
+"""Everything that determines the rows of a run, as one flat record: runs whose records differ are different runs."""
 from __future__ import annotations
 
 import hashlib
@@ -21,15 +21,15 @@ _OURS = ('harness', 'adapters', 'grounders')
 
 
 def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any]:
-    """The record of a run: data, images, weights, options, rules, grounders, versions and the project's own code.
+    """The record of a run: data, images, weights, options, rules, grounders, versions and the code.
 
-    Annotations and weights count by their content, images by name, size and time of their last change.
+    Annotations and weights enter it by their content, images by name, size and time of last change.
 
     Args:
         request: what was asked for.
-        plan: what it has become.
-        weights: provenance by name, with ``sha256``.
-        device: on which networks run.
+        plan: the plan made from it.
+        weights: the provenance of each weight file by name, with ``sha256``.
+        device: the device of the networks.
     """
     return flat({
         'data': {name: dataset.data_hash for name, dataset in plan.datasets.items()},
@@ -56,7 +56,7 @@ def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str,
 
 @cache
 def code_of_the_project() -> str:
-    """SHA-256 of the sources of all packages that a run may use."""
+    """The SHA-256 of the sources of all our packages that a run can use."""
     digest = hashlib.sha256()
     for path in sorted(path for package in _OURS for path in (_ROOT / package).rglob('*.py')):
         digest.update(f'{path.relative_to(_ROOT)}\0'.encode() + path.read_bytes())
@@ -68,7 +68,7 @@ def _content(path: Path) -> str:
 
 
 def _stated(paths: Iterable[Path]) -> str:
-    """A hash of names, sizes and times of change: to read every image would take longer than much of a run."""
+    """A hash of names, sizes and times of last change; reading every image would take too long."""
     digest = hashlib.sha256()
     for path in paths:
         try:
@@ -80,7 +80,7 @@ def _stated(paths: Iterable[Path]) -> str:
 
 
 def _user_files(plan: Plan) -> Iterator[Path]:
-    """The files of rules, grounders and metrics that are not the project's."""
+    """The user's own files of rules, grounders and metrics."""
     plugins = [plugin for mine in plan.plugins.values() for plugin in (*mine.rules.values(), *mine.grounders.values())]
     classes = [*(type(plugin) for plugin in plugins), *METRICS.module_dict.values()]
     files = {getattr(sys.modules.get(cls.__module__), '__file__', None) for cls in classes

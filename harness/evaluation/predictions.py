@@ -1,8 +1,8 @@
-"""One row per expression, rule and grounder: what everything after the run is made from.
+"""The rows of a run, one per expression, rule and grounder, from which all figures and reports are made.
 
-``predictions.jsonl`` and ``proposals.jsonl`` are written image by image as the run goes; ``harness/data/rows.py``
-declares their fields. Boxes in them are ``xywh`` with ``w = x2 - x1`` (``tools/save_matt_dets.py`` of
-ChopinSharp/ref-nms); ``null`` stands where something is not available.
+``predictions.jsonl`` and ``proposals.jsonl`` are written image by image; ``harness/data/rows.py`` declares their
+fields. Boxes are ``xywh`` with ``w = x2 - x1`` (``tools/save_matt_dets.py`` of ChopinSharp/ref-nms); what is not
+available is ``null``.
 """
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from harness.types import Annotation, Expression, ImageInfo
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of an expression's answer, whatever the rule and grounder.
+    """The truth about an expression, independent of rule and grounder.
 
-    ``context`` are the contextual objects' boxes ``(c, 4)`` xyxy, ``context_ids`` their annotations, ``None`` where
-    not available. ``objects`` are the image's annotated objects, the referent first, with their boxes ``(n, 4)`` xyxy;
-    empty where there are none.
+    ``context`` holds the boxes ``(c, 4)`` xyxy of its contextual objects and ``context_ids`` their annotations; both
+    are ``None`` if not available. ``objects`` holds the annotated objects of the image, the referent first, with their
+    boxes ``(n, 4)`` xyxy; both are empty if there are none.
     """
 
     expression: Expression
@@ -47,12 +47,14 @@ class Truth:
     @classmethod
     def of(cls, expression: Expression, annotations: Sequence[Annotation] | None, context: Sequence[Annotation] | None,
            mask: dict | None, candidates: np.ndarray | None) -> Truth:
-        """
+        """The truth about an expression.
+
         Args:
-            annotations: the image's annotated objects, ``None`` where not available.
-            context: the expression's contextual objects among them.
+            expression: the expression.
+            annotations: the annotated objects of its image; ``None`` if not available.
+            context: its contextual objects among them.
             mask: run lengths of the referent's mask.
-            candidates: ``(n, 4)`` every box of the detector before NMS, xyxy image pixels.
+            candidates: ``(n, 4)`` all boxes of the detector before NMS, xyxy in image pixels.
         """
         gt = xywh_to_xyxy(np.array([expression.gt_xywh]))
         same = None
@@ -66,7 +68,7 @@ class Truth:
         return cls(expression, gt, None, mask, same, best, (objects, boxes)).said_of(expression, context)
 
     def said_of(self, expression: Expression, context: Sequence[Annotation] | None) -> Truth:
-        """The same referent, spoken of by another expression with contextual objects of its own."""
+        """The truth about another expression of the same referent, which has contextual objects of its own."""
         boxes = None if context is None else xywh_to_xyxy(np.reshape([a.xywh for a in context], (-1, 4)))
         ids = None if context is None else [a.ann_id for a in context]
         return replace(self, expression=expression, context=boxes, context_ids=ids)
@@ -74,7 +76,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a grounder chose: a box ``(4,)`` xywh, its score and label, and its mask where one was asked for."""
+    """A grounder's choice: a box ``(4,)`` xywh with its score and label, and its mask if RES is measured."""
 
     xywh: np.ndarray | None
     score: float | None
@@ -122,10 +124,10 @@ def _facts(truth: Truth, proposals: InstanceData, names: Sequence[str]) -> Propo
 def prediction_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], names: Sequence[str], rule: str,
                     grounder: str, choices: Sequence[Choice | None], info: ImageInfo | None = None,
                     facts: Sequence[ProposalFacts] | None = None) -> list[PredictionRow]:
-    """Rows of one image, rule and grounder; ``choices`` holds ``None`` where there is nothing to choose from.
+    """The rows of one image, rule and grounder; a choice is ``None`` if there was nothing to choose from.
 
-    With ``info`` they say which file the image is and its recorded width and height, in whose pixels boxes are.
-    ``facts`` are :func:`proposal_facts` of the same, where they are known.
+    With ``info``, the rows also name the image's file and its recorded size, in whose pixels all boxes are. ``facts``
+    are the :func:`proposal_facts`, if they are known.
     """
     facts = proposal_facts(truths, proposals, names) if facts is None else facts
     rows = [_prediction_row(t, f, rule, grounder, c) for t, f, c in zip(truths, facts, choices, strict=True)]
@@ -167,8 +169,8 @@ def _prediction_row(truth: Truth, facts: ProposalFacts, rule: str, grounder: str
 
 
 def _chosen_object(truth: Truth, box: np.ndarray | None) -> tuple[Annotation | None, float | None]:
-    """The annotated object that a chosen box xywh overlaps most, by plain IoU; among equals the referent, then the
-    first. ``None`` where it overlaps none, or none are known."""
+    """The annotated object that a chosen box xywh overlaps most, and its plain IoU; the referent wins a tie, then the
+    first. ``None`` if it overlaps none, or none is known."""
     objects, boxes = truth.objects
     if box is None or not len(objects):
         return None, None
@@ -178,7 +180,7 @@ def _chosen_object(truth: Truth, box: np.ndarray | None) -> tuple[Annotation | N
 
 
 def _mask_overlap(truth: Truth, choice: Choice | None) -> tuple[int | None, int | None]:
-    """Intersection and union with the referent's mask; an answer without any box is an empty mask."""
+    """Intersection and union with the referent's mask; an answer without a box counts as an empty mask."""
     if truth.mask is None:
         return None, None
     if choice is None:
@@ -187,7 +189,7 @@ def _mask_overlap(truth: Truth, choice: Choice | None) -> tuple[int | None, int 
 
 
 def category_name(label: int, names: Sequence[str]) -> str | None:
-    """The name of a class index, ``None`` for one that the detector does not know (-1)."""
+    """The name of a class index; ``None`` for -1, a class that the detector does not know."""
     return names[label] if 0 <= label < len(names) else None
 
 
@@ -197,10 +199,10 @@ def _name(proposals: InstanceData, index: int | None, names: Sequence[str]) -> s
 
 def proposals_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], names: Sequence[str],
                    rule: str, facts: Sequence[ProposalFacts] | None = None) -> list[ProposalsRow]:
-    """Each expression's proposals, best first, with the attention over its words where the rule has one.
+    """One row per expression with its proposals, best first, and the attention over its words if the rule has one.
 
-    ``hits`` says of each whether it hits the ``'referent'``, else a ``'context'`` object, or nothing (``null``). Boxes
-    are rounded to a thousandth of a pixel, scores to five digits: what is measured on them exactly is in
+    ``hits`` says what each proposal hits: the ``'referent'``, else a ``'context'`` object, else nothing (``null``).
+    Boxes are rounded to a thousandth of a pixel and scores to five digits; exact figures come from
     :func:`prediction_rows`.
     """
     facts = proposal_facts(truths, proposals, names) if facts is None else facts
@@ -232,7 +234,7 @@ def lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 class RowWriter:
-    """Appends JSON lines to a file, an image at a time, unbuffered, so that a killed run keeps what was done."""
+    """Appends JSON lines to a file, one image at a time and unbuffered, so that a killed run keeps its rows."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -240,10 +242,10 @@ class RowWriter:
         self._whole = 0
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Append all of ``rows``, or none.
+        """Append all ``rows``, or none.
 
         Raises:
-            InputError: the file can't be written, for instance because the disk is full.
+            InputError: the file cannot be written, for instance because the disk is full.
         """
         left = memoryview(lines(rows))
         size = len(left)
@@ -253,7 +255,7 @@ class RowWriter:
         except OSError as error:
             self._file.truncate(self._whole)
             raise InputError(f'{self.path}: cannot be written ({error.strerror}); free some space or choose another '
-                             '--out; the rows before are kept') from None
+                             '--out; earlier rows are kept') from None
         self._whole += size
 
     def __enter__(self) -> RowWriter:

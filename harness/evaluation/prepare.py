@@ -1,6 +1,6 @@
-"""From what the user asked for to a :class:`~harness.evaluation.plan.Plan`: names resolved, files read, weights loaded.
+"""From a request to a :class:`~harness.evaluation.plan.Plan`: names are resolved, files read and weights loaded.
 
-Everything that can be refused is refused here, before a run writes its first byte.
+Whatever can be refused is refused here, before a run writes its first byte.
 """
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ class Prepared:
 
 def prepare(request: Request, readers: Readers = OWN_FORMS,
             say: Callable[[str], object] = lambda what: None) -> Prepared:
-    """Check and load everything.
+    """Check a request and load everything that it needs.
 
     Args:
         request: what is asked for.
-        readers: of the files that it names.
-        say: is told what takes long.
+        readers: the readers of the files that it names.
+        say: called with a line before a long step.
 
     Raises:
-        InputError: whatever is wrong with the request, in one line.
+        InputError: the request is wrong, or a file that it names.
     """
     check_numbers(request)
     tasks = pick('--task', request.tasks, TASKS, TASKS)
@@ -91,7 +91,7 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     stored_masks = None if request.masks is None else readers.masks(request.masks)
     has_images = any(info.path is not None for d in datasets.values() for info in d.images.values())
     if isinstance(source, FromPictures) and not has_images:
-        raise InputError(f'--expressions {request.expressions}: no image folder is known; add --images DIR')
+        raise InputError(f'--expressions {request.expressions}: does not say where its images are; add --images DIR')
     tasks, said = tasks_of(request, tasks, datasets, expressions, source)
     notes += said
     looks_for_context = 'recall' in tasks and any(d.annotations is not None for d in datasets.values())
@@ -111,7 +111,7 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     if 'res' in tasks:
         referents, said = referent_masks(datasets, expressions)
         notes += said
-        if stored_masks is not None and outside is not None:  # looked up now, so that none fails halfway
+        if stored_masks is not None and outside is not None:  # now, so that none fails halfway
             check_stored_masks(stored_masks, outside.for_expression, datasets, expressions)
     plan = Plan(datasets, expressions, plugins, source, tuple(tasks),
                 ground_recall_only=request.rules is not None or outside is not None,
@@ -119,7 +119,7 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     if source is not None and request.reads_images:
         check_images(source, (groups[0].info for groups in images(plan)))
     if looks_for_context:
-        vectors()  # what is wrong with a file of vectors is told at once
+        vectors()  # so that a wrong file of vectors is refused at once
         say('looking for contextual objects …')
         context, said = _context(request, datasets, expressions, vectors)
         plan = replace(plan, context=context)
@@ -130,16 +130,16 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
 
 def prepare_judgement(request: Request, sets: Sequence[Answers], readers: Readers = OWN_FORMS) -> tuple[
         dict[str, Dataset], Chosen, list[str]]:
-    """Datasets, expressions and tasks for answers from outside; by default the splits that they answer.
+    """The datasets, expressions and tasks of answers from outside; by default the splits that they answer.
 
     Raises:
-        InputError: nobody says which dataset the answers are of, or whatever else is wrong with the request.
+        InputError: it is not clear which dataset the answers belong to, or the request is wrong in another way.
     """
     tasks = pick('--task', request.tasks, JUDGED, JUDGED)
     if request.datasets is None and request.expressions is None:
         named = sorted({name for answers in sets for name in answers.datasets})
         if not named:
-            raise InputError('--predictions: the file does not say of which dataset its sent_ids are; add --dataset')
+            raise InputError('--predictions: the file does not say to which dataset its sent_ids belong; add --dataset')
         request = replace(request, datasets=named)
     datasets, _ = _datasets(request, readers)
     if request.data_root is not None and (request.expressions is not None or set(datasets) <= set(EMBEDDED)):
@@ -154,7 +154,7 @@ def prepare_judgement(request: Request, sets: Sequence[Answers], readers: Reader
 
 
 def _controls(grounders: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Chance, and each grounder with the words of its sentences shuffled."""
+    """The controls: chance, and each grounder with the words of its sentences shuffled."""
     if not grounders:
         return {}
     return {'chance': Chance(seed), **{f'{name}-shuffled': WordsShuffled(grounder, seed)
@@ -163,17 +163,17 @@ def _controls(grounders: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
 def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dataset],
                   store: WeightStore) -> tuple[list[str], list[str]]:
-    """The rules, and notes; of ``all`` only those whose weights and annotations are there, the others are noted.
+    """The rules that can run, and notes; ``all`` leaves out those that lack weights or annotations, and says so.
 
     Raises:
-        InputError: a rule that was asked for by name needs annotations that are not there.
+        InputError: a rule that was asked for by name lacks annotations.
     """
     lacking = {}
     for rule, name in itertools.product(rules, datasets):
         if PROPOSAL_RULES.get(rule).needs_annotations and datasets[name].annotations is None:
-            lacking[rule] = f'{name} has no annotated boxes; give one with instances.json or leave the rule out'
+            lacking[rule] = f'{name} has no annotated boxes; give a dataset with instances.json, or leave the rule out'
         elif (path := store.missing(PROPOSAL_RULES.get(rule), name)) is not None:
-            lacking[rule] = f'there is no {path.name}; {_how_to_train(rule)}'
+            lacking[rule] = f'its weights {path.name} are missing; {_how_to_train(rule)}'
     if 'all' in ','.join(request.rules or ()).split(','):
         return [r for r in rules if r not in lacking], [f'{rule}: left out, {why}' for rule, why in lacking.items()]
     for rule, why in lacking.items():
@@ -183,14 +183,14 @@ def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dat
 
 
 def _how_to_train(name: str) -> str:
-    """What to do about weights of a rule that are not there."""
+    """What to do if the weights of a rule are missing."""
     rule = PROPOSAL_RULES.get(name)
     train = rule.not_shipped or f'train them with "{program()} train all"'
     return f'{train} or give --weights {rule.weights}=FILE'
 
 
 def _datasets(request: Request, readers: Readers) -> tuple[dict[str, Dataset], list[str]]:
-    """The datasets asked for, by name, and notes on those that are left out."""
+    """The datasets asked for by name, and notes on those that are left out."""
     check_image_folder(request)
     if request.expressions is not None:
         loaded = readers.expressions(request.expressions, request.images)
@@ -200,12 +200,12 @@ def _datasets(request: Request, readers: Readers) -> tuple[dict[str, Dataset], l
 
 
 def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> Chosen:
-    """Chosen splits, the evaluation ones by default, each cut to ``--limit``."""
+    """The expressions of the splits asked for, by default all but ``train``; of each, the first ``--limit``."""
     known = list(dict.fromkeys(s for d in datasets.values() for s in d.splits))
     wanted = splits_of(request, known)
     chosen = {(d.name, s): d.split(s)[:request.limit] for d in datasets.values() for s in d.splits if s in wanted}
     if not any(chosen.values()):
-        raise InputError('--split: no expression is left to evaluate; choose another split or dataset')
+        raise InputError('--split: there is no expression to evaluate; choose another split or dataset')
     for name in datasets if request.splits and request.datasets and 'all' not in request.datasets else ():
         if not any(es for (of, _), es in chosen.items() if of == name):
             raise InputError(f'--dataset {name}: has none of the splits {", ".join(wanted)}; '
@@ -214,19 +214,19 @@ def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> Chosen:
 
 
 def _outside_boxes(request: Request, readers: Readers, grounders: Sequence[str]) -> OutsideBoxes | None:
-    """The boxes that another program found."""
+    """The boxes of ``--candidates`` or ``--detections``, if either is given."""
     if request.candidates is None:
         return None if request.detections is None else readers.detections(request.detections)
     if request.detections is not None:
-        raise InputError('--detections: boxes from outside are given by --candidates already; leave one out')
+        raise InputError('--detections: --candidates gives boxes as well; leave one of the two out')
     if grounders:
-        raise InputError('--candidates: boxes without categories are for recall alone; add --task recall, or give '
+        raise InputError('--candidates: boxes without categories are for recall only; use --task recall, or give '
                          'detections with categories by --detections FILE')
     return load_candidates(request.candidates)
 
 
 def _detector(request: Request, store: WeightStore) -> Detector:
-    """The detector asked for, with its weights, on its device."""
+    """The detector asked for, with its weights loaded, on the device asked for."""
     plugin = DETECTORS.get(detector_of(request))
     options = {} if plugin.weights is None else {'weights': store.get(plugin.weights, None)}
     found: Detector = plugin(**options, device=pick_device(request.device))
@@ -236,9 +236,10 @@ def _detector(request: Request, store: WeightStore) -> Detector:
 
 def _source(request: Request, readers: Readers, detector: Callable[[], Detector], outside: OutsideBoxes | None,
             grounders: Sequence[Grounder]) -> FromPictures | FromMaps | FromNowhere | None:
-    """Where image features come from; ``None`` for recall of outside boxes."""
+    """The source of image features; ``None`` if only the recall of boxes from outside is measured."""
     if request.masks is not None and (request.detections is None or not grounders):
-        raise InputError('--masks: are masks of --detections, for a grounder to choose from; give both')
+        raise InputError('--masks: are the masks of --detections, among which a grounder chooses; give --detections '
+                         'and --grounder as well')
     if outside is not None and not grounders:
         return None
     if outside is not None and not any(grounder.needs_image for grounder in grounders):
@@ -251,17 +252,17 @@ def _source(request: Request, readers: Readers, detector: Callable[[], Detector]
 
 def _covered(outside: OutsideBoxes, datasets: Mapping[str, Dataset],
              expressions: Chosen) -> tuple[Chosen, list[str]]:
-    """The expressions that have outside boxes, and notes on the others."""
+    """The expressions that have boxes from outside, and notes on the others."""
     covered = {k: [e for e in es if outside.for_expression(e) is not None] for k, es in expressions.items()}
     covered = {k: es for k, es in covered.items() if es}
     everything = sum(map(len, expressions.values()))
     missing = everything - sum(map(len, covered.values()))
     if not covered:
-        raise InputError('boxes from outside: the file has none of the images or sentences of the expressions; check '
+        raise InputError('--candidates or --detections: the file has boxes for none of the expressions; check '
                          '--dataset and --split')
     notes = []
     if missing:
-        notes.append(f'{missing} of {everything} expressions are left out: the file of boxes lacks their images')
+        notes.append(f'{missing} of {everything} expressions are left out, the file of boxes lacks their images')
     sizes: dict[Any, ImageInfo] = {k: info for d in datasets.values() for k, info in d.images.items()}
     sizes |= {(e.dataset, e.sent_id): datasets[e.dataset].images[e.image_id] for es in covered.values() for e in es}
     if reaching := outside.count_outside(sizes):
@@ -271,7 +272,7 @@ def _covered(outside: OutsideBoxes, datasets: Mapping[str, Dataset],
 
 def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Chosen,
              vectors: Callable[[], WordVectors]) -> tuple[dict[tuple[str, int], list[Annotation]], list[str]]:
-    """Contextual objects of all chosen expressions whose dataset annotates other objects, and notes."""
+    """The contextual objects of all expressions whose dataset annotates other objects, and notes."""
     wanted = [e for es in expressions.values() for e in es if datasets[e.dataset].annotations is not None]
     if not wanted:
         return {}, []
@@ -281,7 +282,8 @@ def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Cho
         mine = [e for e in wanted if e.dataset == name]
         for e, objects in zip(mine, finder.context(mine, dataset.annotations or {}), strict=True):
             found[name, e.sent_id] = objects
-    notes = [f'contextual objects: nouns over γ = {finder.gamma} of a category name in {finder.vectors.name}']
+    notes = [f'contextual objects: nouns whose similarity to a category name is over γ = {finder.gamma} in '
+             f'{finder.vectors.name}']
     if skipped := sorted(finder.without_vector):
         notes.append(f'{len(skipped)} nouns without a word vector were skipped: {", ".join(skipped[:8])}'
                      + (', …' if len(skipped) > 8 else ''))
@@ -290,7 +292,7 @@ def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Cho
 
 def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapping[str, Dataset],
              rules: Sequence[str], detector: Callable[[], Detector]) -> WordVectors:
-    """The shipped vectors, or the user's, of which only the words that can be asked for are kept."""
+    """The word vectors: the shipped ones, or those of ``--vectors`` for the words that can be looked up."""
     if request.vectors is None:
         return load_vectors()
     categories = {c for d in datasets.values() for c in d.categories}
@@ -301,7 +303,7 @@ def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapp
 
 def _build(plugin: Any, name: str, dataset: str, store: WeightStore, request: Request,
            vectors: Callable[[], WordVectors]) -> Any:
-    """Construct a rule or grounder with its weights, word vectors and the user's settings."""
+    """A rule or grounder, built with its weights, word vectors and ``--set`` options."""
     options = dict(request.settings.get(name, {}))
     if plugin.with_vectors:
         options['vectors'] = vectors()

@@ -1,4 +1,4 @@
-"""What the user asks for."""
+"""The request that a command line stands for, and the readers of the files that it names."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from harness.detection.source import StoredMap
     from harness.proposals.given import OutsideBoxes
 
-#: What detects where nobody says what.
+#: The detector of a request that names none.
 DETECTOR = 'mmdet-c4'
-#: What can be measured.
+#: The tasks that can be measured.
 TASKS = ('recall', 'rec', 'res')
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line says; ``None`` means the default, no grounder at all is ``[]`` or ``['none']``."""
+    """What a command line asks for; ``None`` means the default, and ``[]`` or ``['none']`` that no grounder is run."""
 
     grounders: list[str] | None = None
     datasets: list[str] | None = None
@@ -41,7 +41,7 @@ class Request:
     masks: Path | None = None
     images: Path | None = None
     max_pixels: int | None = None
-    reads_images: bool = True  # else the caller hands over pixels
+    reads_images: bool = True  # False: the caller gives the pixels
     vectors: Path | None = None
     detector: str = DETECTOR
     weights: dict[str, Path] = field(default_factory=dict)
@@ -50,18 +50,19 @@ class Request:
 
 
 def _no_reader(path: Path) -> Any:
-    raise InputError(f'{path}: files of this kind are read by an adapter, and none is given')
+    raise InputError(f'{path}: only an adapter reads files of this kind, and none is given; pass '
+                     'adapters.originals.outside.READERS')
 
 
 @dataclass(frozen=True)
 class Readers:
-    """How the files that a request names are read; adapters bring further forms.
+    """The functions that read the files of a request; adapters add further formats.
 
     Attributes:
-        expressions: a file of expressions and the folder of its images to datasets by name.
-        detections: boxes from outside.
-        features: a folder of stored maps, to be asked by image id.
-        masks: stored masks, to be asked by ``det_id``, height and width.
+        expressions: reads a file of expressions, with the folder of its images, into datasets by name.
+        detections: reads boxes from outside.
+        features: opens a folder of stored maps; gives the map of an image id.
+        masks: reads stored masks; gives the mask of a ``det_id``, height and width.
     """
 
     expressions: Callable[[Path, Path | None], dict[str, Dataset]] = load_expressions
@@ -70,5 +71,5 @@ class Readers:
     masks: Callable[[Path], Callable[[int, int, int], dict]] = _no_reader
 
 
-#: What is read without an adapter.
+#: The formats that are read without an adapter.
 OWN_FORMS = Readers()

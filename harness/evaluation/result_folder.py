@@ -1,4 +1,4 @@
-"""Where a run or a study writes: nothing that was there is lost, and one of which nothing comes leaves nothing."""
+"""The folder of a run or study: earlier results in it are kept, and a run that writes nothing leaves nothing behind."""
 from __future__ import annotations
 
 import datetime
@@ -8,24 +8,34 @@ from pathlib import Path
 
 from harness.errors import InputError
 
-#: What every run writes, row by row.
+#: The file that every run writes.
 ROWS = 'predictions.jsonl'
 
 
 def named_by_time(before: str = '') -> Path:
-    """Where results go when nobody says where."""
+    """The folder of results when ``--out`` is not given."""
     return Path('results') / f'{before}{datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")}'
+
+
+def require_folder(out: Path | None) -> None:
+    """Refuse an ``--out`` that is a file.
+
+    Raises:
+        InputError: it is a file.
+    """
+    if out is not None and out.exists() and not out.is_dir():
+        raise InputError(f'--out {out}: is a file; choose a folder')
 
 
 @contextmanager
 def result_folder(wanted: Path | None, say: Callable[[str], object]) -> Iterator[Path]:
-    """A run's folder, by default named by the time; an earlier run in it is moved aside.
+    """The folder of a run, by default named by the time; an earlier run in it is moved aside.
 
-    A run that ends without a single row, whatever ends it, leaves all as it was: the folder is gone, the earlier run
-    back in its place.
+    However a run ends, if it has not written a row, everything is left as it was: the folder is removed and the earlier
+    run moved back.
 
     Raises:
-        InputError: the folder holds other files, or can't be made.
+        InputError: the folder holds other files, or cannot be made.
     """
     out = wanted or named_by_time()
     aside = move_aside(out)
@@ -43,10 +53,10 @@ def result_folder(wanted: Path | None, say: Callable[[str], object]) -> Iterator
 
 
 def move_aside(out: Path) -> Path | None:
-    """Rename a folder that holds a run to the next free name; ``None`` where there is none.
+    """Rename a folder that holds a run to the next free name; ``None`` if it holds none.
 
     Raises:
-        InputError: it can't be renamed.
+        InputError: it cannot be renamed.
     """
     try:
         if not (out / ROWS).exists():
@@ -59,14 +69,14 @@ def move_aside(out: Path) -> Path | None:
 
 @contextmanager
 def new_folder(out: Path, besides: Collection[str] = ()) -> Iterator[Path]:
-    """An empty folder; it and those made for it are gone again where the work in it fails before anything is written.
+    """An empty folder, removed again with the parents made for it if the work fails before anything is written.
 
     Args:
         out: the folder.
-        besides: names of files that may be there already.
+        besides: the names of files that may be in it.
 
     Raises:
-        InputError: it can't be made, or holds other files.
+        InputError: it cannot be made, or holds other files.
     """
     try:
         new = [folder for folder in (out, *out.parents) if not folder.exists()]

@@ -1,4 +1,4 @@
-"""``results.json``: the measured records and where they come from."""
+"""``results.json``: the measured records and their provenance."""
 from __future__ import annotations
 
 import os
@@ -26,11 +26,12 @@ CONVENTIONS = {
     'pr@X': 'share of expressions with mask IoU >= X (tools/eval_masks.py of MAttNet)',
 }
 
+
 def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], seed: int, data: Mapping[str, str],
                weights: Mapping[str, Mapping[str, Any]], notes: list[str], wall: float,
                images_in: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The ``run`` part of ``results.json``, as :class:`harness.data.results.RunRecord` declares it; ``images_in`` has
-    each dataset's folder of images, for reports to show."""
+    """The ``run`` part of ``results.json``, declared by :class:`harness.data.results.RunRecord`; ``images_in`` holds
+    the image folder of each dataset, for reports to show."""
     record = RunRecord(
         command=command, options=dict(options), seed=seed, commit=git_commit(),
         versions={'python': platform.python_version(), **{name: version(name) for name in PACKAGES}},
@@ -46,21 +47,21 @@ def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], se
 
 
 def conventions() -> dict[str, str]:
-    """How the metrics count; a user's own ones say it in their docstring."""
+    """How each metric counts; for a user's own metric, the first line of its docstring."""
     own = [metric for metric in METRICS.module_dict.values() if not metric.__module__.startswith('harness.')]
     return {**CONVENTIONS, **{name: (metric.__doc__ or name).strip().split('\n')[0]
                               for metric in own for name in metric.names}}
 
 
 def throughput(stage: Stage) -> Throughput:
-    """How many images and expressions went through a stage, a second."""
+    """The numbers of images and expressions that went through a stage, in all and per second."""
     done = {'images': stage.images, 'expressions': stage.expressions}
     rates = {f'{what}_per_second': round(n / stage.seconds, 1) for what, n in done.items() if n}
     return Throughput.model_validate({**done, **rates})
 
 
 def write_results(out: Path, outcome: Outcome, run: Mapping[str, Any]) -> Path:
-    """Write ``out/results.json`` beside, then rename."""
+    """Write ``out/results.json``, whole or not at all."""
     path = out / 'results.json'
     write_text(path, as_json(outcome.records, run))
     return path

@@ -1,6 +1,6 @@
-"""A run: every image of a plan evaluated, by as many processes as there are, and its rows on disk in the plan's order.
+"""Running a plan: its images are evaluated by one or several processes, and their rows written in the plan's order.
 
-What was measured is read back from the folder (:func:`harness.evaluation.outcome.outcome_of`).
+The outcome is read from the folder afterwards (:func:`harness.evaluation.outcome.outcome_of`).
 """
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def run(plan: Plan, out: Path, progress: Progress = iter) -> Outcome:
 
     Args:
         plan: see :class:`harness.evaluation.plan.Plan`.
-        out: an existing folder, in which the rows are written.
-        progress: wraps the images, for instance a progress bar.
+        out: an existing folder for the rows.
+        progress: wraps the images, for instance in a progress bar.
 
     Raises:
-        InputError: not one image can be read, or a rule or grounder gives what cannot be used.
+        InputError: no image can be read, or a rule or grounder returns what cannot be used.
     """
     work = images(plan)
     header = Header(tasks=list(plan.tasks), images=len(work), numbers=list(range(len(work))))
@@ -55,18 +55,18 @@ def run(plan: Plan, out: Path, progress: Progress = iter) -> Outcome:
 
 def evaluate_images(plan: Plan, work: Sequence[Sequence[Group]], journal: Journal, progress: Progress = iter,
                     number: int = 1, rebuild: Callable[[int], Callable[[int], Evaluated]] | None = None) -> None:
-    """Evaluate what the journal says is left.
+    """Evaluate the images that are not in the journal yet.
 
     Args:
         plan: see :class:`harness.evaluation.plan.Plan`.
         work: its images (:func:`harness.evaluation.plan.images`).
-        journal: of the run.
-        progress: wraps the images.
-        number: of worker processes.
+        journal: the journal of the run.
+        progress: wraps the images, for instance in a progress bar.
+        number: the number of worker processes.
         rebuild: see :func:`harness.evaluation.workers.workers`.
 
     Raises:
-        InputError: not one image can be read, a rule or grounder gives what cannot be used, or a worker died.
+        InputError: no image can be read, a rule or grounder returns what cannot be used, or a worker died.
     """
     left = journal.left
     with workers(lambda n: evaluate(plan, work[n], n), number, rebuild) as crew:
@@ -75,8 +75,8 @@ def evaluate_images(plan: Plan, work: Sequence[Sequence[Group]], journal: Journa
                 journal.append(n, image)
         except WorkerDied as death:
             info = work[death.item][0].info
-            raise InputError(f'image {info.image_id}{f" ({info.path})" if info.path else ""}: the process on it '
-                             f'ended ({death.how}), perhaps for want of memory; the same command goes on from here, '
-                             '--workers 1 needs the least memory') from None
+            raise InputError(f'image {info.image_id}{f" ({info.path})" if info.path else ""}: its worker '
+                             f'process ended ({death.how}), perhaps for lack of memory; run the same command again, it '
+                             'continues from here, and --workers 1 needs the least memory') from None
     if journal.header.shard is None and journal.entries and not any(e.counters.images for e in journal.entries):
         raise InputError(NO_IMAGE)

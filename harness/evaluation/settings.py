@@ -1,4 +1,4 @@
-"""``--set NAME.OPTION=VALUE`` and ``--weights NAME=FILE``: taken apart, and held against what plug-ins declare."""
+"""``--set NAME.OPTION=VALUE`` and ``--weights NAME=FILE``: parsed, and checked against what plug-ins declare."""
 from __future__ import annotations
 
 import ast
@@ -13,15 +13,15 @@ from harness.names import nearest
 from harness.options import LOADED, check_options
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
 
-#: What has options without being a rule or grounder: how contextual objects are found.
+#: The one name with options that is no rule or grounder: the finder of contextual objects.
 CRITICAL_OBJECTS = 'critical-objects'
 
 
 def check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
-    """Names, options, types and ranges, before anything is loaded.
+    """Check the names, options, types and ranges of ``--set`` before anything is loaded.
 
     Raises:
-        InputError: something has no such option, or it takes no such value.
+        InputError: a name or option is unknown, or a value has the wrong type or is out of range.
     """
     check_names(settings)
     for name, options in settings.items():
@@ -36,10 +36,10 @@ def check_settings(settings: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def check_names(settings: Iterable[str]) -> None:
-    """Names alone, before any plug-in is imported.
+    """Check the names of ``--set`` before any plug-in is imported.
 
     Raises:
-        InputError: there is no rule or grounder of a name.
+        InputError: there is no rule or grounder of that name.
     """
     known = [*names(PROPOSAL_RULES), *names(GROUNDERS), CRITICAL_OBJECTS]
     for name in settings:
@@ -48,7 +48,7 @@ def check_names(settings: Iterable[str]) -> None:
 
 
 def _with_options(name: str) -> Any:
-    """The class of which ``--set`` means an option."""
+    """The class whose options ``--set NAME.…`` sets."""
     if name == CRITICAL_OBJECTS:
         from harness.words.critical_objects import CriticalObjects
         return CriticalObjects
@@ -56,13 +56,13 @@ def _with_options(name: str) -> Any:
 
 
 def parse_setting(text: str) -> tuple[str, str, Any]:
-    """``'ref-nms-b.threshold=0.2'`` to its name, key and value (a Python literal, or else text)."""
+    """The name, option and value of ``'ref-nms-b.threshold=0.2'``; the value is a Python literal, or else text."""
     target, equals, value = text.partition('=')
     name, dot, key = target.rpartition('.')
     if not (equals and dot and name and key):
         raise InputError(f'--set {text}: write NAME.OPTION=VALUE, for instance ref-nms-b.threshold=0.2')
     try:
-        with warnings.catch_warnings():  # Python's, about its own spelling
+        with warnings.catch_warnings():  # of Python's parser, for instance about "1if"
             warnings.simplefilter('ignore')
             return name, key, ast.literal_eval(value)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
@@ -70,10 +70,10 @@ def parse_setting(text: str) -> tuple[str, str, Any]:
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """All of ``--set``, by name and option.
+    """The values of all ``--set``, by name and option.
 
     Raises:
-        InputError: one is not written as it has to be, or an option is given twice.
+        InputError: one is not of the form NAME.OPTION=VALUE, or an option is given twice.
     """
     settings: dict[str, dict[str, Any]] = {}
     for name, key, value in map(parse_setting, texts):
@@ -84,7 +84,7 @@ def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def parse_weight(text: str) -> tuple[str, Path]:
-    """``'cmae=file.safetensors'`` to its name and path."""
+    """The name and path of ``'cmae=file.safetensors'``."""
     name, equals, path = text.partition('=')
     if not (equals and name and path):
         raise InputError(f'--weights {text}: write NAME=FILE, for instance cmae=my.safetensors')
@@ -92,10 +92,10 @@ def parse_weight(text: str) -> tuple[str, Path]:
 
 
 def parse_weights(texts: Iterable[str]) -> dict[str, Path]:
-    """All of ``--weights``, by name.
+    """The files of all ``--weights``, by name.
 
     Raises:
-        InputError: one is not written as it has to be, or a name is given twice.
+        InputError: one is not of the form NAME=FILE, or a name is given twice.
     """
     weights: dict[str, Path] = {}
     for name, path in map(parse_weight, texts):

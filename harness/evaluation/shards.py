@@ -1,4 +1,4 @@
-"""A run in parts, for several machines or processes that know nothing of each other: whole images, evenly by cost."""
+"""Shards of a run, for machines or processes that do not communicate: whole images, shared out evenly by cost."""
 from __future__ import annotations
 
 import heapq
@@ -6,20 +6,23 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.errors import InputError
-from harness.evaluation.plan import Group
 
-#: What an image costs beside its expressions, in expressions: detection, against rules and grounders for a sentence.
+if TYPE_CHECKING:
+    from harness.evaluation.plan import Group
+
+#: The cost of detection on an image, in units of the cost of an expression.
 _DETECTION = 5
-#: Launchers that start several processes: the variables of a process's number, from 0, and of how many there are.
+#: The variables by which launchers tell a process its number, from 0, and the number of processes.
 _LAUNCHERS = (('RANK', 'WORLD_SIZE'), ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'),
               ('SLURM_PROCID', 'SLURM_NTASKS'))
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Part ``index`` of ``count``, from 1."""
+    """Shard ``index`` of ``count``, numbered from 1."""
 
     index: int
     count: int
@@ -29,25 +32,26 @@ class Shard:
 
     @property
     def folder(self) -> str:
-        """Its folder in the folder of the run."""
+        """The name of its folder in the folder of the run."""
         return f'shard-{self.index}-of-{self.count}'
 
 
 def parse_shard(text: str) -> Shard:
-    """``--shard 2/3``.
+    """The shard that ``--shard 2/3`` names.
 
     Raises:
-        InputError: it is not of that form.
+        InputError: the text is not of that form.
     """
     match = re.fullmatch(r'([0-9]{1,6})/([0-9]{1,6})', text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise InputError(f'--shard {text}: must be i/n with i from 1 to n, for instance 2/3')
+        raise InputError(f'--shard {text}: must be I/N with I from 1 to N, for instance 2/3')
     return Shard(int(match[1]), int(match[2]))
 
 
 def shard_of(environment: Mapping[str, str] = os.environ) -> Shard | None:
-    """The part that a launcher means this process to do: torchrun (and what mmengine reads), Open MPI, tasks and job
-    arrays of Slurm; those together are parts of parts. ``None`` where there is only one.
+    """The shard that a launcher assigns to this process; ``None`` if there is only one process.
+
+    Launchers are torchrun (whose variables mmengine reads too), Open MPI, and Slurm with tasks, job arrays or both.
 
     Raises:
         InputError: the variables contradict each other.
@@ -58,7 +62,7 @@ def shard_of(environment: Mapping[str, str] = os.environ) -> Shard | None:
             index, count = _number(environment, rank), _number(environment, size)
             if index >= count:
                 raise InputError(f'the environment says that this is process {rank}={index} of {size}={count}; unset '
-                                 'them, or give --shard i/n')
+                                 'them, or give --shard I/N')
             break
     if 'SLURM_ARRAY_TASK_ID' in environment:
         job, jobs = _job_of_array(environment)
@@ -74,23 +78,24 @@ def _job_of_array(environment: Mapping[str, str]) -> tuple[int, int]:
     last = first + (jobs - 1) * step
     job, rest = divmod(_number(environment, 'SLURM_ARRAY_TASK_ID') - first, step)
     if rest or not 0 <= job < jobs or _number(environment, 'SLURM_ARRAY_TASK_MAX', last) != last:
-        raise InputError('SLURM_ARRAY_TASK_ID: the job array has gaps; give --array=1-N, or --shard i/n')
+        raise InputError('SLURM_ARRAY_TASK_ID: the job array has gaps; use --array=1-N, or give --shard I/N')
     return job, jobs
 
 
 def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
     text = environment.get(name, None if default is None else str(default))
     if text is None:
-        raise InputError(f'{name}: is not set beside the others of its kind; give --shard i/n')
+        raise InputError(f'{name}: is not set beside the others of its kind; give --shard I/N')
     if not re.fullmatch(r'[0-9]{1,9}', text):
-        raise InputError(f'{name}={text}: is not a number; unset it, or give --shard i/n')
+        raise InputError(f'{name}={text}: is not a number; unset it, or give --shard I/N')
     return int(text)
 
 
 def images_of(shard: Shard | None, work: Sequence[Sequence[Group]]) -> list[int]:
-    """The numbers of a shard's images, in the order of the plan.
+    """The numbers of the images of a shard, in the order of the plan.
 
-    The dearest image first, each goes to the shard that has the least to do; every shard works this out for itself.
+    From the most expensive image down, each goes to the shard with the least cost so far; every process computes this
+    alike.
     """
     if shard is None:
         return list(range(len(work)))

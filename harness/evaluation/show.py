@@ -1,7 +1,7 @@
-"""One sentence about one picture: its proposals, the grounded box and mask, and a drawing of them.
+"""Grounding one sentence in one picture, and drawing the proposals and the grounded box and mask.
 
-:func:`ground` is a whole run on one image, by the same plan, rules and grounders; :func:`draw` draws what it gives as
-``reports/picture.py`` draws a run's.
+:func:`ground` runs one image through the same plan, rules and grounders as a benchmark run; :func:`draw` draws the
+result in the style of ``reports/picture.py``.
 """
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from harness.names import pick
 from harness.registry import DATASETS, names
 from harness.types import Dataset, Expression, ImageFeatures, ImageInfo
 
-#: Longer pictures are made smaller for the detector: COCO's and the embedded benchmark's are at most so long.
+#: Pictures with a longer side are scaled down to this for the detector, as it is the longest side in COCO.
 LONGEST_SIDE = 640
-#: Further words of a sentence are not read.
+#: How many words of a sentence are read.
 LONGEST_SENTENCE = 64
 BLUE, YELLOW = '#1f77b4', '#ffd21f'
 _PANEL = 4.6  # inches
@@ -39,19 +39,19 @@ _PANEL = 4.6  # inches
 
 @dataclass(frozen=True)
 class Answer:
-    """What a rule proposed and a grounder chose.
+    """The proposals of a rule, and the choice of a grounder.
 
     Attributes:
         picture: ``(H, W, 3)`` uint8 BGR, as read.
         sentence: as asked.
         rule: name of the proposal rule.
         grounder: name of the grounder.
-        proposals: as a rule gives them, best first; ``bboxes`` (n, 4) xyxy in pixels of the picture.
-        names: of the proposals' categories.
-        scores: ``(n,)`` the grounder's, the higher the better.
-        best: index of the proposal of the highest score, ``None`` where there are none.
-        mask: ``(H, W)`` bool of that proposal, ``None`` where there is none.
-        notes: what is to be known beside, a line each.
+        proposals: the proposals of the rule, best first; ``bboxes`` (n, 4) xyxy in pixels of the picture.
+        names: the names of their categories, by label.
+        scores: ``(n,)`` the scores of the grounder, higher is better.
+        best: the index of the proposal with the highest score; ``None`` if there is no proposal.
+        mask: ``(H, W)`` bool, the mask of that proposal; ``None`` if there is none.
+        notes: notes, a line each.
     """
 
     picture: np.ndarray
@@ -67,7 +67,7 @@ class Answer:
 
     @property
     def box(self) -> tuple[float, ...] | None:
-        """The grounded box, xyxy."""
+        """The grounded box, xyxy; ``None`` if there is no proposal."""
         return None if self.best is None else tuple(self.proposals.bboxes[self.best].tolist())
 
 
@@ -81,13 +81,13 @@ def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str
         sentence: about one thing in it.
         grounder: a registered one (import its adapter first).
         rule: a registered proposal rule.
-        dataset: whose shipped weights are taken; ``None``: mini-refcoco's.
-        weights: files by name (``detector``, ``ref-nms-b``, ``cmae``, …) in the place of shipped ones.
-        settings: options of rule and grounder by name.
-        device: ``'cpu'`` or ``'cuda'``; ``None``: a GPU where there is one.
+        dataset: the dataset whose shipped weights are used; ``None``: mini-refcoco.
+        weights: files that replace shipped weights, by name (``detector``, ``ref-nms-b``, ``cmae``, …).
+        settings: options of the rule and grounder, by name.
+        device: ``'cpu'`` or ``'cuda'``; ``None``: a GPU if there is one.
 
     Raises:
-        InputError: the picture can't be read, a name is unknown, weights don't fit, a device is not there.
+        InputError: the picture cannot be read, a name is unknown, weights do not fit, or there is no such device.
     """
     pick_device(device)
     asked_for, dataset = dataset, dataset or 'mini-refcoco'
@@ -102,15 +102,15 @@ def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str
     notes = _notes(words, prepared.plan, dataset)
     shipped = {name.partition(' ')[0] for name in prepared.weights} - set(weights or {})
     if asked_for is not None and not shipped - {'detector'}:
-        raise InputError(f'--dataset-weights {asked_for}: no weights of a dataset take part but those given; leave it '
-                         'out')
+        raise InputError(f'--dataset-weights {asked_for}: has no effect, since --weights replaces all weights of a '
+                         'dataset; leave it out')
     if shipped:
-        notes.append('the shipped weights know the embedded benchmark\'s drawings; of photographs they know nothing')
+        notes.append('the shipped weights were trained on the drawings of the embedded benchmark, not on photographs')
     return _answer(prepared.plan, asked, pixels, sentence, notes)
 
 
 def _asked(path: Path, words: tuple[str, ...], pixels: np.ndarray, dataset: str) -> Dataset:
-    """The sentence as a dataset of one expression; the referent's box is not known and never looked at."""
+    """The sentence as a dataset of one expression; the box of its referent is unknown and never used."""
     height, width = _fitted(pixels).shape[:2]
     read = words[:LONGEST_SENTENCE]
     expression = Expression(dataset, 'asked', 0, 0, ' '.join(read), read, (0.0, 0.0, 0.0, 0.0))
@@ -147,7 +147,7 @@ def _answer(plan: Plan, asked: Dataset, pixels: np.ndarray, sentence: str, notes
 
 def _one(plugins: Mapping[str, Any], option: str) -> list[tuple[str, Any]]:
     if len(plugins) != 1:
-        raise InputError(f'{option}: one picture shows one at a time; give one name')
+        raise InputError(f'{option}: only one can be shown in a picture; give one name')
     return list(plugins.items())
 
 
@@ -179,7 +179,7 @@ def draw(answer: Answer, out: Path) -> None:
         out: the picture, one of :data:`PICTURES`.
 
     Raises:
-        InputError: another ending.
+        InputError: the name of the picture ends in something else.
     """
     if out.suffix.lower() not in PICTURES:
         raise InputError(f'--out {out}: must end in {", ".join(PICTURES)}; choose one of them')
@@ -222,13 +222,13 @@ def _name(answer: Answer, index: int) -> str:
 
 
 def _tinted(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """``(H, W, 3)`` uint8 with everything outside the mask paler."""
+    """``(H, W, 3)`` uint8, the picture with everything outside the mask made paler."""
     paler = picture.astype(np.float32) * 0.35 + 255 * 0.65
     return np.where(mask[..., None], picture, paler).astype(np.uint8)
 
 
 def table(answer: Answer) -> str:
-    """The proposals as text, best first, an arrow at the chosen one."""
+    """The proposals as a table of text, best first, with an arrow at the chosen one."""
     lines = ['    score  confidence  relatedness  grounder  box (x1, y1, x2, y2)']
     proposals = answer.proposals
     related = proposals.relatedness.tolist() if 'relatedness' in proposals else [float('nan')] * len(answer.scores)

@@ -1,4 +1,4 @@
-"""What is measured: from what was asked for to what can be met."""
+"""The tasks of a run: those asked for that can be measured."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from harness.types import Dataset, Expression
 if TYPE_CHECKING:
     from harness.evaluation.request import Request
 
-#: What answers from outside can be judged by.
+#: The tasks by which answers from outside can be judged.
 JUDGED = ('rec', 'res')
 #: The chosen expressions of each (dataset, split).
 Chosen = Mapping[tuple[str, str], Sequence[Expression]]
@@ -20,15 +20,15 @@ Chosen = Mapping[tuple[str, str], Sequence[Expression]]
 
 def tasks_of(request: Request, tasks: Sequence[str], datasets: Mapping[str, Dataset], expressions: Chosen,
              source: object) -> tuple[list[str], list[str]]:
-    """The tasks, and notes: RES where masks can be made and compared, else a note says why not.
+    """The tasks that can be measured, and notes; RES is left out with a note if there are no masks for it.
 
     Raises:
-        InputError: RES was asked for by name.
+        InputError: RES was asked for by name and cannot be measured.
     """
     if 'res' not in tasks:
         return list(tasks), []
     if isinstance(source, FromNowhere) and request.masks is None:
-        why = 'there is neither a detector to make masks nor --masks FILE'
+        why = 'no detector makes masks, and --masks FILE is not given'
     elif not _have_masks(datasets, expressions):
         why = f'{", ".join(datasets)} has no masks of the referents'
     else:
@@ -40,10 +40,10 @@ def tasks_of(request: Request, tasks: Sequence[str], datasets: Mapping[str, Data
 
 def check_judged(request: Request, tasks: Sequence[str], sets: Sequence[Answers], datasets: Mapping[str, Dataset],
                  expressions: Chosen) -> None:
-    """Refuse a task that was asked for by name and by which answers from outside cannot be judged.
+    """Refuse a task that was asked for by name if answers from outside cannot be judged by it.
 
     Raises:
-        InputError: with what is missing.
+        InputError: the answers or the expressions lack what the task needs.
     """
     why = cannot_judge(sets, _have_masks(datasets, expressions))
     for task in tasks:
@@ -52,15 +52,15 @@ def check_judged(request: Request, tasks: Sequence[str], sets: Sequence[Answers]
 
 
 def cannot_judge(sets: Iterable[Answers], truth_has_masks: bool) -> dict[str, str]:
-    """By which of :data:`JUDGED` answers from outside cannot be judged: for each the reason and what to do."""
+    """The tasks of :data:`JUDGED` by which answers from outside cannot be judged, with the reason and what to do."""
     answers = [answer for one in sets for given in one.given.values() for answer in given]
     why = {}
     if all(answer.xywh is None for answer in answers):
-        why['rec'] = 'the answers have no boxes; give boxes as well'
+        why['rec'] = 'the answers have no boxes; add them as bbox'
     if all(answer.segmentation is None for answer in answers):
-        why['res'] = 'the answers have no masks; give them as segmentation'
+        why['res'] = 'the answers have no masks; add them as segmentation'
     elif not truth_has_masks:
-        why['res'] = 'the expressions have no masks; take expressions with masks (--data-root DIR)'
+        why['res'] = 'the expressions have no masks; give a dataset that has (--data-root DIR)'
     return why
 
 

@@ -1,4 +1,4 @@
-"""The weight files of a run: each is read once, the user's in the place of the shipped ones."""
+"""The weight files of a run, each read once; files of the user replace shipped ones."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -10,7 +10,11 @@ from harness.files.weights import SHIPPED, Weights, load_weights, shipped_path
 
 
 class WeightStore:
-    """Each weight file once, the user's before the shipped ones; ``taken`` are the names that were asked for."""
+    """The weight files of a run, each read at its first use.
+
+    Attributes:
+        taken: the names under which weights were used.
+    """
 
     def __init__(self, given: Mapping[str, Path]) -> None:
         self._given = given
@@ -19,6 +23,7 @@ class WeightStore:
         self.taken: set[str] = set()
 
     def get(self, name: str, dataset: str | None) -> Weights:
+        """The weights of a name: the user's file, or the one shipped for a dataset."""
         whose = None if dataset is None else home(dataset)
         path = self._given.get(name) or shipped_path(name, whose)
         self.taken.add(name)
@@ -28,7 +33,7 @@ class WeightStore:
         return self._loaded[path]
 
     def missing(self, plugin: Any, dataset: str) -> Path | None:
-        """Where a plug-in's weights would be, if they are not there."""
+        """The path of the weights that a plug-in needs for a dataset, if they are missing."""
         name = plugin.weights
         if name is None or name in self._given:
             return None
@@ -36,10 +41,11 @@ class WeightStore:
         return None if path.is_file() else path
 
     def uses_shipped(self) -> bool:
-        """Whether any weights are those that the project ships."""
+        """Whether any of the weights used are shipped ones."""
         return any(path.parent == SHIPPED for path in self._used.values())
 
     def provenance(self) -> dict[str, dict[str, Any]]:
+        """The file, hash and training of each of the weights used, by name."""
         keys = ('command', 'seed', 'data_hash', 'git_commit', 'threshold')
         return {name: {'file': path.name, 'sha256': self._loaded[path].sha256,
                        **{k: v for k, v in self._loaded[path].meta.items() if k in keys}}

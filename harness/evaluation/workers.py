@@ -1,8 +1,7 @@
-"""Processes that share a list of work: each takes an item, does it and takes the next; results come in the list's
-order.
+"""Worker processes that share a list of items; results come in the order of the list.
 
-A worker is forked where the platform can: it then sees everything that was loaded before, weights among it, without a
-copy. Elsewhere, and on GPUs, it is spawned and loads for itself.
+On a CPU, workers are forked, so that they share everything that is already loaded, such as weights, without a copy. On
+a GPU they are spawned, and each loads for itself.
 """
 from __future__ import annotations
 
@@ -15,40 +14,41 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from harness.errors import InputError
+from harness.options import within
 
 T = TypeVar('T')
 Work = Callable[[int], T]
-#: How far a worker may be ahead of the first item that is not done yet, per worker: bounds what waits in memory.
+#: How many items per worker may be given out beyond the first unfinished one; this bounds the memory of results.
 _AHEAD = 8
-#: Fewer items than this per worker are not worth a process.
+#: The most processes that can be asked for.
+MOST_WORKERS = 1024
+#: A further worker is started by default only if there are this many items per worker.
 _WORTH = 16
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def number_of_workers(asked: int | None, items: int, device: str) -> int:
-    """As many workers as asked for; by default one per processor where there is work for them, and one per GPU.
+    """The number of workers: as asked for; by default one on a GPU, else one per processor if there are enough items.
 
     Raises:
-        InputError: it is not a number of processes.
+        InputError: the number asked for is out of range.
     """
-    if asked is not None and not 1 <= asked <= 1024:
-        raise InputError(f'--workers {asked}: must be 1 to 1024')
+    within('--workers', asked, 1, MOST_WORKERS)
     if device != 'cpu':
         return asked or 1
     return asked or max(1, min(processors(), items // _WORTH))
 
 
 class Failed:
-    """Stands for the result of an item of which a worker could not make one."""
+    """The result of an item on which a worker raised an exception."""
 
 
 class WorkerDied(Exception):
-    """A worker is gone: ``item`` is what it was at, ``how`` what ended it."""
+    """A worker process ended: ``item`` is what it was working on, and ``how`` says how it ended."""
 
     def __init__(self, item: int, how: str) -> None:
         super().__init__(item, how)
@@ -64,7 +64,7 @@ class _Worker:
 
 @dataclass
 class Workers(Generic[T]):
-    """Processes that do ``work``; none of them where one process is enough."""
+    """The worker processes that do ``work``; if there are none, this process does it."""
 
     work: Work[T]
     crew: list[_Worker] = field(default_factory=list)
@@ -72,10 +72,10 @@ class Workers(Generic[T]):
     def results(self, items: Sequence[int]) -> Iterator[tuple[int, T]]:
         """Each item with its result, in the order of ``items``.
 
-        An item that fails in a worker is done once more here, where its error is raised as if there were no workers.
+        An item on which a worker fails is done again in this process, so that its exception is raised here.
 
         Raises:
-            WorkerDied: a process was killed.
+            WorkerDied: a worker process ended.
         """
         if not self.crew:
             for item in items:
@@ -94,7 +94,7 @@ class Workers(Generic[T]):
             yield item, self.work(item) if isinstance(result, Failed) else result
 
     def _collect(self, there: dict[int, Any]) -> None:
-        """Wait until any worker is ready, and take what it has made."""
+        """Wait until at least one worker has a result, and take the results that are ready."""
         busy = {worker.pipe: worker for worker in self.crew if worker.item is not None}
         for pipe in wait(list(busy)):
             worker = busy[pipe]  # type: ignore[index]
@@ -106,7 +106,7 @@ class Workers(Generic[T]):
             worker.item = None
 
     def stop(self) -> None:
-        """End the processes."""
+        """End all worker processes."""
         for worker in self.crew:
             worker.pipe.close()
             worker.process.terminate()
@@ -116,13 +116,13 @@ class Workers(Generic[T]):
 
 @contextmanager
 def workers(work: Work[T], number: int, rebuild: Callable[[int], Work[T]] | None = None) -> Iterator[Workers[T]]:
-    """Some processes that do ``work``; they are gone afterwards, and with this process whatever ends it.
+    """Start worker processes; they end with the context, and with this process however it ends.
 
     Args:
-        work: from an item to its result, which can be pickled.
-        number: of processes; 1: this one.
-        rebuild: gives ``work`` in a process that cannot inherit it, by the worker's number; can be pickled. With it
-            workers are spawned.
+        work: computes the result of an item, which can be pickled.
+        number: the number of processes; 1: only this one.
+        rebuild: makes ``work`` in a spawned process, given the number of the worker; it can be pickled. Without it,
+            workers are forked and inherit ``work``.
     """
     crew = Workers(work)
     if number == 1:
@@ -146,7 +146,7 @@ def workers(work: Work[T], number: int, rebuild: Callable[[int], Work[T]] | None
 
 def _serve(work: Work[T] | None, rebuild: Callable[[int], Work[T]] | None, index: int, pipe: Connection,
            inherited: Sequence[Connection]) -> None:
-    """A worker's life: it ends when the other end of its pipe is closed, as by the death of that process."""
+    """The loop of a worker; it ends when the other end of its pipe is closed, as when that process dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one ends the others
     for other in inherited:
         other.close()

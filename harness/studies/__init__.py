@@ -11,6 +11,7 @@ from harness.errors import InputError
 from harness.loading import loading
 from harness.names import nearest
 from harness.program import program
+from harness.studies.checks import CHECKS
 from harness.studies.parsers import PARSERS, STUDIES
 
 
@@ -27,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     if name not in STUDIES:
         raise InputError(f'study {name}: there is no such study{nearest(name, STUDIES)}; '
                          f'known are {", ".join(STUDIES)}')
-    PARSERS[name]().parse_args(options)
+    CHECKS[name](PARSERS[name]().parse_args(options))
     loading()
     code: int = importlib.import_module(f'{__name__}.{name}').main(options)
     return code

@@ -60,10 +60,14 @@ def chosen(wanted: Sequence[str] | None) -> dict[str, Contestant]:
     Raises:
         InputError: a name is unknown.
     """
-    others = {name: Contestant(name, 'threshold' if _can_be_swept(PROPOSAL_RULES.get(name)) else None)
-              for name in names(PROPOSAL_RULES) if name not in CONTESTANTS}
-    known = CONTESTANTS | others
-    return {name: known[name] for name in pick('--proposals', wanted, known, tuple(CONTESTANTS))}
+    known = dict.fromkeys([*CONTESTANTS, *names(PROPOSAL_RULES)])
+    return {name: CONTESTANTS.get(name) or _registered_rule(name)
+            for name in pick('--proposals', wanted, known, tuple(CONTESTANTS))}
+
+
+def _registered_rule(name: str) -> Contestant:
+    """A rule that is registered and no contestant of the studies' own."""
+    return Contestant(name, 'threshold' if _can_be_swept(PROPOSAL_RULES.get(name)) else None)
 
 
 def refuse_overridden(settings: Iterable[tuple[str, str]], contestants: Mapping[str, Contestant],

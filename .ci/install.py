@@ -1,4 +1,4 @@
-"""Make ``.venv`` and install what pyproject.toml pins, in the order that works. Needs Python 3.11 and a C++ compiler.
+"""Make ``.venv`` and install what pyproject.toml pins, in the order that works. Python 3.11 or 3.12 and C++ are needed.
 
 torch comes first, so that nothing asks for another one; mmcv has no wheel and compiles its operators against it.
 """
@@ -37,8 +37,8 @@ def check_operators(kept: Path) -> None:
 
 
 def main() -> None:
-    if sys.version_info[:2] != (3, 11):
-        sys.exit(f'error: {sys.executable} is Python {sys.version.split()[0]}; use 3.11, for instance '
+    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+        sys.exit(f'error: {sys.executable} is Python {sys.version.split()[0]}; use 3.11 or 3.12, for instance '
                  'make PYTHON=python3.11 (docs/dependencies.md says where to get one)'
                  + ', and remove .venv before' * (Path(sys.prefix) == VENV))
     dependencies, build, dev, fingerprint = pins()
@@ -46,7 +46,7 @@ def main() -> None:
         return
     if shutil.which('c++') is None and shutil.which('g++') is None:
         sys.exit('error: no C++ compiler; install one (Debian: apt-get install g++)')
-    print('installing into .venv, once: 2 to 6 minutes, most of them to compile mmcv\'s operators', flush=True)
+    print('installing into .venv, once: 6 minutes of processor time, 2 where mmcv is compiled already', flush=True)
     if not PYTHON.exists():
         venv.create(VENV, with_pip=True)
     torch, numpy, mmcv, headless = (next(d for d in dependencies if d.startswith(f'{name}=='))

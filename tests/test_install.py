@@ -33,9 +33,11 @@ def check_operators() -> ModuleType:
     return importlib.import_module('check_operators')
 
 
-def test_the_installation_names_the_python_that_it_needs(install: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, 'version_info', (3, 10, 13))
-    with pytest.raises(SystemExit, match='use 3.11, for instance make PYTHON=python3.11'):
+@pytest.mark.parametrize('version', [(3, 10, 13), (3, 13, 0)])
+def test_the_installation_names_the_pythons_that_it_takes(version: tuple[int, ...], install: ModuleType,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, 'version_info', version)
+    with pytest.raises(SystemExit, match='use 3.11 or 3.12, for instance make PYTHON=python3.11'):
         install.main()
 
 

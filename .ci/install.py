@@ -1,21 +1,19 @@
-"""Make ``.venv`` and install what pyproject.toml pins, in the order that works. Needs Python 3.11 and a C++ compiler.
+"""Make ``.venv`` and install what pyproject.toml pins, in the order that works. Python 3.11 or 3.12 and C++ are needed.
 
 torch comes first, so that nothing asks for another one; mmcv has no wheel and compiles its operators against it.
 """
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
-import time
 import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / '.venv'
-PYTHON = VENV / 'bin' / 'python'
+import mmcv_wheel
+from environment import PYTHON, ROOT, VENV, pip
+
 STAMP = VENV / '.installed'
 
 
@@ -30,33 +28,17 @@ def pins() -> tuple[list[str], list[str], list[str], str]:
     return project['dependencies'], optional['build'], optional['dev'], hashlib.sha256(wanted.encode()).hexdigest()
 
 
-def pip(what: str, *arguments: str, **environment: str) -> None:
-    """One pip call, quiet unless it fails."""
-    start = time.monotonic()
-    print(f'  {what} …', flush=True)
-    done = subprocess.run([str(PYTHON), '-m', 'pip', 'install', '--disable-pip-version-check', '-q', *arguments],
-                          env={**os.environ, **environment}, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f'{done.stdout[-3000:]}{done.stderr[-3000:]}\nerror: installing {what} failed, see above')
-    print(f'  {what}: {time.monotonic() - start:.0f} s', flush=True)
-
-
-def operators_environment() -> dict[str, str]:
-    """Settings of mmcv's build: a job a processor, less optimising than the default, and no CUDA without nvcc."""
-    settings = {'MAX_JOBS': str(os.cpu_count() or 1), 'CFLAGS': '-O2 -g0', 'CXXFLAGS': '-O2 -g0'}
-    has_gpu = subprocess.run([str(PYTHON), '-c', 'import sys, torch; sys.exit(not torch.cuda.is_available())'],
-                             check=False).returncode == 0
-    if has_gpu and shutil.which('nvcc') is None:
-        print('  a GPU but no nvcc: mmcv\'s operators are built for the CPU', flush=True)
-        settings |= {'CUDA_VISIBLE_DEVICES': '', 'FORCE_CUDA': '0'}
-    elif has_gpu:
-        print('  a GPU and nvcc: mmcv\'s operators are built for CUDA', flush=True)
-    return settings
+def check_operators(kept: Path) -> None:
+    """Ends with one line where mmcv's operators compute something else than plain torch; their wheel is not kept."""
+    checked = subprocess.run([str(PYTHON), str(ROOT / '.ci' / 'check_operators.py')], check=False)
+    if checked.returncode:
+        shutil.rmtree(kept, ignore_errors=True)
+        sys.exit(checked.returncode)
 
 
 def main() -> None:
-    if sys.version_info[:2] != (3, 11):
-        sys.exit(f'error: {sys.executable} is Python {sys.version.split()[0]}; use 3.11, for instance '
+    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+        sys.exit(f'error: {sys.executable} is Python {sys.version.split()[0]}; use 3.11 or 3.12, for instance '
                  'make PYTHON=python3.11 (docs/dependencies.md says where to get one)'
                  + ', and remove .venv before' * (Path(sys.prefix) == VENV))
     dependencies, build, dev, fingerprint = pins()
@@ -64,18 +46,17 @@ def main() -> None:
         return
     if shutil.which('c++') is None and shutil.which('g++') is None:
         sys.exit('error: no C++ compiler; install one (Debian: apt-get install g++)')
-    print('installing into .venv, once: about 2 minutes, and 4 to 14 more to compile mmcv\'s operators', flush=True)
+    print('installing into .venv, once: 6 minutes of processor time, 2 where mmcv is compiled already', flush=True)
     if not PYTHON.exists():
         venv.create(VENV, with_pip=True)
-    torch, mmcv = (next(d for d in dependencies if d.startswith(f'{name}==')) for name in ('torch', 'onedl-mmcv'))
-    headless = next(d for d in dependencies if d.startswith('opencv-python-headless=='))
-    numpy = next(d for d in dependencies if d.startswith('numpy=='))
-    pip('torch', torch, numpy)
-    pip('build tools', *build)
-    pip('mmcv\'s operators', '--no-build-isolation', mmcv, numpy, **operators_environment())
-    pip('everything else', *dependencies, *dev)
+    torch, numpy, mmcv, headless = (next(d for d in dependencies if d.startswith(f'{name}=='))
+                                    for name in ('torch', 'numpy', 'onedl-mmcv', 'opencv-python-headless'))
+    pip('torch and build tools', 'install', torch, numpy, *build)
+    kept = mmcv_wheel.install(mmcv)
+    pip('everything else', 'install', *dependencies, *dev)
     # imaug and mmcv ask for opencv-python, which needs a display's libraries; the headless build takes its place.
-    pip('OpenCV without a display', '--no-deps', '--force-reinstall', headless)
+    pip('OpenCV without a display', 'install', '--no-deps', '--force-reinstall', headless)
+    check_operators(kept)
     STAMP.write_text(fingerprint)
 
 

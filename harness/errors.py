@@ -1,6 +1,6 @@
 """How what goes wrong is told: one line and an exit code.
 
-Python before 3.11 and one without the packages get as far as here, so that they too are told what to do.
+Another Python than 3.11 and 3.12 and one without the packages get as far as here, so that they too are told what to do.
 """
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from harness.program import CHECKOUT
 
-PYTHON = (3, 11)
+#: The first and the last Python that are tried.
+PYTHON = (3, 11), (3, 12)
 #: What is kept of a word without a blank, a path or what somebody typed, and of a whole line: their beginning and end.
 _WORD, _LINE = (160, 90), (420, 200)
 INSTALL = ('install with "make install" and run it by .venv/bin/python' if CHECKOUT
@@ -29,8 +30,8 @@ def exit_code(work: Callable[[], int], interrupted: str, fix: str) -> int:
         interrupted: what a Ctrl-C leaves.
         fix: what to do about a file that can't be read or written.
     """
-    if sys.version_info[:2] != PYTHON:
-        return _failed(f'this is Python {sys.version.split()[0]} and 3.11 is needed; {INSTALL}')
+    if not PYTHON[0] <= sys.version_info[:2] <= PYTHON[1]:
+        return _failed(f'this is Python {sys.version.split()[0]} and 3.11 or 3.12 is needed; {INSTALL}')
     try:
         code = work()
         sys.stdout.flush()

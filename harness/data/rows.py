@@ -17,7 +17,7 @@ from typing_extensions import TypedDict, get_type_hints
 from harness.errors import InputError
 from harness.files import fields
 from harness.files.faults import fault
-from harness.files.reading import parse_json, read_bytes
+from harness.files.reading import parse_json, read_lines
 
 #: No name of a dataset, split, rule, grounder or metric is longer.
 LONGEST_NAME = 200
@@ -107,7 +107,7 @@ def read_rows(path: Path, schema: Any, *names: str) -> Iterator[tuple[int, Any]]
         InputError: the file can't be read, or a row of it lacks a field or has a wrong one.
     """
     adapter = _adapter(schema, names)
-    for number, line in enumerate(read_bytes(path).split(b'\n'), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
             yield number, _row(line, adapter, f'{path}: line {number}')
 

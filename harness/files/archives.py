@@ -11,7 +11,8 @@ _MOST_NAMED = 3
 _FIRST_BYTES = {b'PK\x03\x04': 'zip', b'PK\x05\x06': 'zip', b'\x1f\x8b': 'gzip', b'BZh91AY': 'bzip2',
                 b'\xfd7zXZ\x00': 'xz', b'7z\xbc\xaf\x27\x1c': '7z', b'Rar!\x1a\x07': 'rar', b'\x28\xb5\x2f\xfd': 'zstd'}
 _TAR_AT, _TAR = 257, b'ustar'
-_BEGINNING = _TAR_AT + len(_TAR)
+#: So many bytes of a file tell what packed it.
+BEGINNING = _TAR_AT + len(_TAR)
 
 
 def archive_fault(path: Path) -> str | None:
@@ -19,7 +20,7 @@ def archive_fault(path: Path) -> str | None:
     one that cannot be read."""
     try:
         with path.open('rb') as file:
-            kind = archive_kind(file.read(_BEGINNING))
+            kind = archive_kind(file.read(BEGINNING))
     except OSError:
         return None
     if kind is None:
@@ -35,7 +36,7 @@ def archive_fault(path: Path) -> str | None:
 
 def archive_kind(data: bytes) -> str | None:
     """What packed a file's content, told by its first bytes; ``None``: nothing that is known here."""
-    if data[_TAR_AT:_BEGINNING] == _TAR:
+    if data[_TAR_AT:BEGINNING] == _TAR:
         return 'tar'
     return next((kind for first, kind in _FIRST_BYTES.items() if data.startswith(first)), None)
 

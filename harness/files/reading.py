@@ -5,12 +5,13 @@ import gzip
 import json
 import stat
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
-from harness.files.archives import archive_fault, archive_kind
+from harness.files.archives import BEGINNING, archive_fault, archive_kind
 
 GZIP_MAGIC = b'\x1f\x8b'
 _CHUNK = 1 << 20
@@ -60,11 +61,37 @@ def read_bytes(path: str | Path) -> bytes:
     """
     path = Path(path)
     require_regular(path)
+    with _one_line(path), path.open('rb') as file:
+        gzipped = file.read(2) == GZIP_MAGIC
+        file.seek(0)
+        data = _unpack(path, file) if gzipped else file.read()
+    if gzipped and (kind := archive_kind(data)) is not None:
+        raise InputError(f'{path}: unpacks to what is packed by {kind}; unpack it first and give the file in it')
+    if not gzipped and (archive := archive_fault(path)) is not None:
+        raise InputError(f'{path}: {archive}')
+    return data
+
+
+def read_lines(path: str | Path) -> Iterator[bytes]:
+    """The lines of a file, of which one at a time is in memory; a gzip file is unpacked whole.
+
+    Raises:
+        InputError: as :func:`read_bytes`.
+    """
+    path = Path(path)
+    require_regular(path)
+    with _one_line(path), path.open('rb') as file:
+        if archive_kind(file.peek(BEGINNING)) is None:
+            yield from (line.removesuffix(b'\n') for line in file)
+            return
+    yield from read_bytes(path).split(b'\n')
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """What goes wrong with opening and reading a file, in one line."""
     try:
-        with path.open('rb') as file:
-            gzipped = file.read(2) == GZIP_MAGIC
-            file.seek(0)
-            data = _unpack(path, file) if gzipped else file.read()
+        yield
     except FileNotFoundError:
         raise InputError(f'{path}: there is no such file; check the path') from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -73,11 +100,6 @@ def read_bytes(path: str | Path) -> bytes:
         raise InputError(f'{path}: cannot be read ({error.strerror or error}); check the path and its rights') from None
     except MemoryError:
         raise InputError(f'{path}: is too large for the memory of this machine') from None
-    if gzipped and (kind := archive_kind(data)) is not None:
-        raise InputError(f'{path}: unpacks to what is packed by {kind}; unpack it first and give the file in it')
-    if not gzipped and (archive := archive_fault(path)) is not None:
-        raise InputError(f'{path}: {archive}')
-    return data
 
 
 def _unpack(path: Path, file: Any) -> bytes:

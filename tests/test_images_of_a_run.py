@@ -53,7 +53,7 @@ class Runs:
         self.printed = self.errors = ''
 
     def __call__(self, *options: object, exit_code: int = 0) -> dict:
-        arguments = [*options, '--split', 'val', '--proposals', 'greedy', '--out', self.out]
+        arguments = [*options, '--split', 'val', '--proposals', 'greedy', '--fresh', '--out', self.out]
         code = command_line([str(argument) for argument in arguments])
         self.printed, self.errors = self._capsys.readouterr()
         assert code == exit_code, self.errors

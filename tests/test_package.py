@@ -94,8 +94,8 @@ def test_what_an_installed_package_holds_is_found_and_stays(installed: Path, tmp
     (tmp_path / 'results.json').write_text(json.dumps({'records': whole['records'], 'run': whole['run']}))
     done = outside(installed, tmp_path, '-m', 'reports', 'check', 'results.json')
     assert done.returncode == 0, done.stderr
-    bare = subprocess.run([sys.executable, '-S', '-m', 'reports', 'check', '.'], cwd=installed, capture_output=True,
-                          text=True)
+    bare = subprocess.run([sys.executable, '-S', '-m', 'reports', 'check', str(tmp_path / 'results.json')],
+                          cwd=installed, capture_output=True, text=True)
     assert bare.returncode == 2 and 'install the package' in bare.stderr and 'make' not in bare.stderr
 
 

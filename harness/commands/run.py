@@ -91,10 +91,10 @@ def parser() -> argparse.ArgumentParser:
     add_fresh(how)
     how.add_argument('--workers', type=int, metavar='N',
                      help='processes that share the images (default: one per processor, or one on a GPU)')
-    how.add_argument('--shard', metavar='I/N', help='run only shard I of N; when all are done: '
-                     'run_benchmark.py merge DIR (default: as torchrun, Slurm or Open MPI says)')
+    how.add_argument('--shard', metavar='I/N', help='run only shard I of N; merge puts all of '
+                     'them together (default: as torchrun, Slurm or Open MPI says)')
     how.add_argument('--store', choices=('boxes', 'maps', 'none'), default='boxes',
-                     help='what is kept of detections for later runs (default: boxes); see run_benchmark.py store')
+                     help='what is kept of detections for later runs (default: boxes)')
     add_device(how)
     how.add_argument('--seed', type=int, default=0, help='seed of everything random (default: 0)')
     add_settings(how)

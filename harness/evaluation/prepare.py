@@ -69,6 +69,7 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
         tasks = ['recall']
     check_settings(request.settings)
     pick_device(request.device)
+    stored_masks = None if request.masks is None else readers.masks(request.masks)
     datasets, notes = _datasets(request, readers)
     expressions = _expressions(request, datasets)
     store = WeightStore(request.weights)
@@ -88,7 +89,6 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
                                  _build(PROPOSAL_RULES.get(r), r, name, store, request, vectors) for r in rules}, built,
                                 _controls(built, request.seed))
     source = _source(request, readers, detector, outside, [g for p in plugins.values() for g in p.grounders.values()])
-    stored_masks = None if request.masks is None else readers.masks(request.masks)
     has_images = any(info.path is not None for d in datasets.values() for info in d.images.values())
     if isinstance(source, FromPictures) and not has_images:
         raise InputError(f'--expressions {request.expressions}: does not say where its images are; add --images DIR')

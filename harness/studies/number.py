@@ -1,5 +1,4 @@
-"""``run_benchmark.py study number``: recall against the number of proposals from 1 to 100, one line per rule (Figure
-2).
+"""``run_benchmark.py study number``: recall against the number of proposals from 1 to 100, a line per rule (Figure 2).
 
 Also by expression length and referent size. It runs the rules, or reads the proposals that a run has written.
 """

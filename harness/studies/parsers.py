@@ -13,9 +13,9 @@ from harness.studies.options import study_parser, with_rules
 #: What each study asks.
 STUDIES = {
     'fair': 'all proposal rules at the same mean number of proposals, chosen on val.',
-    'gamma': 'the quality of the pseudo ground truth against the scene\'s truth, for each γ.',
-    'number': 'recall against the number of proposals from 1 to 100, each rule a line (Figure 2).',
-    'seeds': 'what of Ref-NMS\'s gain is the loss, what is the text, and what is chance.',
+    'gamma': "the quality of the pseudo ground truth against the scene's truth, for each γ.",
+    'number': 'recall against the number of proposals from 1 to 100, a line per rule (Figure 2).',
+    'seeds': "how much of Ref-NMS's gain is due to the loss, to the text, and to chance.",
 }
 #: The trainings that ``study seeds`` compares, by the options in which they differ.
 VARIANTS: dict[str, dict[str, Any]] = {'ref-nms-b': dict(loss='binary'), 'ref-nms-r': dict(loss='ranking'),

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 ROW_FILES = ('predictions.jsonl', 'proposals.jsonl')
-#: What of ``results.json`` tells how long something took, or where it was written.
-TIMES = ('seconds', 'throughput', 'wall_seconds', 'command')
+#: What of ``results.json`` tells how long something took, where it was written, and of which commit the tree was then.
+OF_THE_MOMENT = ('seconds', 'throughput', 'wall_seconds', 'command', 'commit')
 
 
 def boxes_from_outside(folder: Path, images: int = 20) -> list[str]:
@@ -29,8 +29,8 @@ def rows_of(folder: Path) -> dict[str, bytes]:
 
 
 def results_of(folder: Path) -> Mapping[str, Any]:
-    """``results.json`` without times and the folder's own name."""
+    """``results.json`` without what is of the moment, its folder among it."""
     results = json.loads((folder / 'results.json').read_text())
-    run = {name: value for name, value in results['run'].items() if name not in TIMES}
+    run = {name: value for name, value in results['run'].items() if name not in OF_THE_MOMENT}
     run['options'] = {name: value for name, value in run['options'].items() if name != 'out'}
     return {**results, 'run': run}

@@ -245,6 +245,20 @@ def test_shards_without_one_readable_image_do_not_merge(tmp_path: Path, monkeypa
     assert 'none of the images could be read' in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures('small_benchmark')
+def test_images_may_be_copied_to_other_machines_but_not_changed_while_a_run_goes_on(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = unreadable(tmp_path, 2, 0)
+    assert command_line([*run[:-1], str(tmp_path / 'whole')]) == 0
+    assert command_line([*run, '--shard', '1/2']) == 0
+    os.utime(tmp_path / 'images/1.jpg', (1, 1))
+    assert command_line([*run, '--shard', '1/2']) == 2
+    assert 'holds another run: times of the images was' in capsys.readouterr().err
+    assert command_line([*run, '--shard', '2/2']) == 0
+    assert command_line(['merge', str(tmp_path / 'out')]) == 0
+    assert same(tmp_path / 'out', tmp_path / 'whole')
+
+
 def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not LAUNCHED.match(name)}
 

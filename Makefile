@@ -7,6 +7,7 @@
 # make weights        train every weight file again, into results/weights (hours on 2 cores; resumable)
 # make test-browser   the report in headless Chromium (Debian: apt-get install chromium chromium-driver)
 # make broken-inputs  thousands of broken inputs to every entry point: make broken-inputs ARGS='images --all'
+# make kill-and-resume  a small run killed fifty times, which comes to the same: make kill-and-resume ARGS='--times 9'
 # make lint           ruff and mypy
 BIN = .venv/bin
 # The environment's own, once there is one: which python3 comes first on the path is asked only to make it.
@@ -18,7 +19,7 @@ DATASET = mini-refcoco
 SPLIT = testB
 CHECKED = results/check
 
-.PHONY: benchmark test test-wide check baseline speed weights test-browser broken-inputs lint install
+.PHONY: benchmark test test-wide check baseline speed weights test-browser broken-inputs kill-and-resume lint install
 
 install:
 	@$(PYTHON) .ci/install.py
@@ -54,6 +55,9 @@ test-browser: install
 
 broken-inputs: install
 	@$(BIN)/python -m tests.broken_inputs $(ARGS)
+
+kill-and-resume: install
+	@$(BIN)/python -m tests.kill_and_resume $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check .

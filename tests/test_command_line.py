@@ -65,9 +65,12 @@ def test_recall_of_boxes_from_outside(expressions: Path, candidates: Path, tmp_p
     assert boxes == [[150, 50, 60, 20], [10, 10, 40, 40]], 'best first, never clipped'
 
 
-def test_an_earlier_run_in_the_same_folder_is_moved_aside(expressions: Path, candidates: Path, tmp_path: Path) -> None:
+def test_an_earlier_run_in_the_same_folder_is_gone_on_with_or_by_fresh_moved_aside(
+        expressions: Path, candidates: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        assert command_line([*outside(expressions, candidates, tmp_path / 'out'), '--fresh']) == 0
+        assert command_line(outside(expressions, candidates, tmp_path / 'out')) == 0
+    assert not (tmp_path / 'out.1').exists()
+    assert command_line([*outside(expressions, candidates, tmp_path / 'out'), '--fresh']) == 0
     assert (tmp_path / 'out/results.json').exists() and (tmp_path / 'out.1/results.json').exists()
 
 

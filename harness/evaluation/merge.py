@@ -17,6 +17,7 @@ from harness.errors import InputError
 from harness.evaluation.counters import Counters
 from harness.evaluation.journal import FILES, JOURNAL, Entry, Header, Journal, open_run, read_journal
 from harness.evaluation.one_image import Evaluated
+from harness.evaluation.plan_record import CHANGED
 from harness.evaluation.run import NO_IMAGE
 from harness.files.fingerprint import differences, listed
 
@@ -71,7 +72,7 @@ def check_parts(parts: Sequence[Part]) -> None:
     """
     first = parts[0]
     for part in parts[1:]:
-        if found := differences(first.header.plan, part.header.plan):
+        if found := differences(_anywhere(first.header.plan), _anywhere(part.header.plan)):
             raise InputError(f'{part.folder}: is of another run than {first.folder}: {listed(found)}; give the shards '
                              'of one run')
     at: dict[int, Path] = {}
@@ -93,6 +94,11 @@ def check_parts(parts: Sequence[Part]) -> None:
         if left := [number for number in part.header.numbers if number not in done]:
             raise InputError(f'{part.folder}: {len(left)} of its {len(part.header.numbers)} images are not done; give '
                              'the command of this shard again, it goes on')
+
+
+def _anywhere(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a plan is the same on every machine."""
+    return {name: value for name, value in plan.items() if name != CHANGED}
 
 
 def _missing(parts: Sequence[Part]) -> str:
@@ -123,7 +129,7 @@ def merge(parts: Sequence[Part], out: Path, fresh: bool, say: Any) -> Header:
         InputError: a shard's rows are not those that its journal tells of, or of an expression rows are missing or
             double; nothing has been written then.
     """
-    inside = [path.name for path in _shards_in(out)]
+    inside = [path.parent.name for path in out.glob(f'*/{JOURNAL}')]
     if fresh and any(part.folder.resolve().parent == out.resolve() for part in parts):
         raise InputError(f'--fresh: would move the shards in {out} aside too; give another folder by --out DIR')
     _check_whole(parts)

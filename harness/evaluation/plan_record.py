@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,8 @@ from harness.registry import METRICS
 
 PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'spacy', 'pycocotools', 'numpy',
             'opencv-python-headless')
+#: When images were changed: of a run that goes on they may not, on another machine they are others.
+CHANGED = 'times of the images'
 _ROOT = Path(__file__).resolve().parents[2]
 _OURS = ('harness', 'adapters', 'grounders')
 
@@ -23,7 +26,8 @@ _OURS = ('harness', 'adapters', 'grounders')
 def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any]:
     """The record of a run: data, images, weights, options, rules, grounders, versions and the code.
 
-    Annotations and weights enter it by their content, images by name, size and time of last change.
+    Annotations and weights enter it by their content, images and stored features by name, size and (:data:`CHANGED`)
+    time of last change.
 
     Args:
         request: what was asked for.
@@ -31,6 +35,9 @@ def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str,
         weights: the provenance of each weight file by name, with ``sha256``.
         device: the device of the networks.
     """
+    pictures = [info.path for dataset in plan.datasets.values() for info in dataset.images.values()
+                if info.path is not None]
+    features = sorted(request.features.iterdir()) if request.features is not None and request.features.is_dir() else []
     return flat({
         'data': {name: dataset.data_hash for name, dataset in plan.datasets.items()},
         'splits': {f'{dataset} {split}': len(mine) for (dataset, split), mine in plan.expressions.items()},
@@ -45,8 +52,8 @@ def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str,
             ('expressions', request.expressions), ('candidates', request.candidates), ('masks', request.masks),
             ('detections', request.detections), ('features', request.features), ('vectors', request.vectors))
             if path is not None},
-        'images': _stated(info.path for dataset in plan.datasets.values() for info in dataset.images.values()
-                          if info.path is not None),
+        'images': _stated(pictures, lambda state: state.st_size),
+        CHANGED: _stated([*pictures, *features], lambda state: state.st_mtime_ns),
         'metrics': list(METRICS.module_dict),
         'your code': {path.name: sha256_of(path) for path in _user_files(plan)},
         'versions': {'python': sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
@@ -64,25 +71,27 @@ def code_of_the_project() -> str:
 
 
 def _content(path: Path) -> str:
-    return _stated(sorted(path.iterdir())) if path.is_dir() else sha256_of(path) if path.is_file() else 'not there'
+    if path.is_dir():
+        return _stated(sorted(path.iterdir()), lambda state: state.st_size)
+    return sha256_of(path) if path.is_file() else 'not there'
 
 
-def _stated(paths: Iterable[Path]) -> str:
-    """A hash of names, sizes and times of last change; reading every image would take too long."""
+def _stated(paths: Iterable[Path], of: Callable[[os.stat_result], int]) -> str:
+    """A hash of names and of a fact about each file; reading every image would take too long."""
     digest = hashlib.sha256()
     for path in paths:
         try:
-            state = path.stat()
-            digest.update(f'{path.name} {state.st_size} {state.st_mtime_ns}\n'.encode())
+            digest.update(f'{path.name} {of(path.stat())}\n'.encode())
         except OSError:
             digest.update(f'{path.name} is not there\n'.encode())
     return digest.hexdigest()
 
 
 def _user_files(plan: Plan) -> Iterator[Path]:
-    """The user's own files of rules, grounders and metrics."""
+    """The files of rules, grounders, detectors and metrics that are not the project's."""
     plugins = [plugin for mine in plan.plugins.values() for plugin in (*mine.rules.values(), *mine.grounders.values())]
-    classes = [*(type(plugin) for plugin in plugins), *METRICS.module_dict.values()]
+    detector = getattr(plan.source, 'detector', None)
+    classes = [*(type(plugin) for plugin in [*plugins, detector]), *METRICS.module_dict.values()]
     files = {getattr(sys.modules.get(cls.__module__), '__file__', None) for cls in classes
              if cls.__module__.split('.')[0] not in _OURS}
     yield from sorted(Path(file) for file in files if file is not None and Path(file).is_file())

@@ -4,6 +4,7 @@
 # make check          run a part of the benchmark and hold it against the committed baseline
 # make baseline       run all of it and make the figures the baseline: make baseline REASON='what changed'
 # make speed          one call for an image against a loop over its expressions
+# make scale          time and memory at the size of RefCOCO, RefCOCO+ and RefCOCOg (needs their expressions; hours)
 # make weights        train every weight file again, into results/weights (hours on 2 cores; resumable)
 # make test-browser   the report in headless Chromium (Debian: apt-get install chromium chromium-driver)
 # make broken-inputs  thousands of broken inputs to every entry point: make broken-inputs ARGS='images --all'
@@ -19,7 +20,8 @@ DATASET = mini-refcoco
 SPLIT = testB
 CHECKED = results/check
 
-.PHONY: benchmark test test-wide check baseline speed weights test-browser broken-inputs kill-and-resume lint install
+.PHONY: benchmark test test-wide check baseline speed scale weights test-browser broken-inputs kill-and-resume lint \
+	install
 
 install:
 	@$(PYTHON) .ci/install.py
@@ -46,6 +48,9 @@ baseline: install
 
 speed: install
 	@$(BIN)/python -m tests.speed
+
+scale: install
+	@nice $(BIN)/python -m tests.scale $(ARGS)
 
 weights: install
 	@$(BIN)/python run_benchmark.py train all

@@ -24,6 +24,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
+from torch.distributed.run import get_args_parser
 
 import run_benchmark
 from harness.registry import GROUNDERS
@@ -32,7 +33,9 @@ from reports.__main__ import main as reports
 ROOT = Path(__file__).parents[1]
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text() for page in (
     ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md')))}
-PROGRAM = re.compile(r'(\.venv/bin/)?(python|ref-nms-benchmark|make|pip)( |$)')
+#: What may stand before a program: variables of the environment, and Slurm's launcher.
+BEFORE = re.compile(r'([A-Z_]+=\S+ |srun )+')
+PROGRAM = re.compile(r'(\.venv/bin/)?(python|torchrun|ref-nms-benchmark|make|pip)( |$)')
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -51,7 +54,8 @@ def command_lines(page: str) -> list[str]:
     """Every command line, in a block or within a sentence."""
     lines = [line for body in blocks(page, '') for line in body.splitlines()]
     spans = re.findall(r'`([^`\n]+)`', re.sub(r'^```.*?^```$', '', PAGES[page], flags=re.S | re.M))
-    return [re.split(r'\s#\s', line)[0].strip() for line in [*lines, *spans] if PROGRAM.match(line)]
+    commands = [BEFORE.sub('', line, count=1) if BEFORE.match(line) else line for line in [*lines, *spans]]
+    return [re.split(r'\s#\s', line)[0].strip() for line in commands if PROGRAM.match(line)]
 
 
 def printed(page: str, *parts: str) -> str:
@@ -90,6 +94,9 @@ def only_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     command_lines(page))])
 def test_every_command_line_is_one_that_its_program_takes(page: str, line: str, only_parsed: None) -> None:
     program, *words = shlex.split(line)
+    if program.endswith('torchrun'):
+        launched = get_args_parser().parse_known_args(words)[0]
+        program, words = 'python', [launched.training_script, *launched.training_script_args]
     if program == 'make':
         subprocess.run(['make', '-n', *words], cwd=ROOT, check=True, capture_output=True)
     elif program.endswith('pip'):

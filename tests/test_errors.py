@@ -65,7 +65,7 @@ def test_older_pythons_can_read_as_far_as_that(file: str) -> None:
 
 
 @pytest.mark.parametrize('command', [['run_benchmark.py'], ['run_benchmark.py', 'show', 'a.png', 'cup'],
-                                     ['-m', 'harness.embedded', 'stats'], ['-m', 'reports', 'tables', '.'],
+                                     ['-m', 'harness.embedded', 'stats'], ['-m', 'reports', 'published'],
                                      ['-m', 'harness.words.vectors', 'subset', 'a', 'b'],
                                      ['-m', 'reports.picture', '.']],
                          ids=' '.join)

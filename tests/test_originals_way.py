@@ -123,9 +123,9 @@ def test_detections_alone_are_enough_for_recall(run_from_images: Path, small_ben
 
 @pytest.mark.parametrize(('more', 'line'), [
     (['--detections', 'none.json'], 'none.json: there is no such file'),
-    (['--detections', '{dets}', '--proposals', 'greedy'], 'boxes from outside'),
+    (['--detections', '{dets}', '--proposals', 'greedy'], '--proposals: the boxes of --candidates or --detections are the proposals'),
     (['--detections', '{dets}', '--dataset', 'mini-refcocog'], 'the file has boxes for none of the expressions'),
-    (['--features', 'none'], 'none: is no folder with <image_id>.h5 files'),
+    (['--features', 'none'], 'none: is not a folder with <image_id>.h5 files'),
 ])
 def test_what_is_refused(more: list[str], line: str, run_from_images: Path, small_benchmark: Path, tmp_path: Path,
                          capsys: pytest.CaptureFixture) -> None:

@@ -77,7 +77,7 @@ def test_the_command_prints_and_draws(picture: Path, tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert main([str(picture), 'the $left^ one\nof two', '--out', 'new/shown.png']) == 0
     told = capsys.readouterr().out
-    assert told.count('→') == 1 and 'note: the shipped weights know the embedded' in told
+    assert told.count('→') == 1 and 'note: the shipped weights were trained on the drawings of the embedded' in told
     assert 'drawn: new/shown.png' in told
     assert all(count > 100 for count in colours(tmp_path / 'new/shown.png').values())
     main([str(picture), 'cup', '--grounder', 'chance'])

@@ -86,8 +86,8 @@ class TestSizes:
         assert ran['counts'][LEFT_OUT_WITH_THEM] == root.expressions(10_002)
         told, = (note for note in ran['notes'] if OTHER_SIZE in note)
         assert str(root.image(10_002)) in told and 'its record says' in told and f'note: {told}' in run.printed
-        assert told.startswith(f'mine: 1 of 3 images and their {root.expressions(10_002)} expressions are left out of all '
-                               f'figures, {OTHER_SIZE}: ')
+        assert told.startswith(f'mine: 1 of 3 images and their {root.expressions(10_002)} expressions are left out of '
+                               f'all figures, {OTHER_SIZE}: ')
         assert ran['notes'][0] == told and f'> {told}' in (run.out / 'tables.md').read_text()
 
     def test_where_no_image_has_its_size_nothing_is_run(self, root: Root, run: Runs) -> None:

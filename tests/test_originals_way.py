@@ -123,7 +123,7 @@ def test_detections_alone_are_enough_for_recall(run_from_images: Path, small_ben
 
 @pytest.mark.parametrize(('more', 'line'), [
     (['--detections', 'none.json'], 'none.json: there is no such file'),
-    (['--detections', '{dets}', '--proposals', 'greedy'], '--proposals: the boxes of --candidates or --detections are the proposals'),
+    (['--detections', '{dets}', '--proposals', 'greedy'], '--proposals: the boxes of --candidates or --detections are'),
     (['--detections', '{dets}', '--dataset', 'mini-refcocog'], 'the file has boxes for none of the expressions'),
     (['--features', 'none'], 'none: is not a folder with <image_id>.h5 files'),
 ])

@@ -284,7 +284,7 @@ def test_a_whole_run_alone_in_its_folder_is_no_shard(whole: Path, refused: Refus
 
 
 def test_several_folders_need_one_for_the_whole(shards: Path, refused: Refused) -> None:
-    assert 'say where the whole goes by --out DIR' in refused('merge', *shards.iterdir())
+    assert 'add --out DIR, the folder of the merged run' in refused('merge', *shards.iterdir())
 
 
 def test_a_folder_with_other_files_is_not_merged_into(shards: Path, refused: Refused, tmp_path: Path) -> None:

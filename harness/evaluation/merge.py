@@ -25,7 +25,7 @@ _TOLD = 5
 
 
 @dataclass(frozen=True)
-class Part:
+class StoredShard:
     """A shard on disk."""
 
     folder: Path
@@ -33,7 +33,7 @@ class Part:
     entries: list[Entry]
 
 
-def find_parts(folders: Sequence[Path], out: Path) -> list[Part]:
+def find_shards(folders: Sequence[Path], out: Path) -> list[StoredShard]:
     """The shards in some folders, or in those that they hold; what ``out`` itself holds is the whole.
 
     Raises:
@@ -52,7 +52,7 @@ def find_parts(folders: Sequence[Path], out: Path) -> list[Part]:
             header, entries = read_journal(path)
             if header is None:
                 raise InputError(f'{path / JOURNAL}: is not the journal of a run; do this shard again')
-            parts.append(Part(path, header, entries))
+            parts.append(StoredShard(path, header, entries))
     return parts
 
 
@@ -64,7 +64,7 @@ def _shards_in(folder: Path) -> list[Path]:
                   key=lambda path: (len(path.name), path.name))
 
 
-def check_parts(parts: Sequence[Part]) -> None:
+def check_shards(parts: Sequence[StoredShard]) -> None:
     """Hold shards against each other.
 
     Raises:
@@ -101,7 +101,7 @@ def _anywhere(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in plan.items() if name != CHANGED}
 
 
-def _missing(parts: Sequence[Part]) -> str:
+def _missing(parts: Sequence[StoredShard]) -> str:
     """Which shards are missing, as far as the others say."""
     there = {part.header.shard for part in parts if part.header.shard is not None}
     counts = {shard.partition('/')[2] for shard in there}
@@ -113,11 +113,11 @@ def _missing(parts: Sequence[Part]) -> str:
     return f'shard {", ".join(missing[:_TOLD])}{more} is missing' if missing else ''
 
 
-def merge(parts: Sequence[Part], out: Path, fresh: bool, say: Any) -> Header:
+def merge(parts: Sequence[StoredShard], out: Path, fresh: bool, say: Any) -> Header:
     """Write the rows of all shards into one folder, in the order of the plan.
 
     Args:
-        parts: of :func:`find_parts`, checked by :func:`check_parts`.
+        parts: of :func:`find_shards`, checked by :func:`check_shards`.
         out: an empty or new folder, that of the shards, or one in which a merge of the same was cut off.
         fresh: an earlier run in it is moved aside.
         say: is told where.
@@ -143,7 +143,7 @@ def merge(parts: Sequence[Part], out: Path, fresh: bool, say: Any) -> Header:
     return header
 
 
-def _check_whole(parts: Sequence[Part]) -> None:
+def _check_whole(parts: Sequence[StoredShard]) -> None:
     """Read all rows, and refuse those that are not one whole run."""
     first, expressions, images = parts[0], 0, 0
     for part, entry, rows in _in_order(parts):
@@ -165,7 +165,7 @@ def _expressions(counters: Counters) -> int:
     return counters.expressions + sum(images.expressions for images in counters.left_out.values())
 
 
-def _in_order(parts: Sequence[Part]) -> Iterator[tuple[Part, Entry, list[bytes]]]:
+def _in_order(parts: Sequence[StoredShard]) -> Iterator[tuple[StoredShard, Entry, list[bytes]]]:
     """Every image's shard, entry and rows, in the order of the plan; each file is read once, from beginning to end."""
     with ExitStack() as stack:
         files: list[list[BinaryIO]] = [
@@ -186,7 +186,7 @@ def _in_order(parts: Sequence[Part]) -> Iterator[tuple[Part, Entry, list[bytes]]
                                      'command of this shard again, which cuts them off')
 
 
-def _check_rows(part: Part, entry: Entry, text: bytes) -> None:
+def _check_rows(part: StoredShard, entry: Entry, text: bytes) -> None:
     """Refuse rows of an image that lack an expression, rule or grounder, or have one twice."""
     rows = [orjson.loads(line) for line in text.splitlines()]
     there = Counter((r['dataset'], r['split'], r['sent_id'], r['proposals'], r['grounder']) for r in rows)

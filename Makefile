@@ -26,7 +26,7 @@ install:
 
 benchmark: install
 	@echo 'MAttNet, NMTree and CM-A-E on the embedded benchmark, all datasets and evaluation splits: 6 to 10 minutes on 2 cores'
-	@$(BIN)/python run_benchmark.py --grounder all --out results/benchmark
+	@$(BIN)/python run_benchmark.py --grounder all --fresh --out results/benchmark
 	@$(BIN)/python -m reports html results/benchmark -o results/benchmark/report.html
 
 test: install
@@ -36,12 +36,12 @@ test-wide: install
 	@$(BIN)/python -m pytest $(SPREAD) -m hypothesis --hypothesis-profile=wide $(ARGS)
 
 check: install
-	@$(BIN)/python run_benchmark.py --grounder all --dataset $(DATASET) --split $(SPLIT) --out $(CHECKED)
+	@$(BIN)/python run_benchmark.py --grounder all --dataset $(DATASET) --split $(SPLIT) --fresh --out $(CHECKED)
 	@$(BIN)/python -m reports check $(CHECKED) --against reports/baseline.json --part $(DATASET)/$(SPLIT) \
 		--junit $(CHECKED)/check.xml --summary $(CHECKED)/check.md
 
 baseline: install
-	@$(BIN)/python run_benchmark.py --grounder all --out results/baseline
+	@$(BIN)/python run_benchmark.py --grounder all --fresh --out results/baseline
 	@$(BIN)/python -m reports check results/baseline --against reports/baseline.json --update --reason '$(REASON)'
 
 speed: install

@@ -66,7 +66,7 @@ def load_dataset(name: str, root: str | Path | None = None) -> Dataset:
 def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, limit: int | None = None,
         out: str | Path | None = None, proposals: Names = None, task: Names = None, root: str | Path | None = None,
         weights: Mapping[str, str | Path] | None = None, settings: Mapping[str, Mapping[str, Any]] | None = None,
-        device: str | None = None, seed: int = 0, workers: int | None = None, fresh: bool = False) -> Results:
+        device: str | None = None, seed: int = 0, workers: int | None = 1, fresh: bool = False) -> Results:
     """Run the benchmark, write its files, and return what was measured; without arguments as the command line runs.
 
     Args:
@@ -79,7 +79,8 @@ def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, l
         settings: options by rule or grounder, for instance ``{'ref-nms-b': {'threshold': 0.2}}``.
         device: ``'cpu'`` or ``'cuda'``; by default a GPU where there is one.
         seed: of everything random.
-        workers: processes that share the images; by default one per processor.
+        workers: processes that share the images; ``None``: one per processor. They are forked, which notebooks with
+            threads of their own may not bear.
         fresh: an earlier run in the folder is moved aside.
 
     Raises:

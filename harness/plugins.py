@@ -152,6 +152,9 @@ class Detector(ABC):
                  annotations: list[Annotation] | None = None) -> ImageFeatures:
         """``(H, W, 3)`` uint8 BGR to the class boxes and confidences of its regions, and its map."""
 
+    def prepare_to_run(self) -> None:  # noqa: B027 (most detectors have nothing to prepare)
+        """Called once before the first image of a run: what training needs may be given up for speed."""
+
     def from_map(self, feature_map: Tensor, scale: float, info: ImageInfo, annotations: list[Annotation] | None = None,
                  input_size: tuple[int, int] | None = None) -> ImageFeatures:
         """What :meth:`features` gives, from a stored map (``--features``)."""

@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_recall_of_boxes_from_outside(expressions: Path, candidates: Path, tmp_p
 
 def test_an_earlier_run_in_the_same_folder_is_moved_aside(expressions: Path, candidates: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        assert command_line(outside(expressions, candidates, tmp_path / 'out')) == 0
+        assert command_line([*outside(expressions, candidates, tmp_path / 'out'), '--fresh']) == 0
     assert (tmp_path / 'out/results.json').exists() and (tmp_path / 'out.1/results.json').exists()
 
 
@@ -139,10 +140,13 @@ def test_a_folder_with_other_files_is_not_touched(expressions: Path, candidates:
 def test_ctrl_c_keeps_the_rows_and_exits_with_130(expressions: Path, candidates: Path, tmp_path: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     import harness.evaluation.run
+    evaluate, images = harness.evaluation.run.evaluate, iter('ab')
 
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-    monkeypatch.setattr(harness.evaluation.run, 'proposals_rows', stop)
+    def stop_at_the_second(*of: Any) -> Any:
+        if next(images) == 'b':
+            raise KeyboardInterrupt
+        return evaluate(*of)
+    monkeypatch.setattr(harness.evaluation.run, 'evaluate', stop_at_the_second)
     assert command_line(outside(expressions, candidates, tmp_path / 'out')) == 130
     assert len(read_rows(tmp_path / 'out/predictions.jsonl')) == 2, 'the first image\'s rows'
 
@@ -257,7 +261,7 @@ def test_reports_know_the_settings_of_a_run(small_benchmark: Path, tmp_path: Pat
 
 def test_cmae_grounds_where_nobody_says_who_and_the_plan_says_so(small_benchmark: Path, tmp_path: Path,
                                                                  capsys: pytest.CaptureFixture) -> None:
-    look = ['--dataset', 'mini-refcoco', '--split', 'val', '--limit', '2', '--out', str(tmp_path / 'out')]
+    look = ['--dataset', 'mini-refcoco', '--split', 'val', '--limit', '2', '--fresh', '--out', str(tmp_path / 'out')]
     assert command_line(look) == 0
     assert ('2 expressions on 1 images: recall of greedy-100, ref-nms-b-100, greedy, ref-nms-b; REC and RES by cmae on '
             'greedy, ref-nms-b') in capsys.readouterr().err

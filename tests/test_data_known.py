@@ -127,8 +127,8 @@ class TestADataRoot:
     def test_by_default_all_that_it_holds_the_published_ones_first(self, tmp_path):
         for name in ('aardvark', 'refcocog', 'refcoco', 'images'):
             annotate(tmp_path, name, *([] if name == 'images' else ['unc']))
-        notes = []
-        assert list(find_datasets(None, tmp_path, None, None, notes)) == ['refcoco', 'refcocog', 'aardvark']
+        datasets, notes = find_datasets(None, tmp_path, None, None)
+        assert list(datasets) == ['refcoco', 'refcocog', 'aardvark']
         assert notes == []
 
     def test_what_is_incomplete_is_left_out_with_one_note(self, tmp_path):
@@ -136,8 +136,8 @@ class TestADataRoot:
         annotate(tmp_path, 'refcoco+', 'unc')
         annotate(tmp_path, 'refcocog', 'google', instances=False)
         annotate(tmp_path, 'mine', 'google')
-        notes = []
-        assert list(find_datasets(None, tmp_path, 'google', None, notes)) == ['refcoco', 'mine']
+        datasets, notes = find_datasets(None, tmp_path, 'google', None)
+        assert list(datasets) == ['refcoco', 'mine']
         assert notes == [f'--data-root {tmp_path}: left out refcoco+, refcocog, for want of instances.json or '
                          'refs(google)']
 
@@ -145,12 +145,12 @@ class TestADataRoot:
         annotate(tmp_path, 'refcoco', 'unc')
         annotate(tmp_path, 'mine', 'unc', instances=False)
         with pytest.raises(InputError, match=r'mine/instances\.json: there is no such file'):
-            find_datasets(['mine'], tmp_path, None, None, [])
+            find_datasets(['mine'], tmp_path, None, None)
 
     def test_all_means_the_embedded_ones_and_those_that_are_there(self, small_benchmark, tmp_path):
         annotate(tmp_path, 'mine', 'unc')
-        assert list(find_datasets(['all'], tmp_path, None, None, [])) == [*EMBEDDED, 'mine']
-        assert list(find_datasets(['all'], None, None, None, [])) == list(EMBEDDED)
+        assert list(find_datasets(['all'], tmp_path, None, None)[0]) == [*EMBEDDED, 'mine']
+        assert list(find_datasets(['all'], None, None, None)[0]) == list(EMBEDDED)
 
     @pytest.mark.parametrize('asked, root, split_by, said', [
         (None, 'none', None, 'none: there is no such folder'),
@@ -163,7 +163,7 @@ class TestADataRoot:
         annotate(tmp_path / 'root', 'mine', 'unc')
         (tmp_path / 'root' / 'empty').mkdir()
         with pytest.raises(InputError, match=said):
-            find_datasets(asked, root and tmp_path / root, split_by, None, [])
+            find_datasets(asked, root and tmp_path / root, split_by, None)
 
     def test_a_folder_that_cannot_be_listed_is_no_dataset(self, tmp_path, monkeypatch):
         annotate(tmp_path, 'mine', 'unc')

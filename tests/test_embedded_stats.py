@@ -24,10 +24,10 @@ def test_the_figures_of_three_sentences():
                          [False, False, True])
     nouns = [['cup'], [], ['man', 'shirt']]
     assert measure(column, lambda sentences: nouns) == {
-        'expressions': '3', 'images': '2', 'expressions an image': '1.5', 'expressions a referent': '1.5',
+        'expressions': '3', 'images': '2', 'expressions per image': '1.5', 'expressions per referent': '1.5',
         'words, mean': '3.00', 'words, median': '3', 'vocabulary': '9', 'with a location word %': '33.3',
         'with a word of a category\'s name %': '33.3', 'without a noun %': '33.3', 'with a second noun %': '33.3',
-        'with a contextual object %': '33.3', 'objects an image': '5.0'}
+        'with a contextual object %': '33.3', 'objects per image': '5.0'}
 
 
 def test_words_that_only_point_are_no_nouns():
@@ -39,7 +39,7 @@ def test_plain_expressions_are_grouped_by_dataset_and_split(tmp_path, name):
     val, test = read_plain(write(tmp_path / name, ROWS))
     assert (val.dataset, val.split, len(val.sentences), val.objects) == ('refcoco', 'val', 3, None)
     assert (test.dataset, test.sentences) == ('refcocog', ['a dog behind a car'])
-    assert measure(test, lambda sentences: [['dog', 'car']])['objects an image'] == '-'
+    assert measure(test, lambda sentences: [['dog', 'car']])['objects per image'] == '-'
 
 
 def test_a_real_split_stands_beside_the_one_that_imitates_it(tmp_path):

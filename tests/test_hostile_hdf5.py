@@ -166,7 +166,7 @@ class TestDamage:
     def test_no_hdf5_and_no_file(self, tmp_path):
         path = tmp_path / 'text.h5'
         path.write_text('cos\nsystem\n')
-        assert 'is no HDF5' in refusal(path)
+        assert 'is not an HDF5 file' in refusal(path)
         assert 'no such file' in refusal(tmp_path / 'none.h5')
         assert 'no such file' in refusal(tmp_path)
 

@@ -140,7 +140,7 @@ class TestCode:
         for folder in (tmp_path, tmp_path / 'elsewhere'):  # the name of a checkpoint in another folder is not followed
             torch.save({'state_dict': {}, 'x': Attack()}, tmp_path / 'epoch_1.pth')
             (tmp_path / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
-            with pytest.raises(InputError, match='its checkpoint is not one of this training') as error:
+            with pytest.raises(InputError, match='is not a checkpoint of this training') as error:
                 train()
             assert len(str(error.value).splitlines()) == 1
         (tmp_path / 'fingerprint.json').unlink()

@@ -15,8 +15,10 @@ from harness.data.masks import area, to_rle
 from harness.data.needed_masks import check_stored_masks, referent_masks
 from harness.data.refer import load_refer
 from harness.errors import InputError
-from harness.evaluation.plan import Request, prepare
-from harness.evaluation.run import Group, Outcome, Plan, Plugins, _truths
+from harness.evaluation.one_image import Evaluated, _truths
+from harness.evaluation.plan import Group, Plan, Plugins
+from harness.evaluation.prepare import prepare
+from harness.evaluation.request import Request
 from harness.types import Dataset
 from run_benchmark import command_line
 
@@ -90,7 +92,7 @@ def test_two_annotations_with_equal_boxes_have_their_own_masks(write: Callable[.
     masks, _ = referent_masks({'refcoco': dataset}, expressions)
     plan = Plan({'refcoco': dataset}, expressions, {'refcoco': Plugins({}, {})}, None, referents=masks)
     group = Group('refcoco', 'val', dataset.images[7], dataset.expressions)
-    first, second = _truths(plan, group, None, Outcome())
+    first, second = _truths(plan, group, None, Evaluated())
     assert (area(first.mask), area(second.mask)) == (400, 200)
     assert [truth.objects[0][0].ann_id for truth in (first, second)] == [1, 2], 'the referent comes first'
 

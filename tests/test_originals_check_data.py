@@ -161,7 +161,7 @@ class TestMattNetsRepository:
     def test_features_that_cannot_be_read(self, root):
         touch(root / 'MAttNet' / 'cache' / 'feats' / 'refcoco_unc' / 'mrcn' / f'{DETECTOR}_ann_feats.h5')
         state, = said(root)['MAttNet annotation features']
-        assert 'cannot be read' in state and 'is no HDF5 file' in state
+        assert 'cannot be read' in state and 'is not an HDF5 file' in state
 
     def test_detections_go_with_prepared_data_too(self, root):
         (root / 'MAttNet' / 'data' / 'refcoco' / 'refs(unc).p').unlink()

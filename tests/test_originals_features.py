@@ -94,12 +94,12 @@ class TestHeads:
     def test_what_is_not_there(self, head_folder):
         with pytest.raises(InputError, match=r'12\.h5: there is no such file'):
             read_head(head_folder, 12)
-        with pytest.raises(InputError, match='no folder with <image_id>.h5'):
+        with pytest.raises(InputError, match='not a folder with <image_id>.h5'):
             read_head_features(head_folder / 'none')
 
     @pytest.mark.parametrize(('change', 'said'), [
-        (dict(im_info=[[600, 800, 0]]), "'im_info' is no height, width and scale"),
-        (dict(im_info=[[600, 800, -1]]), "'im_info' is no height, width and scale"),
+        (dict(im_info=[[600, 800, 0]]), "'im_info' is not the height, width and scale"),
+        (dict(im_info=[[600, 800, -1]]), "'im_info' is not the height, width and scale"),
         (dict(im_info=[[600, 800, np.nan]]), 'not finite'), (dict(im_info=[[np.inf, 800, 1.25]]), 'not finite'),
         (dict(im_info=[[600, 800]]), "'im_info' has the shape (1, 2)"),
         (dict(im_info=[[0, 800, 1.25]]), "'im_info' is no"), (dict(im_info=[[1e9, 1e9, 1.25]]), "'im_info' is no"),

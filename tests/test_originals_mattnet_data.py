@@ -104,7 +104,7 @@ class TestRefusals:
         ({'anns__1__category_id': 2}, "anns[1]: 'category_id' 2 is not in 'cat_to_ix'"),
         ({'anns__1__image_id': 9}, 'anns[1]: its image 9 is not in the file'),
         ({'anns__1__ann_id': 70}, 'ann_id 70 comes twice'),
-        ({'images__1__image_id': 7}, 'image_id 7 comes twice'),
+        ({'images__1__image_id': 7}, 'image_id 7 occurs twice'),
         ({'images__1__file_name': '../secret.jpg'}, "images[1]: 'file_name' must be a bare name"),
         ({'sentences__0__tokens': 'red dog'}, "sentences[0]: 'tokens' must be a list"),
         ({'cat_to_ix__dog': 1}, 'category id 1 comes twice'),

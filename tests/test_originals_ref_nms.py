@@ -114,7 +114,7 @@ class TestContextDB:
         assert corners((10.5, 20.25, 30, 40)) == (10.5, 20.25, 40.5, 60.25)
 
     @pytest.mark.parametrize('value, complaint', [
-        ([], 'must hold for each split'),
+        ([], 'must hold, per split,'),
         ({'val': {'x': {}}}, "'x' must be the sent_id"),
         ({'val': {'9' * 50: {}}}, 'must be the sent_id'),
         ({'val': {'31': {'gt': {'box': [0, 0, 1, 1], 'cat_id': 1}}}}, "val sent_id 31: has no 'ctx'"),
@@ -166,7 +166,7 @@ class TestWords:
         data = bytearray(files[1].read_bytes())
         data[at:at + 64] = bytes(64)
         files[1].write_bytes(data)
-        assert 'is no .npy file of numbers' in refusal(read_vocabulary, *files)
+        assert 'is not an .npy file of numbers' in refusal(read_vocabulary, *files)
 
     def test_lying_headers(self, files):
         whole = files[1].read_bytes()
@@ -236,7 +236,7 @@ class TestProposals:
                     np.testing.assert_array_equal(getattr(read[split][sent_id], name), column)
 
     @pytest.mark.parametrize('value, complaint', [
-        ([], 'must hold for each split'),
+        ([], 'must hold, per split,'),
         ({'val': {31: {}}}, 'val sent_id 31: must be a list of proposals'),
         ({'val': {31: [{'score': 1.0, 'box': [1, 2, 3]}]}}, "with 'score', 'box' and 'cls_idx'"),
         ({'val': {31: [{'score': 1.0, 'box': [1, 2, 3], 'cls_idx': 1}]}}, "'box' must be four numbers"),

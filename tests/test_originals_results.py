@@ -98,7 +98,7 @@ class TestWriting:
     ({'predictions': [{**DETS['predictions'][0], 'pred_score': 10**400}]}, "'pred_score' must be a finite number"),
     ({'predictions': [{**DETS['predictions'][0], 'rle': 'x'}]}, "'rle': must be a record"),
     ({'predictions': [{'sent_id': 31, 'gd_ann_id': 70, 'pred_ann_id': 71, 'pred_score': 1}]}, 'as eval_easy does'),
-    ({'31': {'sent_id': 32, 'boxes': [1, 2, 3, 4]}}, 'is the key of sent_id 32'),
+    ({'31': {'sent_id': 32, 'boxes': [1, 2, 3, 4]}}, 'is the key of a record with sent_id 32'),
     ({'x': {'sent_id': 32, 'boxes': [1, 2, 3, 4]}}, "'x' must be the sent_id"),
     ({'31': 7}, 'must be a record'),
 ])

@@ -100,7 +100,7 @@ def test_nmtree_on_features_that_its_original_stored(run_from_images: Path, smal
     assert command_line([*nmtree, *detections, '--out', str(tmp_path / 'images')]) == 0
     torch.save(seen, tmp_path / 'matt_res_det_feats.pth')
 
-    monkeypatch.setattr('harness.evaluation.plan.Detector', None)  # neither detector nor images are needed any more
+    monkeypatch.setattr('harness.evaluation.prepare.Detector', None)  # neither detector nor images are needed any more
     monkeypatch.setattr(MAttNetGrounder, 'visual', None)
     stored = ['--set', f'nmtree.features={tmp_path / "matt_res_det_feats.pth"}']
     assert command_line([*nmtree, *detections, *stored, '--out', str(tmp_path / 'out')]) == 0
@@ -125,7 +125,7 @@ def test_detections_alone_are_enough_for_recall(run_from_images: Path, small_ben
     (['--detections', 'none.json'], 'none.json: there is no such file'),
     (['--detections', '{dets}', '--proposals', 'greedy'], 'boxes from outside'),
     (['--detections', '{dets}', '--dataset', 'mini-refcocog'], 'the file has none of the images or sentences'),
-    (['--features', 'none'], 'none: is no folder with <image_id>.h5 files'),
+    (['--features', 'none'], 'none: is not a folder with <image_id>.h5 files'),
 ])
 def test_what_is_refused(more: list[str], line: str, run_from_images: Path, small_benchmark: Path, tmp_path: Path,
                          capsys: pytest.CaptureFixture) -> None:

@@ -1,13 +1,11 @@
 """A rule that overrides a part of another one gives its own result, whatever else has looked at the image before."""
-from types import SimpleNamespace
-
 import pytest
 import torch
 from mmengine.structures import InstanceData
 
 from adapters.modular.object_features import ObjectFeatures
 from harness.errors import InputError
-from harness.evaluation.run import Group
+from harness.evaluation.plan import Group, Plan
 from harness.proposals.additive import Additive
 from harness.proposals.class_agnostic import ClassAgnostic
 from harness.proposals.confidence import Confidence
@@ -15,7 +13,7 @@ from harness.proposals.greedy import Greedy, Greedy100
 from harness.proposals.ref_nms import RefNMSB, RefNMSB100
 from harness.proposals.soft_nms import SoftNMS
 from harness.studies.survey import Survey, _rank
-from harness.types import ImageFeatures
+from harness.types import Dataset, ImageFeatures
 from tests.small_grounders import an_image
 from tests.test_ref_nms import expression, image, weights
 
@@ -149,7 +147,7 @@ def test_rules_that_fuse_alike_share_one_ranking(tmp_path):
 
 
 def test_a_study_refuses_a_rule_whose_ranking_is_still_that_of_the_rule_it_was_made_from():
-    plan = SimpleNamespace(datasets={'mini': SimpleNamespace(annotations=None)}, context={})
+    plan = Plan({'mini': Dataset('mini', {}, [])}, {}, {}, None)
     group = Group('mini', 'val', image(SCORES).info, EXPRESSIONS)
     _rank(plan, group, image(SCORES), {'greedy': Greedy(), 'confidence': Confidence(top=2)}, Survey())
     with pytest.raises(InputError, match=r'mine: its proposals are not the first boxes of its ranked\(\)'):

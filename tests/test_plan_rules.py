@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InputError
-from harness.evaluation.plan import Request, prepare
+from harness.evaluation.prepare import prepare
+from harness.evaluation.request import Request
 from harness.files.weights import shipped_path
 from harness.registry import PROPOSAL_RULES, names
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.detection.source import FromPictures
 from harness.errors import InputError
-from harness.evaluation import plan
+from harness.evaluation import prepare
 from harness.evaluation.result_folder import new_folder, result_folder
-from harness.evaluation.run import FromPictures
 from harness.studies import main
 from harness.studies.seeds import Entrant, Study
 
@@ -50,7 +50,7 @@ def blind(small_benchmark: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every image fails, once it was found to be there."""
     def fails(*_: object) -> None:
         raise InputError('no picture')
-    monkeypatch.setattr(plan, 'check_images', lambda *_: None)
+    monkeypatch.setattr(prepare, 'check_images', lambda *_: None)
     monkeypatch.setattr(FromPictures, 'read', fails)
 
 

@@ -190,7 +190,7 @@ def test_a_real_dataset_needs_its_folder_images_and_detector(root: Path, capsys:
     assert '--weights detector=FILE' in capsys.readouterr().err
     next((root / 'images/train2014').glob('COCO_train2014_000000010*')).unlink()
     assert command_line(command(root, '--dry-run')) == 2
-    assert 'are not there' in capsys.readouterr().err
+    assert 'of 5 are missing' in capsys.readouterr().err
 
 
 def test_options_come_from_the_released_code() -> None:

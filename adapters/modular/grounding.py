@@ -17,7 +17,7 @@ from grounders.visual import Places
 from harness.boxes import xyxy_to_xywh
 from harness.errors import InputError
 from harness.files.metadata import read_metadata
-from harness.files.weights import Weights, built
+from harness.files.weights import Weights, built, moved_to
 from harness.plugins import Grounder
 from harness.types import Expression, ImageFeatures
 
@@ -74,7 +74,7 @@ class ModularGrounder(Grounder):
         """The results of the network, one row per proposal, expression by expression; ``None`` without any proposal."""
         if sum(map(len, proposals)) == 0:
             return None
-        self.network.to(image.feature_map.device)
+        moved_to(self.network, image.feature_map.device)
         return self.match(image, self.see(image, expressions, proposals))
 
     @abstractmethod
@@ -93,9 +93,11 @@ class ModularGrounder(Grounder):
         self._check_widths(pool5.shape[1], fc7.shape[1])
         sets, chosen = _padded_sets(box, labels, sentence, position)
         places = self._places(image, boxes, box, fc7.mean((2, 3)), sets)
-        words = self.vocabulary.encode([e.tokens for e in expressions]).to(device)
+        read = {tokens: i for i, tokens in enumerate(dict.fromkeys(e.tokens for e in expressions))}
+        words = self.vocabulary.encode(list(read)).to(device)
+        heard = torch.tensor([read[e.tokens] for e in expressions], device=device)
         return Seen(pool5, fc7, places, words,
-                    Rows(sentence, box, chosen[sentence] * sets.shape[1] + position))
+                    Rows(heard[sentence], box, chosen[sentence] * sets.shape[1] + position))
 
     def _check_widths(self, pool5: int, fc7: int) -> None:
         wanted = self.options.pool5_dim, self.options.fc7_dim

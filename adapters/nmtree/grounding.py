@@ -15,7 +15,7 @@ from adapters.nmtree.original_data import read_trees, read_visual_features
 from adapters.nmtree.trees import Parse, Parser
 from harness.errors import InputError
 from harness.files.metadata import read_metadata
-from harness.files.weights import Weights, built
+from harness.files.weights import Weights, built, moved_to
 from harness.plugins import Grounder
 from harness.registry import GROUNDERS
 from harness.types import Expression, ImageFeatures
@@ -84,7 +84,7 @@ class NMTreeGrounder(Grounder):
         counts = torch.tensor([len(one) for one in seen], device=device)
         forest = self.vocabulary.forest(self._parses([expressions[i] for i in some])).to(device)
         present = torch.arange(int(counts.max()), device=device) < counts[:, None]
-        scores = self.network.to(device)(pad_sequence(seen, batch_first=True), forest, present).log_scores
+        scores = moved_to(self.network, device)(pad_sequence(seen, batch_first=True), forest, present).log_scores
         none = image.feature_map.new_zeros(0)
         by_expression = dict(zip(some, scores[present].split(counts.tolist()), strict=True))
         return [by_expression.get(i, none) for i in range(len(proposals))]

@@ -1,9 +1,9 @@
-"""Flat lists of detections, one record a box: MAttNet's by image, Ref-NMS's by sentence.
+"""Flat lists of detections, one record per box: MAttNet's by image, Ref-NMS's by sentence.
 
 Sources: ``tools/run_detect.py`` (``main``) of lichengunc/MAttNet writes ``det_id, h5_id, box, image_id, category_id,
 category_name, score`` with ``w = x2 - x1 + 1``, the last pixel counted; ``tools/save_matt_dets.py`` (``main``) of
 ChopinSharp/ref-nms writes ``det_id, h5_id, ref_id, sent_id, image_id, box, category_id, category_name, split`` with
-``w = x2 - x1`` and no score, a sentence's boxes best first. Both are told apart by ``sent_id``.
+``w = x2 - x1`` and no score, a sentence's boxes best first. ``sent_id`` tells the two apart.
 """
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from mmengine.structures import InstanceData
 
 Kind = Literal['mattnet', 'ref-nms']
-#: What a box's width has over x2 − x1.
+#: By how much the width of a box exceeds x2 − x1.
 LAST_PIXEL: dict[Kind, int] = {'mattnet': 1, 'ref-nms': 0}
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """N detections in file order, a column each.
+    """N detections in file order, as columns.
 
     Attributes:
         kind: ``'mattnet'`` (by image, ``w = x2 - x1 + 1``) or ``'ref-nms'`` (by sentence, ``w = x2 - x1``).
@@ -43,7 +43,7 @@ class Detections:
         names: N category names.
         xywh: ``(N, 4)`` float64, the file's own digits.
         scores: ``(N,)`` float64 confidences, ``None`` where the file has none.
-        sent_ids, ref_ids, splits: Ref-NMS's alone.
+        sent_ids, ref_ids, splits: only in files of Ref-NMS.
     """
 
     kind: Kind
@@ -89,14 +89,14 @@ class Detections:
         return dict(zip(distinct.tolist(), np.split(order, first[1:]), strict=True)) if len(keys) else {}
 
     def rows(self, expression: Expression) -> NDArray[np.int64] | None:
-        """Where an expression's detections are, best first, file order among equals; ``None`` where there are none."""
+        """The rows of an expression's detections, best first, in file order among equals; ``None`` if it has none."""
         found = self._grouped.get(expression.image_id if self.sent_ids is None else expression.sent_id)
         if found is None or self.scores is None:
             return found
         return found[np.argsort(-self.scores[found], kind='stable')]
 
     def for_expression(self, expression: Expression) -> InstanceData | None:
-        """An expression's proposals, its image's or its own, best first; ``None`` where the file has none for it.
+        """The proposals for an expression (those of its image or its own), best first; ``None`` if the file has none.
 
         Returns:
             ``bboxes`` (n, 4) float64 xyxy; ``scores`` and ``det_scores`` (n,) float64, all 1 where the file has none;
@@ -123,7 +123,7 @@ class Detections:
         """How many boxes reach outside their image, of the images whose size is known.
 
         Raises:
-            InputError: the boxes as a whole are of another form than ``xywh`` pixels.
+            InputError: the boxes do not look like ``xywh`` pixels.
         """
         size = {image_id: (info.width, info.height) for image_id, info in images.items() if info.width}
         check_form(self.xywh, [size.get(image_id, (0, 0)) for image_id in self.image_ids.tolist()], '--detections')
@@ -134,17 +134,17 @@ class Detections:
 
 
 def kind_of(rows: Sequence[Any], where: str) -> Kind:
-    """Whose file it is: Ref-NMS's records have a ``sent_id``, MAttNet's have none.
+    """The program that wrote a file: records of Ref-NMS have a ``sent_id``, those of MAttNet have none.
 
     Raises:
         InputError: some have one and some have none, or there are no records.
     """
     if not rows:
-        raise InputError(f'{where}: holds no detections')
+        raise InputError(f'{where}: holds no detections; give a file that has some')
     with_sentence = sum(isinstance(row, dict) and 'sent_id' in row for row in rows)
     if with_sentence not in (0, len(rows)):
         raise InputError(f"{where}: some detections have a 'sent_id' and some have none; "
-                         'MAttNet writes it never, Ref-NMS always')
+                         'MAttNet never writes it, Ref-NMS always does')
     return 'ref-nms' if with_sentence else 'mattnet'
 
 
@@ -152,7 +152,7 @@ def read_detections(path: str | Path) -> Detections:
     """Read ``*_dets.json`` or ``matt_dets_*.json``, also packed by gzip.
 
     Raises:
-        InputError: with file, record and field, where the file is not as described, a ``det_id`` comes twice or a
+        InputError: with file, record and field, where the file is not as described, a ``det_id`` occurs twice or a
             number is not finite.
     """
     rows = parse_json(read_bytes(path), str(path))
@@ -177,10 +177,10 @@ def read_detections(path: str | Path) -> Detections:
 
 
 def write_detections(path: str | Path, detections: Detections) -> None:
-    """Write the same layout: what :func:`read_detections` reads back is the same.
+    """Write the same layout, so that :func:`read_detections` returns the same detections.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: the file cannot be written.
     """
     d = detections
     columns: dict[str, Sequence[Any]] = {'det_id': d.det_ids.tolist(), 'h5_id': d.h5_ids.tolist()}

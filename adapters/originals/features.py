@@ -1,8 +1,8 @@
-"""What the originals extracted from their detector, an image or a box at a time.
+"""Features that the originals extracted from their detector, per image or per box.
 
 Sources, all of lichengunc/MAttNet: ``tools/extract_mrcn_det_feats.py`` and ``extract_mrcn_ann_feats.py`` (``main``)
 write ``fc7`` (boxes, 2048) and ``pool5`` (boxes, 1024) float32, averaged over the crop's cells, row ``h5_id``;
-``tools/extract_mrcn_head_feats.py`` (``main``) writes an ``<image_id>.h5`` an image with ``head`` (1, 1024, h, w) and
+``tools/extract_mrcn_head_feats.py`` (``main``) writes one ``<image_id>.h5`` per image with ``head`` (1, 1024, h, w) and
 ``im_info`` (1, 3), the network input's height and width and its scale, float32. ``matt_feats_*.h5``, which
 ``tools/eval_ref.py`` of ChopinSharp/CM-Erase-REG opens, needs ``fc7`` alone.
 """
@@ -22,7 +22,7 @@ from harness.detection.source import StoredMap
 from harness.errors import InputError
 from harness.files.fields import MAX_PIXELS
 
-#: Network-input pixels a cell of the C4 map.
+#: Network-input pixels per cell of the C4 map.
 STRIDE = 16
 _MAX_CHANNELS = 4096
 
@@ -62,13 +62,13 @@ class StoredBoxFeatures:
     def _rows(self, table: NDArray, h5_ids: Sequence[int] | NDArray | Tensor) -> Tensor:
         wanted = np.asarray(h5_ids, np.int64).reshape(-1)
         if len(wanted) and not (wanted.min() >= 0 and wanted.max() < len(table)):
-            raise InputError(f'{self.path}: has {len(table)} rows, row {wanted.max()} is asked for; '
-                             'features and boxes belong to one run of the original')
+            raise InputError(f'{self.path}: has {len(table)} rows, but row {wanted.max()} is asked for; '
+                             'give features and boxes of the same run of the original')
         return _finite(table[wanted], str(self.path))
 
 
 class HeadFeatures:
-    """A folder of head features, read an image at a time: called with an ``image_id``, it gives the map and its scale.
+    """A folder of head features; calling it with an ``image_id`` returns the map of that image and its scale.
 
     Raises:
         InputError: there is no such folder, or it holds no ``<image_id>.h5``.
@@ -77,7 +77,7 @@ class HeadFeatures:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not any(self.folder.glob('*.h5')):
-            raise InputError(f'{folder}: is no folder with <image_id>.h5 files; give the one that '
+            raise InputError(f'{folder}: is not a folder with <image_id>.h5 files; give the one that '
                              'tools/extract_mrcn_head_feats.py filled')
 
     def __call__(self, image_id: int) -> StoredMap:
@@ -93,7 +93,7 @@ def read_head_features(folder: str | Path) -> HeadFeatures:
 
 
 class HeadMap(NamedTuple):
-    """An image's C4 map ``(1, C, h, w)`` float32, the network input's size, and its pixels an image pixel."""
+    """The C4 map ``(1, C, h, w)`` float32 of an image, the input size, and the scale: input pixels per image pixel."""
 
     feature_map: Tensor
     height: float
@@ -112,10 +112,10 @@ def read_head(folder: str | Path, image_id: int) -> HeadMap:
     height, width, scale = _finite(numbers(path, 'im_info', (1, 3))[0], str(path)).tolist()
     _, channels, rows, columns = feature_map.shape
     if not (0 < height * width <= MAX_PIXELS and 0 < scale < 1e3 and min(height, width) > 0):
-        raise InputError(f"{path}: 'im_info' is no height, width and scale of an image")
+        raise InputError(f"{path}: 'im_info' is not the height, width and scale of an image")
     if abs(rows - height / STRIDE) > 2 or abs(columns - width / STRIDE) > 2 or not 0 < channels <= _MAX_CHANNELS:
         raise InputError(f"{path}: 'head' of {channels} by {rows} by {columns} does not fit an input of "
-                         f'{height:g} by {width:g} pixels at a cell each {STRIDE}')
+                         f'{height:g} by {width:g} pixels with one cell per {STRIDE} pixels')
     return HeadMap(_finite(feature_map, str(path)), height, width, scale)
 
 

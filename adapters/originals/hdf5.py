@@ -1,8 +1,8 @@
 """HDF5 as the originals write it: plain numbers in one piece of the file itself.
 
-The library is asked only where the numbers lie; they are then mapped from there, so that no more is held than the rows
-that are used. A link, numbers in other files, a dataset made of others, chunks, filters (whose content may unpack
-without end) and types that are no plain numbers are refused, and so is a shape that the file has no bytes for.
+The library only tells where the numbers lie; they are then memory-mapped, so that only the rows in use are loaded.
+Refused are links, numbers in other files, datasets made of others, chunks, filters (whose content may unpack without
+end), types that are not plain numbers, and shapes that the file is too short for.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLAIN = {h5py.h5t.INTEGER: 'iu', h5py.h5t.FLOAT: 'f'}
 
 
 class _Refused(Exception):
-    """Why a dataset is not read; :func:`numbers` puts the file's name before it."""
+    """Why a dataset is refused; :func:`numbers` prefixes the name of the file."""
 
 
 def numbers(path: str | Path, name: str, shape: Sequence[int | None]) -> NDArray:
@@ -32,7 +32,7 @@ def numbers(path: str | Path, name: str, shape: Sequence[int | None]) -> NDArray
     Args:
         path: an HDF5 file, never changed.
         name: of the dataset, without folders.
-        shape: what it must be; ``None`` for any size.
+        shape: the required shape; ``None`` stands for any size.
 
     Raises:
         InputError: the file is missing, damaged or no HDF5, has no such dataset, or it is not plain numbers that lie in
@@ -53,7 +53,7 @@ def numbers(path: str | Path, name: str, shape: Sequence[int | None]) -> NDArray
     except _Refused as reason:
         raise InputError(f'{path}: {name!r} {reason}') from None
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError):
-        said = archive_fault(path) or 'is no HDF5 file, or is damaged or cut short; fetch it again'
+        said = archive_fault(path) or 'is not an HDF5 file, or is damaged or cut short; fetch it again'
         raise InputError(f'{path}: {said}') from None
 
 
@@ -61,7 +61,7 @@ def has(path: str | Path, name: str) -> bool:
     """Whether the file's root has something of that name; ``False`` for a file that is no HDF5.
 
     Raises:
-        InputError: it is no regular file.
+        InputError: it is not a regular file.
     """
     try:
         require_regular(path)
@@ -86,7 +86,7 @@ def _place(root: h5py.h5f.FileID, name: bytes) -> tuple[np.dtype, tuple[int, ...
     if properties.get_external_count():
         raise _Refused('keeps its numbers in other files, which are not opened; give the file itself')
     if properties.get_nfilters() or properties.get_layout() != h5py.h5d.CONTIGUOUS:
-        raise _Refused(f'is packed or in chunks, the originals write it in one piece; {_REPACK}')
+        raise _Refused(f'is packed or in chunks, while the originals write it in one piece; {_REPACK}')
     kind = dataset.get_type()
     if kind.get_class() not in _PLAIN or kind.get_size() not in (1, 2, 4, 8):
         raise _Refused('does not hold plain numbers')
@@ -98,10 +98,10 @@ def _place(root: h5py.h5f.FileID, name: bytes) -> tuple[np.dtype, tuple[int, ...
 
 def _check(dtype: np.dtype, found: tuple[int, ...], wanted: Sequence[int | None], offset: int | None,
            size: int) -> None:
-    """Refuse a shape that is another one, or that the file has no bytes for."""
+    """Refuse a shape that differs from the wanted one, or that the file is too short for."""
     if len(found) != len(wanted) or any(w is not None and w != f for f, w in zip(found, wanted, strict=True)):
         expected = ', '.join('any' if w is None else str(w) for w in wanted)
-        raise _Refused(f'has the shape {found}, expected is ({expected})')
+        raise _Refused(f'has the shape {found}, but ({expected}) is needed')
     need = math.prod(found) * dtype.itemsize
     if need and (offset is None or offset < 0 or offset + need > size):
         raise _Refused(f'claims {need} bytes, which the file does not have; it is damaged or cut short, fetch it again')

@@ -1,4 +1,4 @@
-"""Where the originals keep their files, under the root of each repository, and what they call them.
+"""Where the originals keep their files, under the root of each repository, and how they name them.
 
 Sources: ``tools/eval_dets.py`` and ``tools/prepro.py`` of lichengunc/MAttNet; ``tools/eval_ref.py`` and
 ``tools/eval_ref_masks.py`` of ChopinSharp/CM-Erase-REG; ``README.md``, ``data/README.md`` and
@@ -29,15 +29,15 @@ def matt_dets(m: str, tid: str, name: str) -> str:
 
 
 def proposals(m: str, tid: str, name: str, ending: str) -> str:
-    """Ref-NMS's proposals; ``ending`` is ``pkl`` as the original's, or ``json``."""
+    """The file of Ref-NMS's proposals; ``ending`` is ``pkl``, as in the original, or ``json``."""
     return f'proposals_{m}_{name}_{tid}.{ending}'
 
 
 def ctxdb(name: str) -> str:
-    """Contextual objects."""
+    """The file of contextual objects."""
     return f'std_ctxdb_{dataset_splitby(name)}.json'
 
 
 def results(m: str, tid: str, split: str) -> str:
-    """What ``eval_ref`` saves of one split."""
+    """The results that ``eval_ref`` saves for one split."""
     return f'{m}_{tid}_{split}.json'

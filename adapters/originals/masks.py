@@ -18,7 +18,7 @@ from harness.files.reading import parse_json, read_bytes
 
 @dataclass(frozen=True)
 class Masks:
-    """Masks by ``det_id``, as the file has them and checked when they are first looked up."""
+    """Masks by ``det_id``, as in the file; each is checked when it is first looked up."""
 
     path: Path
     segmentations: dict[int, Any]
@@ -36,7 +36,7 @@ class Masks:
         if (key := (det_id, height, width)) in self._checked:
             return self._checked[key]
         if det_id not in self.segmentations:
-            raise InputError(f'{self.path}: has no mask of det_id {det_id}; masks and boxes belong to one run')
+            raise InputError(f'{self.path}: has no mask of det_id {det_id}; give masks and boxes of the same run')
         self._checked[key] = to_rle(self.segmentations[det_id], height, width, f'{self.path}: det_id {det_id}')
         return self._checked[key]
 
@@ -45,7 +45,7 @@ def read_masks(path: str | Path) -> Masks:
     """Read masks.
 
     Raises:
-        InputError: the file is no list of records with ``det_id`` and ``rle``, or a ``det_id`` comes twice.
+        InputError: the file is not a list of records with ``det_id`` and ``rle``, or a ``det_id`` occurs twice.
     """
     rows = parse_json(read_bytes(path), str(path))
     if not isinstance(rows, list):

@@ -24,7 +24,7 @@ def read_dataset(path: Path, name: str | None, images: Path | None) -> Dataset:
 
     Args:
         path: the file.
-        name: of the dataset; by default what the folder is called before its last ``_``: ``refcoco``.
+        name: of the dataset; by default the name of the folder up to its last ``_``: ``refcoco``.
         images: the image folder.
 
     Returns:
@@ -67,7 +67,7 @@ def words_in_order(record: Any, key: str, where: str) -> tuple[str, ...]:
 
 
 def category_ids(record: Any, where: str) -> dict[str, int]:
-    """``cat_to_ix``."""
+    """The ids of ``cat_to_ix``, by category."""
     table = fields.required(record, 'cat_to_ix', where)
     if not isinstance(table, Mapping):
         raise InputError(f"{where}: 'cat_to_ix' must be ids by category, not {fields.kind(table)}")
@@ -85,7 +85,7 @@ def _images(record: Any, folder: Path | None, where: str) -> dict[int, ImageInfo
         name = fields.file_name(row, 'file_name', at)
         image_id = fields.integer(row, 'image_id', at)
         if image_id in infos:
-            raise InputError(f'{where}: image_id {image_id} comes twice; every one must be unique')
+            raise InputError(f'{where}: image_id {image_id} occurs twice; each must be unique')
         infos[image_id] = (files.info(image_id, height, width, name) if files else
                            ImageInfo(image_id, height, width))
     return infos

@@ -1,4 +1,4 @@
-"""One array of plain numbers in numpy's own file, its header believed only where the file's size agrees."""
+"""One array of plain numbers in a numpy file; its header is trusted only where it agrees with the size of the file."""
 from __future__ import annotations
 
 import io
@@ -20,10 +20,11 @@ def read_npy(path: str | Path, shape: Sequence[int | None]) -> NDArray:
 
     Args:
         path: a file that ``numpy.save`` wrote.
-        shape: what it must be; ``None`` for any size.
+        shape: the required shape; ``None`` stands for any size.
 
     Raises:
-        InputError: the file is no such file or cut short, has another shape, or holds objects, which would be a pickle.
+        InputError: the file is not such a file, is cut short, has another shape, or holds objects, which would be a
+            pickle.
     """
     data = read_bytes(path)
     stream = io.BytesIO(data)
@@ -33,13 +34,15 @@ def read_npy(path: str | Path, shape: Sequence[int | None]) -> NDArray:
         found, fortran, dtype = read(stream)
     except (ValueError, KeyError, EOFError, SyntaxError, TypeError, MemoryError, RecursionError, OverflowError,
             TokenError):
-        raise InputError(f'{path}: is no .npy file of numbers, or is damaged; make it again') from None
+        raise InputError(f'{path}: is not an .npy file of numbers, or is damaged; create it again') from None
     if dtype.kind not in 'iuf' or dtype.hasobject:
-        raise InputError(f'{path}: holds no plain numbers but {dtype.name[:40]}; nothing of it was run')
+        raise InputError(f'{path}: holds no plain numbers but {dtype.name[:40]}; nothing in it was executed')
     if len(found) != len(shape) or any(w is not None and w != f for f, w in zip(found, shape, strict=True)):
-        raise InputError(f'{path}: has the shape {str(found)[:80]}, which is not the one that is needed')
+        needed = ', '.join('any' if w is None else str(w) for w in shape)
+        raise InputError(f'{path}: has the shape {str(found)[:80]}, but ({needed}) is needed; give the right file')
     if any(size < 0 for size in found) or math.prod(found) * dtype.itemsize != len(data) - stream.tell():
-        raise InputError(f'{path}: its header does not agree with its size; it is damaged or cut short, make it again')
+        raise InputError(f'{path}: its header does not agree with its size, so it is damaged or cut short; '
+                         'create it again')
     if 0 in found:
         return np.empty(found, dtype.newbyteorder('='))
     numbers = np.frombuffer(data, dtype, offset=stream.tell())

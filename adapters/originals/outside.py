@@ -1,23 +1,16 @@
-"""Expressions and answers from outside in whatever layout: the harness's own, or the originals' files."""
+"""Expressions and answers from outside, in any known layout: the harness's own, or the originals' files."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from adapters.originals.mattnet_data import read_dataset
 from adapters.originals.ref_nms_data import read_refdb, read_words
 from adapters.originals.results import is_results, read_results
 from harness.data.answers import Answers, read_answers
 from harness.data.plain import load_expressions
-from harness.evaluation.request import Readers
 from harness.files.reading import read_bytes
 from harness.types import Dataset
-
-if TYPE_CHECKING:
-    from harness.detection.source import StoredMap
-    from harness.proposals.given import OutsideBoxes
 
 _PREPARED = re.compile(rb'\s*\{.*"(refs|anns|images|sentences)"\s*:\s*\[', re.S)
 _REFDB = re.compile(rb'\s*\{.*"dataset_splitby"\s*:', re.S)
@@ -43,28 +36,9 @@ def read_expressions(path: Path, images: Path | None = None) -> dict[str, Datase
 
 
 def read_outside_answers(path: Path) -> list[Answers]:
-    """The answers in a file, a set for each rule and grounder.
+    """The answers in a file, one set per rule and grounder.
 
     Raises:
         InputError: as :func:`harness.data.answers.read_answers` and :func:`adapters.originals.results.read_results`.
     """
     return [read_results(path)] if is_results(read_bytes(path)) else read_answers(path)
-
-
-def _detections(path: Path) -> OutsideBoxes:
-    from adapters.originals.detections import read_detections
-    return read_detections(path)
-
-
-def _features(path: Path) -> Callable[[int], StoredMap]:
-    from adapters.originals.features import read_head_features
-    return read_head_features(path)
-
-
-def _masks(path: Path) -> Callable[[int, int, int], dict]:
-    from adapters.originals.masks import read_masks
-    return read_masks(path).rle
-
-
-#: How a run reads its user's files, the originals' layouts included.
-READERS = Readers(read_expressions, _detections, _features, _masks)

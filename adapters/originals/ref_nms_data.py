@@ -2,7 +2,7 @@
 
 Sources, all of ChopinSharp/ref-nms: ``tools/build_refdb.py`` (``build_refdb``), ``tools/build_ctxdb.py``
 (``build_ctxdb``) and ``tools/build_vocab.py`` (``build_vocabulary``). Boxes are xyxy with x2 = x + w
-(``utils/misc.py: xywh_to_xyxy``), so that the annotated xywh comes back only to rounding.
+(``utils/misc.py: xywh_to_xyxy``), so the annotated xywh is restored only up to rounding.
 """
 from __future__ import annotations
 
@@ -47,10 +47,11 @@ class RefDB:
     sha256: str = ''
 
     def dataset(self, words: Sequence[str]) -> Dataset:
-        """As expressions of the harness: without annotations, images of unknown size, unknown words as ``<unk>``.
+        """The same as a dataset of the harness: without annotations, images of unknown size, unknown words as
+        ``<unk>``.
 
         Raises:
-            InputError: a word's id is none of the vocabulary's.
+            InputError: the id of a word is not in the vocabulary.
         """
         name = self.dataset_splitby.rpartition('_')[0]
         if any(not 0 <= i < len(words) for rows in self.splits.values() for row in rows for i in row.words):
@@ -79,7 +80,8 @@ def read_refdb(path: str | Path) -> RefDB:
     record = parse_json(data, str(path))
     name = fields.file_name(record, 'dataset_splitby', str(path))
     if not name.rpartition('_')[0]:
-        raise InputError(f"{path}: 'dataset_splitby' must be a dataset and whose splits it has, as in refcoco_unc")
+        raise InputError(f"{path}: 'dataset_splitby' must name a dataset and the author of its splits, as in "
+                         'refcoco_unc')
     splits = {fields.name({'split': split}, 'split', str(path)): tuple(_encoded(row, f'{path}: {split}[{i}]')
                            for i, row in enumerate(fields.items(record, split, str(path))))
               for split in record if split != 'dataset_splitby'}
@@ -122,7 +124,7 @@ def read_ctxdb(path: str | Path) -> dict[str, dict[int, CriticalBoxes]]:
     """
     record = parse_json(read_bytes(path), str(path))
     if not isinstance(record, dict) or not all(isinstance(rows, dict) for rows in record.values()):
-        raise InputError(f'{path}: must hold for each split the expressions by sent_id')
+        raise InputError(f'{path}: must hold, per split, the expressions by sent_id')
     return {split: {whole(sent_id, f'{path}: {split}'): _critical(row, f'{path}: {split} sent_id {sent_id}')
                     for sent_id, row in rows.items()} for split, rows in record.items()}
 
@@ -131,7 +133,7 @@ def write_ctxdb(path: str | Path, splits: ContextDB) -> None:
     """Write the same layout; :func:`read_ctxdb` gives the same.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: the file cannot be written.
     """
     write_json(Path(path), {
         split: {sent_id: {'gt': _record(row.referent), 'ctx': [_record(box) for box in row.context]}
@@ -139,7 +141,7 @@ def write_ctxdb(path: str | Path, splits: ContextDB) -> None:
 
 
 def whole(text: str, where: str, what: str = 'the sent_id of an expression') -> int:
-    """A whole number that JSON has as a key, written in one way only."""
+    """A whole number from a JSON key, in canonical form."""
     digits = text.removeprefix('-')
     if not text.isascii() or not digits.isdigit() or len(text) > 18 or str(int(text)) != text:
         raise InputError(f'{where}: {text[:40]!r} must be {what}')
@@ -172,16 +174,16 @@ def read_words(path: str | Path) -> tuple[str, ...]:
     """The words of ``std_vocab_<dataset>_<split_by>.txt`` in order of their ids, ``<unk>`` first.
 
     Raises:
-        InputError: the file is no UTF-8 text, does not begin with ``<unk>`` or has a word twice.
+        InputError: the file is not UTF-8 text, does not begin with ``<unk>`` or has a word twice.
     """
     from harness.words.vectors import UNKNOWN
     try:
         lines = read_bytes(path).decode().split('\n')
     except UnicodeDecodeError:
-        raise InputError(f'{path}: is not UTF-8 text, one word a line is needed') from None
+        raise InputError(f'{path}: is not UTF-8 text; give a file with one word per line') from None
     words = tuple(lines[:-1] if lines[-1] == '' else lines)
     if not words or words[0] != UNKNOWN:
-        raise InputError(f'{path}: must have a word a line, {UNKNOWN} first')
+        raise InputError(f'{path}: must have one word per line, {UNKNOWN} first')
     fields.unique(words, 'word', str(path))
     return words
 
@@ -197,11 +199,11 @@ def read_vocabulary(words: str | Path, vectors: str | Path) -> WordEmbedding:
     known, table = read_words(words), read_npy(vectors, (None, None))
     if len(known) != len(table):
         raise InputError(f'{vectors}: has {len(table)} vectors for the {len(known)} words of {words}; '
-                         'the two files belong to one run of tools/build_vocab.py')
+                         'give two files of the same run of tools/build_vocab.py')
     with np.errstate(over='ignore'):  # it is infinite then, and refused
         rows: NDArray[np.float32] = table.astype(np.float32)
     if not np.isfinite(rows).all():
-        raise InputError(f'{vectors}: holds numbers that are not finite; make it again')
+        raise InputError(f'{vectors}: holds numbers that are not finite; create it again')
     return WordEmbedding(known, torch.from_numpy(rows))
 
 

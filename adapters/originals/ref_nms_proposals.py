@@ -1,4 +1,4 @@
-"""Ref-NMS's pickles of proposals, those that are left after NMS.
+"""Ref-NMS's pickles of proposals: the boxes left after NMS.
 
 Source: ``tools/save_ref_nms_proposals.py`` (``rank_proposals``, ``main``) of ChopinSharp/ref-nms writes
 ``cache/proposals_<m>_<dataset>_<tid>.pkl``: by split and sentence, a list of ``{score, box, cls_idx}`` with xyxy boxes,
@@ -39,7 +39,7 @@ class Proposals:
         return len(self.scores)
 
     def over(self, confidence: float) -> Proposals:
-        """Best first: the best one always, the others with a score over ``confidence``.
+        """The best proposal and those others whose score exceeds ``confidence``, best first.
 
         Source: ``threshold_with_confidence`` in ``tools/save_matt_dets.py`` of ChopinSharp/ref-nms.
         """
@@ -61,7 +61,7 @@ def read_proposals(path: str | Path) -> dict[str, dict[int, Proposals]]:
     as_json = '.json' in Path(path).suffixes
     record = parse_json(read_bytes(path), str(path)) if as_json else safe_pickle.load(path)
     if not isinstance(record, dict) or not all(isinstance(s, str) and isinstance(r, dict) for s, r in record.items()):
-        raise InputError(f'{path}: must hold for each split the proposals by sent_id')
+        raise InputError(f'{path}: must hold, per split, the proposals by sent_id')
     return {split: {sent_id: _proposals(rows, f'{path}: {split} sent_id {sent_id}') for sent_id, rows in
                     _by_id(by_sentence, 'the sent_id of an expression', f'{path}: {split}').items()}
             for split, by_sentence in record.items()}
@@ -71,7 +71,7 @@ def write_proposals(path: str | Path, splits: ProposalDB) -> None:
     """Write the original's pickle, of protocol 2, or JSON by the ending; :func:`read_proposals` gives the same.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: the file cannot be written.
     """
     record = {split: {sent_id: _records(proposals) for sent_id, proposals in by_sentence.items()}
               for split, by_sentence in splits.items()}
@@ -87,7 +87,7 @@ def _records(proposals: Proposals) -> list[dict[str, Any]]:
 
 
 def _by_id(record: Mapping[Any, Any], what: str, where: str) -> dict[int, Any]:
-    """A record by its keys as whole numbers, which JSON has as text and a pickle has as they are."""
+    """A record with its keys as whole numbers, which are text in JSON and numbers in a pickle."""
     ids = [key if type(key) is int else whole(key if isinstance(key, str) else '', where, what)
            for key in record]
     fields.unique(ids, what, where)

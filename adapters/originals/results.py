@@ -1,4 +1,4 @@
-"""The originals' result files: one chosen box an expression, and its mask.
+"""The result files of the originals: one chosen box per expression, and its mask.
 
 Sources: ``lib/models/eval_dets_utils.py`` and ``tools/eval_dets.py`` of lichengunc/MAttNet and
 ``lib/models/eval_ref_utils.py`` and ``tools/eval_ref.py`` of ChopinSharp/CM-Erase-REG save ``{predictions: [{image_id,
@@ -33,7 +33,7 @@ _FIRST_NAME = re.compile(rb'\s*\{\s*"(predictions|acc|iou|overall|-?[0-9]+)"\s*:
 class Prediction:
     """One record of ``predictions``; boxes are xywh with the evaluated file's width, ``rle`` has its counts as text.
 
-    The attention and attribute fields that the originals also save are not kept: nothing of theirs reads them.
+    The attention and attribute fields that the originals also save are not kept: none of their programs reads them.
     """
 
     image_id: int
@@ -47,7 +47,7 @@ class Prediction:
 
 
 def is_results(data: bytes) -> bool:
-    """Whether a file's content is one of the originals' result files, by its first name."""
+    """Whether the content of a file is a result file of the originals, judged by its first key."""
     return _FIRST_NAME.match(data) is not None
 
 
@@ -55,7 +55,7 @@ def read_results(path: str | Path) -> Answers:
     """The answers in a result file of MAttNet, CM-A-E, Ref-NMS's forks of them, or NMTree.
 
     Returns:
-        Keys ``(None, sent_id)``: the file does not name its dataset. An expression that comes twice has two answers.
+        Keys ``(None, sent_id)``: the file does not name its dataset. An expression that occurs twice has two answers.
 
     Raises:
         InputError: the file is not as described; or it is MAttNet's ``eval_easy``, which names annotations, not boxes.
@@ -78,13 +78,13 @@ def read_results(path: str | Path) -> Answers:
         where = f'{path}: sent_id {key[:20]!r}'
         sent_id, answer = _tree_answer(row, where)
         if whole(key, str(path)) != sent_id:
-            raise InputError(f'{where}: is the key of sent_id {sent_id}')
+            raise InputError(f'{where}: is the key of a record with sent_id {sent_id}; they must agree')
         answers.given[None, sent_id].append(answer)
     return answers
 
 
 class _Pairs(list):
-    """A JSON record as its names and values, in order."""
+    """A JSON record as pairs of key and value, in order."""
 
 
 def _answer(row: Any, where: str) -> tuple[int, Answer]:
@@ -127,7 +127,7 @@ def write_original_predictions(path: str | Path, predictions: Sequence[Predictio
     """Write as ``eval_dets`` saves, with ``overall_iou`` as ``eval_masks`` does; both are shares, not percent.
 
     Raises:
-        InputError: the file can't be written.
+        InputError: the file cannot be written.
     """
     record: dict[str, Any] = {'predictions': [_record(p) for p in predictions], 'acc': accuracy}
     if overall_iou is not None:

@@ -1,4 +1,4 @@
-"""A run's rows as ``export`` reads them; those of another program are refused by file, line and field."""
+"""A run's rows as ``export`` reads them; rows of another program are refused with file, line and field."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ PREDICTION_FIELDS = ('dataset', 'split', 'image_id', 'ref_id', 'ann_id', 'sent_i
                      'box', 'score', 'rle', 'iou', 'gt_box', 'mask_intersection', 'mask_union', 'context_ann_ids')
 PROPOSALS_FIELDS = ('dataset', 'split', 'image_id', 'sent_id', 'proposals', 'boxes', 'labels', 'confidence',
                     'relatedness')
-#: What becomes a part of the names of files.
+#: Fields that become parts of file names.
 FILE_NAMES = ('dataset', 'split', 'proposals', 'grounder')
 
 
@@ -21,7 +21,7 @@ def prediction_rows(path: Path) -> list[PredictionRow]:
     """The rows of ``predictions.jsonl``.
 
     Raises:
-        InputError: a row is not as described, or a sentence comes twice.
+        InputError: a row is not as described, or a sentence occurs twice.
     """
     rows = [row for _, row in _rows(path, PredictionRow, PREDICTION_FIELDS)]
     fields.unique(((row['dataset'], row['proposals'], row['grounder'], row['sent_id']) for row in rows),
@@ -33,7 +33,7 @@ def proposals_rows(path: Path) -> list[ProposalsRow]:
     """The rows of ``proposals.jsonl``.
 
     Raises:
-        InputError: a row is not as described, its columns are not of the same boxes, or a sentence comes twice.
+        InputError: a row is not as described, its columns are not of the same boxes, or a sentence occurs twice.
     """
     rows = []
     for number, row in _rows(path, ProposalsRow, PROPOSALS_FIELDS):

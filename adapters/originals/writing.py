@@ -1,4 +1,4 @@
-"""Files of the originals' layouts, there whole or not at all."""
+"""Files of the originals' layouts, written completely or not at all."""
 from __future__ import annotations
 
 import json
@@ -12,7 +12,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write beside, then rename; folders are made.
 
     Raises:
-        InputError: it can't be written (a full disk, no permission).
+        InputError: it cannot be written (a full disk, no permission).
     """
     with replacing(path, ANOTHER_OUT) as beside:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -20,5 +20,5 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """:func:`write_bytes` of a value in one line of JSON, as the originals' ``json.dump`` writes it."""
+    """Write a value as one line of JSON, like the ``json.dump`` of the originals, by :func:`write_bytes`."""
     write_bytes(path, json.dumps(value).encode())

@@ -39,7 +39,7 @@ def merge_folders(folders: Sequence[Path], out: Path, fresh: bool) -> int:
     from harness.evaluation.outcome import outcome_of
     from harness.registry import METRICS
 
-    parts = find_parts(folders)
+    parts = find_parts(folders, out)
     check_parts(parts)
     METRICS.import_from_location()
     wanted = parts[0].header.plan.get('metrics')

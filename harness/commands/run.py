@@ -193,7 +193,7 @@ def without_shard(argv: Sequence[str]) -> list[str]:
 
 def measure_request(args: argparse.Namespace, request: Request, about: Mapping[str, Any], console: Console) -> Measured:
     """Run what the options ask for."""
-    from adapters.originals.outside import READERS
+    from harness.commands.readers import READERS
     from harness.evaluation.announcement import announcement
     from harness.evaluation.measure import Execution, measure
     from harness.evaluation.shards import parse_shard, shard_of
@@ -209,7 +209,8 @@ def measure_request(args: argparse.Namespace, request: Request, about: Mapping[s
 
 def judge_file(args: argparse.Namespace, request: Request, console: Console) -> Measured:
     """Judge the answers of ``--predictions``."""
-    from adapters.originals.outside import READERS, read_outside_answers
+    from adapters.originals.outside import read_outside_answers
+    from harness.commands.readers import READERS
     from harness.evaluation.datasets import image_folders, joined
     from harness.evaluation.judge import check_answers, judge
     from harness.evaluation.measure import Measured

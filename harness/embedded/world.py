@@ -1,8 +1,8 @@
 """The embedded world: one scene from a seed, with everything that is true of each of its objects.
 
-The words: *cast* the looks that a scene shows, *place* each on the ground, on the table, on a chair, in a hand, *paint*
-from far to near. What is visible of an object is its silhouette less the silhouettes nearer to the viewer, so masks,
-boxes and visible fractions are exact by construction and no two objects share a pixel.
+To *cast* is to choose the looks that a scene shows, to *place* puts each on the ground, on the table, on a chair or in
+a hand, and to *paint* draws from far to near. What is visible of an object is its silhouette less the silhouettes
+nearer to the viewer, so masks, boxes and visible fractions are exact by construction and no two objects share a pixel.
 
 Coordinates are image pixels, x to the right and y down; boxes are COCO's (x, y, width, height) of the visible mask.
 """
@@ -99,10 +99,10 @@ def _drawn(item: Placed, rng: np.random.Generator) -> Sprite:
 
 
 def _visible(placed: list[Placed], view: Viewpoint) -> tuple[list[Placed], list[SceneObject]]:
-    """What stays in the picture, and the annotations.
+    """The objects that stay in the picture, and their annotations.
 
-    Objects hidden too much or too small are taken out, with what they carry, and the rest is looked at again: an
-    object that is painted is annotated.
+    Objects that are too small or hidden too much are removed with what they carry, and the rest is judged again, so
+    that every object that is painted is annotated.
     """
     while True:
         owner = np.full((view.height, view.width), -1, np.int16)

@@ -1,15 +1,16 @@
 """How far a run is: its rows on disk, and beside them a journal with one line per image.
 
-The first line of ``journal.jsonl`` says what the run is (:class:`Header`); each further one, written once the rows of
-an image are on disk, says how long they are. Whatever ends a run early, even the loss of power: rows behind the last
-whole line are cut off, and the same command goes on with the next image.
+The first line of ``journal.jsonl``, written before any row, says what the run is (:class:`Header`); each further one,
+written once the rows of an image are on disk, says how long they are. Whatever ends a run early, even the loss of
+power: rows behind the last whole line are cut off, and the same command goes on with the next image.
 """
 from __future__ import annotations
 
 import fcntl
+import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -94,20 +95,24 @@ class Entry:
                    Timing.of_json(entry['timing']), Counters.of_json(entry['counters']))
 
 
-def read_journal(folder: Path) -> tuple[Header | None, list[Entry], int]:
-    """What a folder's journal says: the header, the entries, and how many bytes of it are whole lines.
+def read_journal(folder: Path) -> tuple[Header | None, list[Entry]]:
+    """What a folder's journal says: the header and the entries.
 
     Where the header is ``None``, the folder holds no run that can go on.
     """
     path = folder / JOURNAL
-    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    return _parsed(path.read_bytes() if path.is_file() else b'')
+
+
+def _parsed(journal: bytes) -> tuple[Header | None, list[Entry]]:
+    lines = journal.splitlines(keepends=True)
     try:
         header = Header(**orjson.loads(lines[0])) if lines and lines[0].endswith(b'\n') else None
     except (ValueError, TypeError):
         header = None
     if header is None:
-        return None, [], 0
-    entries, size = [], len(lines[0])
+        return None, []
+    entries = []
     for line in lines[1:]:
         try:
             entry = Entry.of_line(line)
@@ -116,8 +121,7 @@ def read_journal(folder: Path) -> tuple[Header | None, list[Entry], int]:
         if not line.endswith(b'\n') or len(entry.sizes) != len(FILES):
             break
         entries.append(entry)
-        size += len(line)
-    return header, entries, size
+    return header, entries
 
 
 class Journal:
@@ -131,49 +135,48 @@ class Journal:
     def __init__(self, folder: Path, header: Header) -> None:
         self.folder, self.header = folder, header
         self.entries: list[Entry] = []
-        self._wrote_header = False
-        self._files: list[BinaryIO] = []
+        self._open = ExitStack()
+        self._rows: list[BinaryIO] = []
 
     def __enter__(self) -> Journal:
-        names = (*FILES, JOURNAL)
-        self._files = [(self.folder / name).open('r+b' if (self.folder / name).exists() else 'x+b', buffering=0)
-                       for name in names]
-        try:
-            fcntl.lockf(self._files[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._close()
-            raise InputError(f'--out {self.folder}: another process is writing this run; wait for it, or choose '
-                             'another folder') from None
-        try:
+        with ExitStack() as stack:
+            def opened(name: str) -> BinaryIO:
+                return stack.enter_context((self.folder / name).open('a+b', buffering=0))
+            self._journal = opened(JOURNAL)
+            _lock(self._journal, self.folder)
+            self._rows = [opened(name) for name in FILES]
             self._go_on()
-        except BaseException:
-            self._close()
-            raise
+            self._open = stack.pop_all()
         return self
 
     def _go_on(self) -> None:
-        """Take what is there, if it is of the same run, and cut off what is torn."""
-        header, entries, _ = read_journal(self.folder)
-        if header is None:
-            if any((self.folder / name).stat().st_size for name in FILES):
-                raise InputError(f'--out {self.folder}: holds an earlier run, which does not say how to go on with it; '
-                                 'choose another folder, or move it aside by --fresh')
-        else:
+        """Take what is there, if it is of the same run, and cut off what is torn. Of a run that has not done one image
+        nothing is kept."""
+        rows, journal = self._rows, self._journal
+        journal.seek(0)  # not opened once more: to close that would give up the lock
+        header, entries = _parsed(journal.read())
+        if header is None and self._has_rows():
+            raise InputError(f'--out {self.folder}: holds an earlier run, which does not say how to go on with it; '
+                             'choose another folder, or move it aside by --fresh')
+        if header is not None and entries:
             kept = {'shard': header.shard or 'none', **header.plan}
             if found := differences(kept, {'shard': self.header.shard or 'none', **self.header.plan}):
                 raise InputError(f'--out {self.folder}: holds another run: {listed(found)}; choose another folder, or '
                                  'move it aside by --fresh')
-            self.header, self._wrote_header = header, True
-            self.entries = list(_sound(entries, self._files))
-        ends = [sum(entry.sizes[i] for entry in self.entries) for i in range(len(FILES))]
-        lines = b''.join(entry.line() for entry in self.entries)
-        ends.append(len(self._head() + lines) if self._wrote_header else 0)
-        for file, end in zip(self._files, ends, strict=True):
-            file.truncate(end)
-            file.seek(end)
+            self.header = header
+            self.entries = list(_sound(entries, rows))
+        for i, file in enumerate(rows):
+            file.truncate(sum(entry.sizes[i] for entry in self.entries))
+        head = orjson.dumps(asdict(self.header)) + b'\n'
+        if self.entries:
+            journal.truncate(len(head) + sum(len(entry.line()) for entry in self.entries))
+        else:
+            journal.truncate(0)
+            _write(journal, head, self.folder)
+            os.fsync(journal.fileno())
 
-    def _head(self) -> bytes:
-        return orjson.dumps(asdict(self.header)) + b'\n'
+    def _has_rows(self) -> bool:
+        return any(os.fstat(file.fileno()).st_size for file in self._rows)
 
     @property
     def left(self) -> list[int]:
@@ -189,20 +192,31 @@ class Journal:
         """
         rows = (image.predictions, image.proposals)
         entry = Entry.of(number, rows, image)
-        head = b'' if self._wrote_header else self._head()
-        texts: tuple[bytes | bytearray, ...] = (*rows, head + entry.line())
-        for file, text in zip(self._files, texts, strict=True):
+        for file, text in zip(self._rows, rows, strict=True):
             _write(file, text, self.folder)
-        self._wrote_header = True
+        _write(self._journal, entry.line(), self.folder)
         self.entries.append(entry)
-
-    def _close(self) -> None:
-        for file in self._files:
-            file.close()
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._close()
+        if kind is not None and not self._has_rows():
+            self._journal.truncate(0)  # there is nothing to go on with
+        self._open.close()
+
+
+def _lock(journal: BinaryIO, folder: Path) -> None:
+    """Keep the run for this process until it closes the file or ends, however; not where files cannot be locked.
+
+    Raises:
+        InputError: another process has it.
+    """
+    try:
+        fcntl.lockf(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        raise InputError(f'--out {folder}: another process is writing this run; wait for it, or choose another '
+                         'folder') from None
+    except OSError:
+        return
 
 
 def _sound(entries: Sequence[Entry], files: Sequence[BinaryIO]) -> Iterator[Entry]:
@@ -210,7 +224,7 @@ def _sound(entries: Sequence[Entry], files: Sequence[BinaryIO]) -> Iterator[Entr
     for file in files:
         file.seek(0)
     for entry in entries:
-        for size, checksum, file in zip(entry.sizes, entry.checksums, files[:len(FILES)], strict=True):
+        for size, checksum, file in zip(entry.sizes, entry.checksums, files, strict=True):
             rows = file.read(size) if size else b''
             if len(rows) != size or zlib.crc32(rows) != checksum:
                 return
@@ -218,11 +232,13 @@ def _sound(entries: Sequence[Entry], files: Sequence[BinaryIO]) -> Iterator[Entr
 
 
 def _write(file: BinaryIO, text: bytes | bytearray, folder: Path) -> None:
-    left = memoryview(text)
+    left, whole = memoryview(text), file.seek(0, os.SEEK_END)
     try:
         while left:
             left = left[file.write(left):]
     except OSError as error:
+        with suppress(OSError):
+            file.truncate(whole)
         raise InputError(f'{folder}: cannot be written ({error.strerror}); free some space and give the same command '
                          'again, it goes on from here') from None
 
@@ -242,15 +258,13 @@ def open_run(folder: Path, header: Header, fresh: bool = False, say: Callable[[s
     Raises:
         InputError: the folder holds another run or other files, is being written by another process, or cannot be made.
     """
+    if fresh:
+        _refuse_while_written(folder)
     aside = move_aside(folder) if fresh else None
     try:
-        with nullcontext() if (folder / JOURNAL).exists() else new_folder(folder, (*FILES, *besides)):
-            try:
-                with Journal(folder, header) as journal:
-                    yield journal
-            except BaseException:
-                _forget_nothing(folder)
-                raise
+        begun = (folder / JOURNAL).exists()
+        with nullcontext() if begun else new_folder(folder, (*FILES, *besides)), Journal(folder, header) as journal:
+            yield journal
     except BaseException:
         if aside is not None and not folder.exists():
             aside.rename(folder)
@@ -261,7 +275,8 @@ def open_run(folder: Path, header: Header, fresh: bool = False, say: Callable[[s
             say(f'{folder} held an earlier run: it is now {aside}')
 
 
-def _forget_nothing(folder: Path) -> None:
-    """Empty a journal that knows of no image with rows: there is nothing to go on with."""
-    if folder.is_dir() and not any((folder / name).exists() and (folder / name).stat().st_size for name in FILES):
-        (folder / JOURNAL).unlink(missing_ok=True)
+def _refuse_while_written(folder: Path) -> None:
+    """Refuse a folder in which another process is writing a run."""
+    if (folder / JOURNAL).is_file():
+        with (folder / JOURNAL).open('r+b') as journal:
+            _lock(journal, folder)

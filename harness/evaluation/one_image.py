@@ -6,7 +6,6 @@ depends on the plan and the image alone, so that images may be evaluated in any 
 """
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
+from torch import Tensor
 
 from harness.boxes import xyxy_to_xywh
 from harness.data.answers import NO_GROUNDER
@@ -24,7 +24,15 @@ from harness.detection.source import FromPictures, without_image
 from harness.errors import InputError
 from harness.evaluation.counters import Counters
 from harness.evaluation.plan import Group, Plan
-from harness.evaluation.predictions import Choice, Truth, category_name, lines, prediction_rows, proposals_rows
+from harness.evaluation.predictions import (
+    Choice,
+    Truth,
+    category_name,
+    lines,
+    prediction_rows,
+    proposal_facts,
+    proposals_rows,
+)
 from harness.evaluation.timing import Timing
 from harness.plugins import Grounder
 from harness.types import Expression, ImageFeatures
@@ -94,17 +102,20 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, done: Evalu
     truths = _truths(plan, group, image, done)
     names = image.classes if image is not None else ()
     _count_oddities(group, plugins.grounders, done.counters)
+    proposals: dict[str, list[InstanceData]] = {}
     for rule_name, rule in plugins.rules.items():
         with done.timing.stage(f'propose: {rule_name}', len(expressions)):
-            proposals = [p.cpu() for p in rule(image or without_image(group.info), expressions)]
-        choices = {name: _ground(plan, name, grounder, image, expressions, proposals, done)
-                   for name, grounder in plan.grounders_of(group.dataset, rule).items()}
+            proposals[rule_name] = [p.cpu() for p in rule(image or without_image(group.info), expressions)]
+    choices = _choose(plan, group, image, proposals, done)
+    for rule_name, found in proposals.items():
         with done.timing.stage('write rows', len(expressions)):
-            for grounder_name, chosen in (choices or {NO_GROUNDER: [None] * len(truths)}).items():
-                done.predictions += lines(prediction_rows(truths, proposals, names, rule_name, grounder_name, chosen,
-                                                          group.info))
-            done.proposals += lines(proposals_rows(truths, proposals, names, rule_name))
-        empty = sum(len(p) == 0 for p in proposals)
+            facts = proposal_facts(truths, found, names)
+            grounded = {name: chosen for (rule, name), chosen in choices.items() if rule == rule_name}
+            for grounder_name, chosen in (grounded or {NO_GROUNDER: [None] * len(truths)}).items():
+                done.predictions += lines(prediction_rows(truths, found, names, rule_name, grounder_name, chosen,
+                                                          group.info, facts))
+            done.proposals += lines(proposals_rows(truths, found, names, rule_name, facts))
+        empty = sum(len(p) == 0 for p in found)
         done.counters.oddities[f'expressions without any proposal ({rule_name})'] += empty
 
 
@@ -136,30 +147,62 @@ def _truths(plan: Plan, group: Group, image: ImageFeatures | None, done: Evaluat
         return truths
 
 
-def _ground(plan: Plan, name: str, grounder: Grounder, image: ImageFeatures | None, expressions: Sequence[Expression],
-            proposals: Sequence[InstanceData], done: Evaluated) -> list[Choice | None]:
-    """The best proposal of each expression, the earlier one among equals, with its mask where RES is asked for."""
-    assert image is not None, 'prepare() pairs grounders with a source of features'
-    with done.timing.stage(f'ground: {name}', len(expressions)):
-        scores = [torch.as_tensor(s).flatten().cpu() for s in grounder(image, expressions, proposals)]
-        _check_scores(name, scores, proposals)
-        picks = [int(s.argmax()) if len(s) else None for s in scores]
-    chosen = [(p.bboxes[k], int(p.labels[k])) for p, k in zip(proposals, picks, strict=True) if k is not None]
-    rles: Iterator[dict | None] = itertools.repeat(None)
-    if 'res' in plan.tasks and chosen:
-        with done.timing.stage('masks', len(chosen)):
-            if plan.masks is None:
-                rles = iter(_unique_masks(image, chosen))
-                out = wholly_outside(torch.stack([box for box, _ in chosen]), image.info.height, image.info.width)
-                what = f'boxes that {name} chose wholly outside their image: an empty mask'
-                done.counters.oddities[what] += int(out.sum())
-            else:
-                ids = [int(p.det_ids[k]) for p, k in zip(proposals, picks, strict=True) if k is not None]
-                rles = iter([as_text(plan.masks(i, image.info.height, image.info.width)) for i in ids])
-    return [None if k is None else
-            Choice(xyxy_to_xywh(np.asarray(p.bboxes[k]))[0], float(s[k]),
-                   category_name(int(p.labels[k]), image.classes), next(rles))
-            for p, s, k in zip(proposals, scores, picks, strict=True)]
+def _choose(plan: Plan, group: Group, image: ImageFeatures | None, proposals: Mapping[str, list[InstanceData]],
+            done: Evaluated) -> dict[tuple[str, str], list[Choice | None]]:
+    """What each grounder chooses among each rule's proposals, by (rule, grounder): the proposal of the highest score,
+    the earlier one among equals."""
+    rules = plan.plugins[group.dataset].rules
+    grounders = {rule: plan.grounders_of(group.dataset, rules[rule]) for rule in proposals}
+    scores: dict[tuple[str, str], list[Tensor]] = {}
+    for name, grounder in {name: one for mine in grounders.values() for name, one in mine.items()}.items():
+        assert image is not None, 'prepare() pairs grounders with a source of features'
+        its_rules = [rule for rule in proposals if name in grounders[rule]]
+        scores |= {(rule, name): found for rule, found in
+                   _score(name, grounder, image, group.expressions, {r: proposals[r] for r in its_rules}, done)}
+    in_order = [(rule, name) for rule in proposals for name in grounders[rule]]
+    picks = {key: [int(s.argmax()) if len(s) else None for s in scores[key]] for key in in_order}
+    masks = _masks(plan, image, proposals, picks, done) if 'res' in plan.tasks and image is not None else {}
+    return {key: [None if k is None else _choice(p, s, k, image, masks.get((key, i)))
+                  for i, (p, s, k) in enumerate(zip(proposals[key[0]], scores[key], picks[key], strict=True))]
+            for key in in_order}
+
+
+def _score(name: str, grounder: Grounder, image: ImageFeatures, expressions: Sequence[Expression],
+           proposals: Mapping[str, Sequence[InstanceData]], done: Evaluated) -> Iterator[tuple[str, list[Tensor]]]:
+    """A grounder's scores of every rule's proposals, from a single call: what rules share is looked at once."""
+    given = [p for found in proposals.values() for p in found]
+    with done.timing.stage(f'ground: {name}', len(given)):
+        scores = [torch.as_tensor(s).flatten().cpu() for s in
+                  grounder(image, list(expressions) * len(proposals), given)]
+        _check_scores(name, scores, given)
+    for index, rule in enumerate(proposals):
+        yield rule, scores[index * len(expressions):(index + 1) * len(expressions)]
+
+
+def _choice(proposals: InstanceData, scores: Tensor, index: int, image: ImageFeatures | None,
+            rle: dict | None) -> Choice:
+    assert image is not None
+    return Choice(xyxy_to_xywh(np.asarray(proposals.bboxes[index]))[0], float(scores[index]),
+                  category_name(int(proposals.labels[index]), image.classes), rle)
+
+
+def _masks(plan: Plan, image: ImageFeatures, proposals: Mapping[str, Sequence[InstanceData]],
+           picks: Mapping[tuple[str, str], Sequence[int | None]], done: Evaluated) -> dict[Any, dict]:
+    """The mask of each choice, by (rule, grounder) and place of the expression; made once for all that are alike."""
+    chosen = [((key, i), p, k) for key, mine in picks.items()
+              for i, (p, k) in enumerate(zip(proposals[key[0]], mine, strict=True)) if k is not None]
+    if not chosen:
+        return {}
+    height, width = image.info.height, image.info.width
+    with done.timing.stage('masks', len(chosen)):
+        if plan.masks is not None:
+            return {key: as_text(plan.masks(int(p.det_ids[k]), height, width)) for key, p, k in chosen}
+        boxes = torch.stack([p.bboxes[k] for _, p, k in chosen]).float()
+        for ((_, name), _), out in zip((key for key, _, _ in chosen), wholly_outside(boxes, height, width).tolist(),
+                                       strict=True):
+            done.counters.oddities[f'boxes that {name} chose wholly outside their image: an empty mask'] += out
+        return dict(zip((key for key, _, _ in chosen), _unique_masks(
+            image, [(p.bboxes[k], int(p.labels[k])) for _, p, k in chosen]), strict=True))
 
 
 def _check_scores(name: str, scores: Sequence[torch.Tensor], proposals: Sequence[InstanceData]) -> None:

@@ -82,14 +82,53 @@ class Choice:
     rle: dict | None
 
 
+@dataclass(frozen=True)
+class ProposalFacts:
+    """How one expression's proposals fit what it speaks of, whoever chooses among them.
+
+    Attributes:
+        n: number of proposals.
+        best_iou: plain IoU of the referent with the best of them, 0 without any.
+        best_label: category name of that one.
+        context_hits: how many contextual objects are hit, ``None`` where they are not available.
+        hits: of each proposal whether it hits the ``'referent'``, else a ``'context'`` object, or nothing.
+    """
+
+    n: int
+    best_iou: float
+    best_label: str | None
+    context_hits: int | None
+    hits: list[str | None]
+
+
+def proposal_facts(truths: Sequence[Truth], proposals: Sequence[InstanceData],
+                   names: Sequence[str]) -> list[ProposalFacts]:
+    """The facts of each expression of an image with one rule's proposals."""
+    return [_facts(t, p, names) for t, p in zip(truths, proposals, strict=True)]
+
+
+def _facts(truth: Truth, proposals: InstanceData, names: Sequence[str]) -> ProposalFacts:
+    boxes = np.asarray(proposals.bboxes, dtype=np.float64).reshape(-1, 4)
+    objects = truth.gt_xyxy if truth.context is None else np.concatenate((truth.gt_xyxy, truth.context))
+    overlaps = plain_iou(objects, boxes)
+    hit = overlaps > HIT_IOU
+    best = int(overlaps[0].argmax()) if len(boxes) else None
+    found = np.where(hit[0], 'referent', np.where(hit[1:].any(0), 'context', ''))
+    return ProposalFacts(len(boxes), 0.0 if best is None else float(overlaps[0, best]), _name(proposals, best, names),
+                         None if truth.context is None else int(hit[1:].any(1).sum()),
+                         [name or None for name in found.tolist()])
+
+
 def prediction_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], names: Sequence[str], rule: str,
-                    grounder: str, choices: Sequence[Choice | None],
-                    info: ImageInfo | None = None) -> list[PredictionRow]:
+                    grounder: str, choices: Sequence[Choice | None], info: ImageInfo | None = None,
+                    facts: Sequence[ProposalFacts] | None = None) -> list[PredictionRow]:
     """Rows of one image, rule and grounder; ``choices`` holds ``None`` where there is nothing to choose from.
 
     With ``info`` they say which file the image is and its recorded width and height, in whose pixels boxes are.
+    ``facts`` are :func:`proposal_facts` of the same, where they are known.
     """
-    rows = [_prediction_row(t, p, names, rule, grounder, c) for t, p, c in zip(truths, proposals, choices, strict=True)]
+    facts = proposal_facts(truths, proposals, names) if facts is None else facts
+    rows = [_prediction_row(t, f, rule, grounder, c) for t, f, c in zip(truths, facts, choices, strict=True)]
     if info is not None:
         for row in rows:
             row['image_size'] = [info.width, info.height]
@@ -97,15 +136,9 @@ def prediction_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], 
     return rows
 
 
-def _prediction_row(truth: Truth, proposals: InstanceData, names: Sequence[str], rule: str, grounder: str,
+def _prediction_row(truth: Truth, facts: ProposalFacts, rule: str, grounder: str,
                     choice: Choice | None) -> PredictionRow:
     e = truth.expression
-    boxes = np.asarray(proposals.bboxes, dtype=np.float64).reshape(-1, 4)
-    overlaps = plain_iou(truth.gt_xyxy, boxes)[0]
-    best = int(overlaps.argmax()) if len(boxes) else None
-    hits = None
-    if truth.context is not None:
-        hits = int((best_iou(truth.context, boxes) > HIT_IOU).sum())
     grounded = grounder != NO_GROUNDER
     box = choice.xywh if choice is not None else None
     rle = choice.rle if choice is not None else None
@@ -118,16 +151,16 @@ def _prediction_row(truth: Truth, proposals: InstanceData, names: Sequence[str],
         'score': None if choice is None else choice.score,
         'label': None if choice is None else choice.label,
         'rle': rle,
-        'n_proposals': len(boxes),
+        'n_proposals': facts.n,
         'iou': None if not grounded else 0.0 if box is None else float(rec_iou(box[None], np.asarray([e.gt_xywh]))[0]),
         'mask_intersection': overlap, 'mask_union': union,
         'chosen_ann_id': chosen.ann_id if chosen else None,
         'chosen_gt_label': chosen.category if chosen else None,
         'chosen_gt_iou': chosen_iou,
         'best_candidate_iou': truth.best_candidate_iou,
-        'best_proposal_iou': float(overlaps[best]) if best is not None else 0.0,
-        'best_proposal_label': _name(proposals, best, names),
-        'context_hits': hits, 'n_context': None if truth.context is None else len(truth.context),
+        'best_proposal_iou': facts.best_iou,
+        'best_proposal_label': facts.best_label,
+        'context_hits': facts.context_hits, 'n_context': None if truth.context is None else len(truth.context),
         'context_ann_ids': truth.context_ids,
         'gt_box': list(e.gt_xywh), 'gt_label': e.category, 'n_same_category': truth.n_same_category,
     }
@@ -163,32 +196,26 @@ def _name(proposals: InstanceData, index: int | None, names: Sequence[str]) -> s
 
 
 def proposals_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], names: Sequence[str],
-                   rule: str) -> list[ProposalsRow]:
+                   rule: str, facts: Sequence[ProposalFacts] | None = None) -> list[ProposalsRow]:
     """Each expression's proposals, best first, with the attention over its words where the rule has one.
 
     ``hits`` says of each whether it hits the ``'referent'``, else a ``'context'`` object, or nothing (``null``). Boxes
     are rounded to a thousandth of a pixel, scores to five digits: what is measured on them exactly is in
     :func:`prediction_rows`.
     """
+    facts = proposal_facts(truths, proposals, names) if facts is None else facts
     rows: list[ProposalsRow] = []
-    for truth, p in zip(truths, proposals, strict=True):
+    for truth, p, own in zip(truths, proposals, facts, strict=True):
         e = truth.expression
         rows.append({
             'dataset': e.dataset, 'split': e.split, 'image_id': e.image_id, 'sent_id': e.sent_id, 'proposals': rule,
             'boxes': xyxy_to_xywh(np.asarray(p.bboxes)).round(3).tolist(),
-            'labels': [_name(p, i, names) for i in range(len(p.bboxes))],
-            'hits': _hits(truth, np.asarray(p.bboxes, dtype=np.float64).reshape(-1, 4)),
+            'labels': [category_name(label, names) for label in p.labels.tolist()] if 'labels' in p else [None] * own.n,
+            'hits': own.hits,
             'confidence': _column(p, 'det_scores'), 'relatedness': _column(p, 'relatedness'),
             'word_attention': _rounded(p.get('word_attention')),
         })
     return rows
-
-
-def _hits(truth: Truth, boxes: np.ndarray) -> list[str | None]:
-    context = truth.gt_xyxy[:0] if truth.context is None else truth.context
-    hit = plain_iou(np.concatenate((truth.gt_xyxy, context)), boxes) > HIT_IOU
-    found = np.where(hit[0], 'referent', np.where(hit[1:].any(0), 'context', ''))
-    return [name or None for name in found.tolist()]
 
 
 def _rounded(numbers: Sequence[float] | None) -> list[float] | None:

@@ -228,6 +228,7 @@ def _detector(request: Request, store: WeightStore) -> Detector:
     plugin = DETECTORS.get(detector_of(request))
     options = {} if plugin.weights is None else {'weights': store.get(plugin.weights, None)}
     found: Detector = plugin(**options, device=pick_device(request.device))
+    found.prepare_to_run()
     return found
 
 

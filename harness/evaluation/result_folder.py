@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import InputError
@@ -82,8 +82,9 @@ def new_folder(out: Path, besides: Collection[str] = ()) -> Iterator[Path]:
         if not any(path.is_dir() or path.stat().st_size for path in left):
             for path in left:
                 path.unlink()
-            for folder in new:
-                folder.rmdir()
+            with suppress(OSError):  # another run may have put its folder there
+                for folder in new:
+                    folder.rmdir()
         raise
 
 

@@ -16,6 +16,8 @@ from harness.evaluation.outcome import Outcome, outcome_of
 from harness.evaluation.plan import Group, Plan, images
 from harness.evaluation.workers import WorkerDied, workers
 
+#: What is said where not one image can be used; of a shard it is no fault.
+NO_IMAGE = 'none of the images could be read; check the image folder (--images, --data-root, --features)'
 Progress = Callable[[Any], Iterable[tuple[int, Evaluated]]]
 
 
@@ -76,6 +78,5 @@ def evaluate_images(plan: Plan, work: Sequence[Sequence[Group]], journal: Journa
             raise InputError(f'image {info.image_id}{f" ({info.path})" if info.path else ""}: the process on it '
                              f'ended ({death.how}), perhaps for want of memory; the same command goes on from here, '
                              '--workers 1 needs the least memory') from None
-    if plan.source is not None and work and not any(entry.counters.images for entry in journal.entries) and (
-            journal.entries):
-        raise InputError('none of the images could be read; check the image folder (--images, --data-root, --features)')
+    if journal.header.shard is None and journal.entries and not any(e.counters.images for e in journal.entries):
+        raise InputError(NO_IMAGE)

@@ -1,6 +1,7 @@
 """A run in parts, for several machines or processes that know nothing of each other: whole images, evenly by cost."""
 from __future__ import annotations
 
+import heapq
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ def parse_shard(text: str) -> Shard:
     Raises:
         InputError: it is not of that form.
     """
-    match = re.fullmatch(r'(\d{1,6})/(\d{1,6})', text)
+    match = re.fullmatch(r'([0-9]{1,6})/([0-9]{1,6})', text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise InputError(f'--shard {text}: must be i/n with i from 1 to n, for instance 2/3')
     return Shard(int(match[1]), int(match[2]))
@@ -55,25 +56,33 @@ def shard_of(environment: Mapping[str, str] = os.environ) -> Shard | None:
     for rank, size in _LAUNCHERS:
         if rank in environment and size in environment:
             index, count = _number(environment, rank), _number(environment, size)
+            if index >= count:
+                raise InputError(f'the environment says that this is process {rank}={index} of {size}={count}; unset '
+                                 'them, or give --shard i/n')
             break
     if 'SLURM_ARRAY_TASK_ID' in environment:
-        least = _number(environment, 'SLURM_ARRAY_TASK_MIN', 0)
-        step = _number(environment, 'SLURM_ARRAY_TASK_STEP', 1)
-        job, rest = divmod(_number(environment, 'SLURM_ARRAY_TASK_ID') - least, max(1, step))
-        jobs = _number(environment, 'SLURM_ARRAY_TASK_COUNT', 0)
-        if rest or not 0 <= job < jobs:
-            raise InputError('SLURM_ARRAY_TASK_ID: the job array has gaps; give --array=1-N, or --shard i/n')
+        job, jobs = _job_of_array(environment)
         index, count = job * count + index, jobs * count
-    if count == 1:
-        return None
-    if not 0 <= index < count:
-        raise InputError(f'the environment says that this is process {index} of {count}; give --shard i/n')
-    return Shard(index + 1, count)
+    return None if count == 1 else Shard(index + 1, count)
+
+
+def _job_of_array(environment: Mapping[str, str]) -> tuple[int, int]:
+    """The place of a job in its array, from 0, and the number of jobs."""
+    first = _number(environment, 'SLURM_ARRAY_TASK_MIN', 0)
+    step = max(1, _number(environment, 'SLURM_ARRAY_TASK_STEP', 1))
+    jobs = _number(environment, 'SLURM_ARRAY_TASK_COUNT')
+    last = first + (jobs - 1) * step
+    job, rest = divmod(_number(environment, 'SLURM_ARRAY_TASK_ID') - first, step)
+    if rest or not 0 <= job < jobs or _number(environment, 'SLURM_ARRAY_TASK_MAX', last) != last:
+        raise InputError('SLURM_ARRAY_TASK_ID: the job array has gaps; give --array=1-N, or --shard i/n')
+    return job, jobs
 
 
 def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
-    text = environment.get(name, '' if default is None else str(default))
-    if not text.isdecimal():
+    text = environment.get(name, None if default is None else str(default))
+    if text is None:
+        raise InputError(f'{name}: is not set beside the others of its kind; give --shard i/n')
+    if not re.fullmatch(r'[0-9]{1,9}', text):
         raise InputError(f'{name}={text}: is not a number; unset it, or give --shard i/n')
     return int(text)
 
@@ -86,10 +95,10 @@ def images_of(shard: Shard | None, work: Sequence[Sequence[Group]]) -> list[int]
     if shard is None:
         return list(range(len(work)))
     costs = [_DETECTION + sum(len(group.expressions) for group in groups) for groups in work]
-    load, mine = [0] * shard.count, []
+    load, mine = [(0, index) for index in range(1, shard.count + 1)], []
     for number in sorted(range(len(work)), key=lambda n: (-costs[n], n)):
-        least = load.index(min(load))
-        load[least] += costs[number]
-        if least == shard.index - 1:
+        least, index = load[0]
+        heapq.heapreplace(load, (least + costs[number], index))
+        if index == shard.index:
             mine.append(number)
     return sorted(mine)

@@ -127,6 +127,12 @@ def built(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path
     return network.eval()
 
 
+def moved_to(network: Network, device: torch.device) -> Network:
+    """The network on a device; looked at first, since to move what is there already costs as much as a small layer."""
+    there = next(network.parameters(), None)
+    return network if there is None or there.device == device else network.to(device)
+
+
 def check_fits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
     """``tensors`` are a network's ``own``, all of them numbers.
 

@@ -1,4 +1,4 @@
-"""What Ref-NMS sees of a box in any mmdet two-stage detector.
+"""The features that Ref-NMS takes from a box in any two-stage mmdet detector.
 
 The original pools the one C4 map at the candidates and runs a residual stage of its own on the crops. A detector with
 a feature pyramid has no such stage, so there are two ways, by name in :data:`BOX_FEATURES`.
@@ -16,7 +16,7 @@ CROP = 7
 
 
 def crops(roi_head: nn.Module, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
-    """The detector's own crops, for Ref-NMS's own residual stage: ``(n, C, 7, 7)``.
+    """The crops of the detector, for the residual stage of Ref-NMS: ``(n, C, 7, 7)``.
 
     Larger crops are averaged down (mmdet's C4 detectors cut 14 × 14). A cascade crops as in its last stage.
 
@@ -31,7 +31,8 @@ def crops(roi_head: nn.Module, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
 
 
 def head_features(roi_head: Any, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
-    """What the detector's own head classifies boxes by: ``(n, F, 1, 1)``, arguments as of :func:`crops`.
+    """The features from which the head of the detector classifies boxes: ``(n, F, 1, 1)``, arguments as of
+    :func:`crops`.
 
     In mmdet's C4 detectors the average of the shared residual stage, in its others the last shared layer of the box
     head; a cascade's is that of the last stage.
@@ -58,5 +59,5 @@ def channels(roi_head: Any, name: str) -> int:
 
 
 def _last(part: Any) -> Any:
-    """Of a cascade the last stage's."""
+    """The part itself, or the last stage of a cascade."""
     return part[-1] if isinstance(part, nn.ModuleList | list) else part

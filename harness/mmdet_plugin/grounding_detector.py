@@ -1,11 +1,11 @@
-"""Any two-stage mmdet detector with Ref-NMS in the place of its last NMS.
+"""Any two-stage mmdet detector with Ref-NMS instead of its last NMS.
 
-A config that mmdet knows becomes one by two lines, the rest of it stays::
+Two lines change an mmdet config into one; the rest of it stays::
 
     model = dict(type='GroundingDetector', ref_nms=dict(type='RefNMS', weights='ref-nms.safetensors'))
 
-The detector keeps its tensors' names, so that its checkpoints load as they are. It is never trained here: ``loss`` is
-Ref-NMS's alone (Eq. 3 of the paper).
+The detector keeps its tensors' names, so its checkpoints load unchanged. It is never trained here: ``loss`` is that of
+Ref-NMS alone (Eq. 3 of the paper).
 """
 from __future__ import annotations
 
@@ -41,30 +41,30 @@ class GroundingDetector(TwoStageDetector):
 
     ``predict`` reads ``text`` of each data sample, a string or a list of strings, and gives it
 
-    - ``expressions``: one ``InstanceData`` a sentence, best first: ``scores`` (fused), ``det_scores``,
+    - ``expressions``: one ``InstanceData`` per sentence, best first: ``scores`` (fused), ``det_scores``,
       ``relatedness``, ``labels``, ``bboxes`` (n, 4) xyxy and, with a mask head, ``masks`` (n, H, W) bool, both in
       pixels of the image as it was read; metainfo ``text``, ``words`` that were read, ``word_attention`` and
       ``left_out``, the number of words past ``longest``.
-    - ``greedy``: beside each of these what plain class-wise NMS proposes on the same candidates by confidence alone, as
-      many boxes at most, most confident first: the same fields but masks. ``scores`` are fused here too, so that an
-      answer is chosen from them alike.
+    - ``greedy``: for each of these, what plain class-wise NMS proposes from the same candidates by confidence alone, at
+      most as many boxes, most confident first: the same fields without masks. ``scores`` are fused here too, so that
+      an answer is chosen in the same way.
     - ``pred_instances``, what mmdet's own metrics read: the same for one string, and the best box of each sentence, row
       by row, for a list. Where a sentence of a list has no proposal its row is zeros with label -1.
 
     Args:
-        ref_nms: ``dict(type='RefNMS', …)``, options of
-            :class:`~harness.proposals.ref_nms_network.RefNMS`; channels that are left out are the detector's. With
-            ``weights=FILE`` sizes, words and threshold are the file's.
-        box_features: ``'crops'``: the RoI extractor's crops through a residual stage of Ref-NMS's own, as in the
-            original; ``'head'``: what the detector's head classifies boxes by, without parameters of its own.
+        ref_nms: ``dict(type='RefNMS', …)``, options of :class:`~harness.proposals.ref_nms_network.RefNMS`; channels
+            that are left out are those of the detector. With ``weights=FILE`` sizes, words and threshold come from the
+            file.
+        box_features: ``'crops'``: the RoI extractor's crops through a residual stage of Ref-NMS, as in the
+            original; ``'head'``: the features from which the detector classifies boxes, without further parameters.
         vectors: word vectors of a network without ``weights``; ``None`` takes the shipped ones (D = 100).
-        longest: words of a sentence that are read.
-        max_candidates: only so many of an image's most confident candidates are looked at.
+        longest: how many words of a sentence are read.
+        max_candidates: how many candidates of an image are used, the most confident first.
         weights: all of the detector from a file that ``train`` or ``convert`` wrote.
         detector: what mmdet's ``TwoStageDetector`` takes.
 
     Raises:
-        InputError: a part is missing, or parts don't fit each other.
+        InputError: a part is missing, or parts do not fit each other.
     """
 
     def __init__(self, ref_nms: dict | None = None, box_features: str = 'crops', vectors: str | None = None,
@@ -84,7 +84,7 @@ class GroundingDetector(TwoStageDetector):
         self._read = (weights is not None, 'weights' in block)
 
     def init_weights(self) -> None:
-        """As mmdet and Ref-NMS begin; what was read from files stays."""
+        """Initialise as mmdet and Ref-NMS do; weights that were read from files stay."""
         detector, ref_nms = self._read
         kept = {name: value.clone() for name, value in self.state_dict().items()
                 if (ref_nms if name.startswith('ref_nms.') else detector)}
@@ -103,7 +103,7 @@ class GroundingDetector(TwoStageDetector):
     @torch.no_grad()
     def predict(self, batch_inputs: Tensor, batch_data_samples: Sequence[DetDataSample],
                 rescale: bool = True) -> list[DetDataSample]:
-        """See the class.
+        """Add proposals to each data sample, as the class describes.
 
         Args:
             batch_inputs: ``(N, 3, H, W)``.
@@ -153,7 +153,7 @@ class GroundingDetector(TwoStageDetector):
         return found[found.det_scores.topk(self.max_candidates).indices.sort().values]
 
     def rank(self, features: Tensor, candidates: InstanceData, sentences: Sequence[str]) -> list[InstanceData]:
-        """One image's candidates with their ``(n, F)`` features for each sentence, best first."""
+        """The candidates of one image, ranked for each sentence, best first; ``features`` are ``(n, F)``."""
         read = [self.words(sentence) for sentence in sentences]
         most = self.test_cfg.rcnn.get('max_per_img', -1)
         ranked = self.ref_nms.predict(features, candidates, [v for v, _ in read])
@@ -163,7 +163,7 @@ class GroundingDetector(TwoStageDetector):
         return ranked
 
     def greedy(self, features: Tensor, candidates: InstanceData, ranked: Sequence[InstanceData]) -> list[InstanceData]:
-        """The same image's most confident candidates after NMS, beside each of ``ranked`` as many at most."""
+        """The most confident candidates after NMS, for each of ``ranked`` at most as many boxes."""
         if not ranked:
             return []
         best = Confidence(nms_iou=self.ref_nms.nms_iou).suppress(candidates)[:max(map(len, ranked))]
@@ -186,7 +186,7 @@ class GroundingDetector(TwoStageDetector):
 
     def _finish(self, maps: Sequence[Tensor], candidates: Sequence[InstanceData],
                 ranked: Sequence[list[InstanceData]], samples: Sequence[DetDataSample], rescale: bool) -> None:
-        """Masks and image pixels, once a box however many sentences keep it."""
+        """Add masks and convert to image pixels, once per box, however many sentences keep it."""
         used = [torch.cat([p.index for p in of_image] or [found.labels.new_zeros(0)]).unique()
                 for of_image, found in zip(ranked, candidates, strict=True)]
         boxes = [InstanceData(bboxes=found.bboxes[kept], labels=found.labels[kept])
@@ -214,7 +214,7 @@ class GroundingDetector(TwoStageDetector):
 
         Args:
             batch_inputs: ``(N, 3, H, W)``.
-            batch_data_samples: with ``text`` and one row of ``gt_instances`` a sentence, ``bboxes`` or ``masks``, in
+            batch_data_samples: with ``text`` and one row of ``gt_instances`` per sentence, ``bboxes`` or ``masks``, in
                 network-input pixels.
         """
         maps, candidates = self.look(batch_inputs, batch_data_samples, REGIONS_AN_EXPRESSION)
@@ -238,7 +238,7 @@ class GroundingDetector(TwoStageDetector):
         return {'loss_ref_nms': F.binary_cross_entropy_with_logits(torch.cat(logits), torch.cat(labels))}
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
-        """mmengine skips tensors of other shapes with a warning; here the figures would be noise."""
+        """Refuse tensors of other shapes, which mmengine would skip with a warning, leaving random weights."""
         own = self.state_dict()
         wrong = [name for name in own if (stored := state_dict.get(prefix + name)) is not None
                  and stored.shape != own[name].shape]
@@ -272,7 +272,7 @@ def _in_image_pixels(boxes: Tensor, meta: Mapping[str, Any]) -> Tensor:
 
 
 def _best(expressions: Sequence[InstanceData], sample: DetDataSample) -> InstanceData:
-    """The best box of each sentence, a row each."""
+    """The best box of each sentence, one row per sentence."""
     if not expressions:
         return InstanceData()
     first = [boxes[:1] if len(boxes) else _nothing(boxes) for boxes in expressions]
@@ -287,7 +287,7 @@ def _nothing(empty: InstanceData) -> InstanceData:
 
 
 def _referents(sample: DetDataSample) -> Tensor:
-    """``(E, 4)`` boxes of the annotated objects, a mask's where there are masks alone."""
+    """``(E, 4)`` boxes of the annotated objects; where there are only masks, their bounding boxes."""
     objects = sample.get('gt_instances')
     if objects is None or not ('bboxes' in objects or 'masks' in objects):
         raise InputError(f'{_name(sample)}: has no gt_instances to learn from; add LoadAnnotations to the pipeline')

@@ -23,10 +23,10 @@ BESIDE_WEIGHTS = ('threshold', 'nms_iou', 'delta', 'delta_step')
 
 
 def check_model(ref_nms: Mapping[str, Any] | None, box_features: str, detector: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``ref_nms`` block of a model that can have one.
+    """The ``ref_nms`` block of a model, once the model is known to be able to have one.
 
     Raises:
-        InputError: there is none, or the detector is none of two stages.
+        InputError: there is no block, or the detector is not a two-stage one.
     """
     if not ref_nms:
         raise InputError("model: has no ref_nms; add ref_nms=dict(type='RefNMS', …), or take the detector's own type")
@@ -48,10 +48,10 @@ def check_model(ref_nms: Mapping[str, Any] | None, box_features: str, detector: 
 
 
 def check_classes(roi_head: Any) -> None:
-    """Box and mask heads must tell the same classes apart.
+    """Refuse box and mask heads with different numbers of classes.
 
     Raises:
-        InputError: they do not.
+        InputError: the numbers differ.
     """
     parts = [part for part in (roi_head.bbox_head, getattr(roi_head, 'mask_head', None)) if part is not None]
     heads = [head for part in parts for head in (part if isinstance(part, nn.ModuleList) else [part])]
@@ -63,12 +63,12 @@ def check_classes(roi_head: Any) -> None:
 
 def build_ref_nms(block: dict[str, Any], inputs: int, of_head: bool,
                   vectors: str | None) -> tuple[RefNMS, WordEmbedding]:
-    """The network and its words.
+    """Build the network of a block, with its vocabulary.
 
     Args:
         block: the ``ref_nms`` block.
-        inputs: channels of what the network sees of a box.
-        of_head: it sees what the detector's head has made, and has no residual stage of its own.
+        inputs: channels of the features of a box.
+        of_head: the features come from the head of the detector, so the network has no residual stage.
         vectors: file of word vectors where the block names no weights; ``None`` is the shipped one.
 
     Raises:
@@ -105,7 +105,7 @@ def _built(block: dict[str, Any]) -> RefNMS:
 
 
 def _trained(block: Mapping[str, Any]) -> tuple[RefNMS, WordEmbedding]:
-    """The network of a file, with what the block says beside."""
+    """The network of a weight file, with the options that the block adds."""
     file = load_weights(Path(block['weights'])).complete()
     network, vocabulary = load_ref_nms(file)
     network.threshold = file.meta.get('threshold')

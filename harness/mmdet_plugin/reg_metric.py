@@ -26,21 +26,21 @@ from harness.metrics.mask_overlap import mask_overlap
 from harness.registry import METRICS
 
 GROUNDER = 'best score'
-#: Of a sentence, besides the figures.
+#: What is counted of sentences besides the figures.
 COUNTED = ('without_proposals', 'without_words', 'cut')
 
 
 @MMDET_METRICS.register_module()
 class REGMetric(BaseMetric):
-    """Recall of referents, REC accuracy and RES overall IoU of whatever mmdet model grounds sentences.
+    """Recall of referents, REC accuracy and RES overall IoU of any mmdet model that grounds sentences.
 
-    A data sample has ``expressions``, an ``InstanceData`` a sentence (see
+    A data sample has ``expressions``, one ``InstanceData`` per sentence (see
     :class:`~harness.mmdet_plugin.grounding_detector.GroundingDetector`), or ``text`` of one string and
-    ``pred_instances`` (mmdet's own grounding models). All of a sentence's boxes are its proposals, the best score is
-    its answer: the first among equals. The truth is a row a sentence of ``gt_masks`` or ``gt_instances`` (``masks``,
-    ``bboxes``), in pixels of the image as it was read, so ``LoadAnnotations`` comes after ``Resize``. Without boxes, a
-    mask's own are taken. Where a sample has ``greedy``, proposals by confidence alone, their figures are ``greedy_…``
-    (recall and REC).
+    ``pred_instances`` (mmdet's own grounding models). All boxes of a sentence are its proposals, and the one with the
+    best score is its answer, the first among equals. The truth is one row per sentence of ``gt_masks`` or
+    ``gt_instances`` (``masks``, ``bboxes``), in pixels of the image as it was read, so ``LoadAnnotations`` comes after
+    ``Resize``. Without boxes, a mask's own are taken. Where a sample has ``greedy``, proposals by confidence alone,
+    their figures are ``greedy_…`` (recall and REC).
 
     Besides the figures (percent) it gives how many ``expressions`` there were, and how many of them were
     ``without_proposals``, ``without_words`` or ``cut`` because they are longer than is read.
@@ -63,7 +63,7 @@ class REGMetric(BaseMetric):
         self.gold = None if ann_file is None else read_mdetr_boxes(Path(ann_file))
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
-        """Rows of a batch, a list an image: mmengine counts images when it collects them from several processes."""
+        """Add the rows of a batch, one list per image, since mmengine counts images when several processes run."""
         self.results += [self._rows(sample) for sample in data_samples]
 
     def _rows(self, sample: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ class REGMetric(BaseMetric):
         return coco_mask.toBbox([_encoded(mask) for mask in masks]).reshape(-1, 4)
 
     def compute_metrics(self, results: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, float]:
-        """``{name: value}``; a metric for which there is nothing to count is left out.
+        """``{name: value}``; a metric without anything to count is left out.
 
         Counts are floats too: mmengine's logger writes ``null`` into its JSON for whole numbers.
         """
@@ -109,7 +109,7 @@ class REGMetric(BaseMetric):
                 **{f'greedy_{name}': value for name, value in self._figures(rows['greedy']).items()}}
 
     def _figures(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-        """What each metric of the tasks counts, where there is something to count."""
+        """The figures of the metrics of all tasks, where there is something to count."""
         METRICS.import_from_location()
         figures: dict[str, float] = {}
         for metric_of in METRICS.module_dict.values():
@@ -121,10 +121,10 @@ class REGMetric(BaseMetric):
 
 
 def expressions_of(sample: Mapping[str, Any]) -> list[Any]:
-    """Each sentence's proposals, as a mapping.
+    """The proposals of each sentence, as mappings.
 
     Raises:
-        InputError: the model gave none.
+        InputError: the model gave no proposals.
     """
     if sample.get('expressions') is not None:
         return list(sample['expressions'])
@@ -135,7 +135,7 @@ def expressions_of(sample: Mapping[str, Any]) -> list[Any]:
 
 
 def row(proposals: Any, gold: Floats, mask: np.ndarray | None) -> dict[str, Any]:
-    """What the metrics read of one sentence.
+    """The row of one sentence, as the metrics read it.
 
     Args:
         proposals: ``bboxes`` (n, 4) xyxy, ``scores`` (n,), maybe ``masks`` (n, H, W).
@@ -184,7 +184,7 @@ def read_mdetr_boxes(path: Path) -> dict[int, Floats]:
     """``(n, 4)`` xywh of each image of MDETR's annotations, where an image stands for one sentence.
 
     Raises:
-        InputError: the file is not there, or is none; or its boxes as a whole are of another form than ``xywh`` pixels.
+        InputError: the file is missing or holds other content, or its boxes do not look like ``xywh`` pixels.
     """
     where = f'REGMetric: ann_file {path}'
     content = parse_json(read_bytes(path), where)
@@ -207,7 +207,7 @@ def read_mdetr_boxes(path: Path) -> dict[int, Floats]:
 
 
 def _recorded_size(image: Mapping[str, Any]) -> tuple[int, int]:
-    """Width and height, 0 by 0 where an image does not tell."""
+    """Width and height, 0 by 0 where they are not recorded."""
     if image.get('width') is None or image.get('height') is None:
         return 0, 0
     height, width = fields.image_size(image, 'an image')

@@ -19,7 +19,7 @@ class WordLookup(nn.Module):
 
     Args:
         vocabulary: of the network.
-        longest: words of a sentence that are read.
+        longest: how many words of a sentence are read.
     """
 
     vectors: Tensor
@@ -34,8 +34,8 @@ class WordLookup(nn.Module):
         self.register_buffer('digest', torch.frombuffer(bytearray(told.digest()), dtype=torch.uint8))
 
     def forward(self, sentence: str) -> tuple[Tensor, dict[str, Any]]:
-        """``(length, D)`` vectors of the words that are read, and what is known of them: ``text``, ``words`` and
-        ``left_out``, how many more the sentence has."""
+        """``(length, D)`` vectors of the words that are read, and the metainfo ``text``, ``words`` and ``left_out``,
+        how many more words the sentence has."""
         words = tokenize(sentence)
         read = words[:self.longest]
         told = dict(text=sentence, words=list(read), left_out=len(words) - len(read))

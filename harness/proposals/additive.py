@@ -1,4 +1,4 @@
-"""Ref-NMS with a sum in the place of the product."""
+"""Ref-NMS with a weighted sum instead of the product."""
 from __future__ import annotations
 
 from torch import Tensor
@@ -11,14 +11,14 @@ from harness.registry import PROPOSAL_RULES
 
 @PROPOSAL_RULES.register_module(name='additive')
 class Additive(RefNMSRule):
-    """A weighted mean of relatedness and confidence.
+    """Ranks by a weighted mean of relatedness and confidence.
 
     Args:
         weights: of Ref-NMS.
-        threshold: mean that all but the best exceed.
+        threshold: mean that all but the best must exceed.
         top: most proposals.
         share: weight of relatedness, from 0 (confidence alone) to 1 (relatedness alone).
-        delta: confidence that a candidate exceeds; ``None`` as trained.
+        delta: confidence that a candidate must exceed; ``None`` as trained.
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 

@@ -10,21 +10,21 @@ from harness.proposals.ref_nms_network import RefNMS
 
 def find_candidates(class_boxes: Tensor, class_scores: Tensor, delta: float = 0.05, step: float = 0.005,
                     at_least: int = 1) -> InstanceData:
-    """The boxes that Ref-NMS looks at, category by category, in the order of the regions in each.
+    """The candidates of Ref-NMS, category by category, in the order of the regions in each.
 
     Source: ref-nms ``lib/vanilla_utils.py`` (``DetEvalLoader``: at least 1; ``DetBoxDataset``: at least 32).
 
     Args:
         class_boxes: ``(R, K, 4)`` xyxy before NMS.
         class_scores: ``(R, K)`` confidences in [0, 1], no background.
-        delta: confidence that a candidate exceeds.
-        step: how far ``delta`` is lowered at a time until ``at_least`` candidates are left, or all boxes are.
+        delta: confidence that a candidate must exceed.
+        step: how far ``delta`` is lowered at a time until there are ``at_least`` candidates, or all boxes are.
 
     Returns:
         ``bboxes`` (n, 4), ``labels`` (n,), ``det_scores`` (n,).
 
     Raises:
-        InputError: a step that is too small to come to an end.
+        InputError: the step is so small that lowering would hardly end.
     """
     check_options(RefNMS, {'delta_step': step}, 'Ref-NMS', ': ')  # else it might be lowered for ever
     delta = min(delta, 1.)  # no confidence exceeds 1

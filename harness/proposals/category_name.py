@@ -1,4 +1,4 @@
-"""Proposals of the classes that the sentence names: what knowing the text's nouns brings, without training."""
+"""Proposals of the classes that the sentence names: what the nouns of the text bring without training."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from harness.words.vectors import WordVectors, load_vectors
 
 @PROPOSAL_RULES.register_module(name='category-name')
 class CategoryName(Confidence):
-    """Confidence of the boxes whose class is nearly named by a noun of the sentence; of all boxes where none is.
+    """Ranks by confidence the boxes whose class a noun of the sentence names; all boxes if no class is named.
 
     Nouns, word vectors and γ are those of the pseudo ground truth (:mod:`harness.words.critical_objects`).
 
     Args:
-        threshold: score that all but the best exceed.
+        threshold: score that all but the best must exceed.
         top: most proposals.
-        delta: confidence that a candidate exceeds.
+        delta: confidence that a candidate must exceed.
         nms_iou: IoU over which a box is suppressed by a better one of its class.
-        others: what the confidence of boxes of other classes is multiplied with; 0 leaves them out.
+        others: factor on the confidence of boxes of other classes; 0 leaves them out.
         gamma: cosine over which a noun names a class; ``None`` takes the one that belongs to the vectors.
         vectors: of words; ``None`` takes the shipped ones.
     """
@@ -43,7 +43,7 @@ class CategoryName(Confidence):
         self.finder = CriticalObjects(load_vectors() if vectors is None else vectors, gamma)
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """A ranking an expression."""
+        """One ranking per expression."""
         # A class keeps its boxes' order whatever its factor, so that NMS is the same for all expressions.
         boxes = self.ranking(image)
         named = self.named(image, expressions)[:, boxes.labels]

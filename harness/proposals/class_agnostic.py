@@ -1,4 +1,4 @@
-"""Greedy NMS over all classes together: of several labels on one thing, one box is left."""
+"""Greedy NMS over all classes together: of several boxes on one object, only one is left."""
 from __future__ import annotations
 
 from mmengine.structures import InstanceData
@@ -11,12 +11,12 @@ from harness.registry import PROPOSAL_RULES
 
 @PROPOSAL_RULES.register_module(name='class-agnostic')
 class ClassAgnostic(Confidence):
-    """Confidence with NMS over all classes together, in the convention of ``greedy``.
+    """Ranks by confidence after NMS over all classes together, in the convention of ``greedy``.
 
     Args:
-        threshold: confidence that all but the best exceed.
+        threshold: confidence that all but the best must exceed.
         top: most proposals.
-        delta: confidence that a candidate exceeds.
+        delta: confidence that a candidate must exceed.
         nms_iou: IoU from which a box is suppressed by a better one of any class.
     """
 

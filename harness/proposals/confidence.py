@@ -1,4 +1,4 @@
-"""Ref-NMS without its relatedness: what its candidates, its suppression and its cut bring by themselves."""
+"""Ref-NMS without its relatedness: what its candidates, its NMS and its threshold bring by themselves."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from harness.types import Expression, ImageFeatures
 
 @PROPOSAL_RULES.register_module(name='confidence')
 class Confidence(RankedRule):
-    """Confidence alone, with the candidates, the NMS and the cut of Ref-NMS.
+    """Ranks by confidence alone, with the candidates, the NMS and the threshold of Ref-NMS.
 
     It differs from ``greedy`` in that plain areas count instead of inclusive pixels, an IoU of exactly 0.3 does not
     suppress, and an image without confident boxes keeps its best one instead of having the threshold lowered.
 
     Args:
-        threshold: confidence that all but the best exceed.
+        threshold: confidence that all but the best must exceed.
         top: most proposals.
-        delta: confidence that a candidate exceeds.
+        delta: confidence that a candidate must exceed.
         nms_iou: IoU over which a box is suppressed by a better one of its class.
     """
 
@@ -35,7 +35,7 @@ class Confidence(RankedRule):
         self.delta, self.nms_iou = float(delta), float(nms_iou)
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """One and the same ranking for each expression."""
+        """The same ranking for each expression."""
         return [self.ranking(image)] * len(expressions)
 
     def ranking(self, image: ImageFeatures) -> InstanceData:
@@ -46,6 +46,6 @@ class Confidence(RankedRule):
         return self.suppress(find_candidates(image.class_boxes, confidences(image), self.delta))
 
     def suppress(self, found: InstanceData) -> InstanceData:
-        """Candidates, in any order, to a ranking."""
+        """The ranking of candidates, which come in any order."""
         kept = class_wise_nms(found.bboxes, found.labels, found.det_scores, self.nms_iou)
         return ordered(found, found.det_scores, kept)

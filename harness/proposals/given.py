@@ -14,7 +14,7 @@ from harness.types import Expression, ImageFeatures, ImageInfo
 
 
 class OutsideBoxes(Protocol):
-    """What a reader of boxes has to give (:class:`harness.data.candidates.Candidates` is one).
+    """The interface of a reader of outside boxes (:class:`harness.data.candidates.Candidates` is one).
 
     ``classes`` are the names of the boxes' categories, none where the file has none.
     """
@@ -29,7 +29,7 @@ class OutsideBoxes(Protocol):
         """How many boxes reach outside their image, of the images whose size is known.
 
         Raises:
-            InputError: the boxes as a whole are of another form than ``xywh`` pixels.
+            InputError: the boxes do not look like ``xywh`` pixels.
         """
 
 
@@ -49,10 +49,10 @@ class Given(Rule):
         self.candidates = candidates
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """One ``InstanceData`` an expression: ``bboxes`` float64 and never clipped, ``labels`` -1 where unknown.
+        """One ``InstanceData`` per expression: ``bboxes`` float64 and never clipped, ``labels`` -1 where unknown.
 
         Raises:
-            InputError: the file lacks the image of an expression; such expressions are to be left out beforehand.
+            InputError: the file lacks the image of an expression; leave such expressions out beforehand.
         """
         index = {name: i for i, name in enumerate(image.classes)}
         return [self._of(expression, index) for expression in expressions]

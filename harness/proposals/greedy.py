@@ -19,8 +19,8 @@ class Greedy(Rule):
     """Class-wise NMS at 0.3, confidence of at least 0.65: the "Real" baseline of the two-stage papers.
 
     Source: MAttNet ``tools/run_detect.py``. Its NMS runs on the CPU and therefore counts inclusive pixels and
-    suppresses at an IoU of 0.3 as well as over it. An image where no box is confident enough has the threshold lowered
-    by 0.1 until it has some.
+    suppresses at an IoU of exactly 0.3 too. Where no box of an image is confident enough, the threshold is lowered by
+    0.1 until some are.
 
     Args:
         threshold: least confidence of a proposal.
@@ -33,7 +33,7 @@ class Greedy(Rule):
         self.threshold, self.nms_iou, self.step = threshold, nms_iou, step
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """One and the same ``InstanceData`` (best first; empty without regions) for each expression."""
+        """The same ``InstanceData`` (best first; empty without regions) for each expression."""
         return [self.propose(image)] * len(expressions)
 
     def propose(self, image: ImageFeatures) -> InstanceData:
@@ -73,7 +73,7 @@ class Greedy100(Rule):
         self.top, self.nms_iou = top, nms_iou
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """One and the same ``InstanceData`` (best first; empty without regions) for each expression."""
+        """The same ``InstanceData`` (best first; empty without regions) for each expression."""
         return [self.propose(image)] * len(expressions)
 
     def propose(self, image: ImageFeatures) -> InstanceData:
@@ -82,7 +82,7 @@ class Greedy100(Rule):
 
 
 def confidences(image: ImageFeatures) -> Tensor:
-    """The detector's ``class_scores`` ``(R, K)``, once they are known to be numbers.
+    """The ``class_scores`` ``(R, K)`` of the detector, checked for NaN.
 
     Raises:
         InputError: some are NaN.

@@ -22,7 +22,7 @@ class GreedyTopN(RankedRule):
 
     Args:
         top: N, at most 100.
-        threshold: confidence that all but the best exceed.
+        threshold: confidence that all but the best must exceed.
         nms_iou: as in ``greedy``.
     """
 
@@ -33,5 +33,5 @@ class GreedyTopN(RankedRule):
         self.hundred = Greedy100(MOST, float(nms_iou))
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """One and the same ranking for each expression."""
+        """The same ranking for each expression."""
         return self.hundred(image, expressions)

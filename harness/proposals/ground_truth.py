@@ -20,7 +20,7 @@ class GroundTruth(Rule):
     with_controls = True
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """One and the same ``InstanceData`` for each expression; label -1 for a category the detector doesn't know.
+        """The same ``InstanceData`` for each expression; label -1 for a category that the detector does not know.
 
         Raises:
             InputError: the dataset has no annotated boxes.

@@ -2,8 +2,7 @@
 
 Nothing is rounded: intersections and areas are taken in double precision and classes are kept apart by their labels,
 not by moving their boxes away from each other (which rounds in single precision). Among equal scores the earlier box
-wins; the originals sort without saying so (``argsort()[::-1]``, an unstable sort on the GPU), so there is no order of
-theirs to follow.
+wins; the order of the originals is undefined there (``argsort()[::-1]``, an unstable sort on the GPU).
 """
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from harness.boxes import pairwise_iou
 
+_FEW_PAIRS = 2 ** 17  # measured on CPUs
 _LARGEST_BATCH = 2 ** 25  # pairs of boxes held at once: 128 MiB of float32
 
 
@@ -37,23 +37,30 @@ def class_wise_nms(boxes: Tensor, labels: Tensor, scores: Tensor, iou_threshold:
     """
     many = scores if scores.dim() == 2 else scores[None]
     keep = torch.ones_like(many, dtype=torch.bool)
-    for label in labels.unique().tolist():
-        members = (labels == label).nonzero()[:, 0]
-        if len(members) == 1:
-            continue
+    for members in _groups(labels, many.numel() * len(labels)):
         iou = pairwise_iou(boxes[members], boxes[members], offset)
         overlaps = iou >= iou_threshold if suppress_equal else iou > iou_threshold
+        overlaps &= labels[members, None] == labels[members]
         at_once = max(1, _LARGEST_BATCH // len(members) ** 2)
         keep[:, members] = torch.cat([_survivors(overlaps, part) for part in many[:, members].split(at_once)])
     return keep if scores.dim() == 2 else keep[0]
 
 
+def _groups(labels: Tensor, pairs: int) -> list[Tensor]:
+    """Indices of boxes that are suppressed together: all where pairs are few, since calls then cost more than pairs of
+    different classes, else those of each class."""
+    if pairs <= _FEW_PAIRS:
+        return [torch.arange(len(labels), device=labels.device)] if len(labels) else []
+    groups = [(labels == label).nonzero()[:, 0] for label in labels.unique()]
+    return [members for members in groups if len(members) > 1]
+
+
 def _survivors(overlaps: Tensor, scores: Tensor) -> Tensor:
     """``(m, m)`` bool and ``(E, m)`` scores to ``(E, m)`` bool.
 
-    Greedy NMS is the only solution of "a box is kept if no better kept box overlaps it". Starting from all kept and
-    applying that sentence again and again settles at least one more box of the order each time, and in practice all of
-    them after a handful.
+    Greedy NMS is the only solution of "a box is kept if no better kept box overlaps it". Starting with all
+    boxes kept, each application of that sentence settles at least one more box of the order, and in practice a handful
+    of applications settle all.
     """
     order = scores.argsort(dim=1, descending=True, stable=True)
     suppresses = overlaps[order[:, :, None], order[:, None, :]].triu(1).float()

@@ -18,20 +18,20 @@ HIT_IOU = 0.5
 
 @PROPOSAL_RULES.register_module(name='oracle')
 class Oracle(Confidence):
-    """The box with the best IoU with the referent, then what ``confidence`` proposes: a ceiling, no rival.
+    """The box with the best IoU with the referent, then what ``confidence`` proposes: an upper bound, not a competitor.
 
     No rule that chooses among the detector's boxes has a higher recall of referents. Where some box over ``delta``
-    hits the referent, boxes under it, whose labels the detector itself does not believe, are not looked at.
+    hits the referent, boxes under it, whose labels the detector itself does not believe, are ignored.
 
     Args:
-        threshold: confidence that the others exceed.
+        threshold: confidence that the others must exceed.
         top: most proposals.
-        delta: confidence that a candidate exceeds.
+        delta: confidence that a candidate must exceed.
         nms_iou: IoU over which one of the others is suppressed by a better one of its class.
     """
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """A ranking an expression; the first box's score is 1 more than its confidence."""
+        """One ranking per expression; the first box's score is 1 more than its confidence."""
         others = self.ranking(image)
         every = image.once(_every_box)
         if not len(every):

@@ -1,4 +1,4 @@
-"""What most rules are: a ranking of an image's candidates for each expression, of which the best part is proposed."""
+"""The base of most rules: they rank the candidates of an image per expression and propose the best of them."""
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -16,16 +16,16 @@ DEFAULT_TOP = 8
 
 
 class RankedRule(Rule):
-    """Proposes the best box always, of the others those with a score over the threshold, and no more than ``top``.
+    """Always proposes the best box, and those others whose score exceeds the threshold, at most ``top`` in all.
 
-    Studies take ``ranked`` apart from ``kept`` to try many thresholds on one ranking.
+    Studies call ``ranked`` and ``kept`` separately to try many thresholds on one ranking.
 
     Args:
-        threshold: score that a proposal exceeds; ``None``: no threshold.
+        threshold: score that a proposal must exceed; ``None``: no threshold.
         top: most proposals; ``None``: no limit, or :data:`DEFAULT_TOP` without a threshold.
 
     Raises:
-        InputError: an option that is no such number.
+        InputError: an option is not such a number.
     """
 
     @checked
@@ -35,7 +35,7 @@ class RankedRule(Rule):
 
     @abstractmethod
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """Everything that could be proposed, best first, one ``InstanceData`` an expression."""
+        """Everything that could be proposed, best first, one ``InstanceData`` per expression."""
 
     def kept(self, scores: Tensor) -> int:
         """How many of a ranking's boxes are proposed, given their ``scores`` ``(n,)``, best first."""

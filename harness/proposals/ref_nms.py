@@ -8,9 +8,10 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from harness.detection.folding import fold
 from harness.errors import InputError
 from harness.files.metadata import read_metadata
-from harness.files.weights import Weights
+from harness.files.weights import Weights, moved_to
 from harness.options import Count, Number, Share, checked
 from harness.proposals.candidates import find_candidates
 from harness.proposals.ranking import RankedRule
@@ -20,12 +21,12 @@ from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 from harness.words.vectors import WordEmbedding
 
-#: One network for all rules with the same weights.
+#: The networks that are loaded: rules with the same weights share one.
 _LOADED: WeakKeyDictionary[Weights, tuple[RefNMS, WordEmbedding]] = WeakKeyDictionary()
 
 
 class Scores:
-    """Scores ``(E, n)``, equal to others with the same numbers."""
+    """Scores ``(E, n)`` as a key: equal where shape, type and numbers are."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
@@ -39,12 +40,12 @@ class Scores:
 
 
 class RefNMSRule(RankedRule):
-    """What the rules share: the relatedness of an image's candidates to all its expressions is computed once for all
-    rules with the same weights, and a ranking once for all whose fused scores are the same.
+    """The base of rules with this network. Relatedness of the candidates of an image is computed once for all rules
+    with the same weights, and a ranking once for all rules with the same fused scores.
 
     Args:
         weights: the trained network.
-        delta: confidence that a candidate exceeds; ``None`` as trained.
+        delta: confidence that a candidate must exceed; ``None`` as trained.
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
         threshold: as in :class:`RankedRule`.
         top: as in :class:`RankedRule`.
@@ -57,7 +58,9 @@ class RefNMSRule(RankedRule):
                  threshold: Number | None = None, top: Count | None = None) -> None:
         super().__init__(threshold, top)
         if weights not in _LOADED:
-            _LOADED[weights] = load_ref_nms(weights)
+            network, vocabulary = load_ref_nms(weights)
+            fold(network.head)
+            _LOADED[weights] = network, vocabulary
         self.network, self.vocabulary = _LOADED[weights]
         self.delta = self.network.delta if delta is None else delta
         self.nms_iou = self.network.nms_iou if nms_iou is None else nms_iou
@@ -82,8 +85,8 @@ class RefNMSRule(RankedRule):
     @torch.no_grad()
     def relate(image: ImageFeatures, network: RefNMS, vocabulary: WordEmbedding, delta: float,
                expressions: Sequence[Expression]) -> Related:
-        """What :meth:`related` remembers; it sees nothing of the rule but its arguments."""
-        network = network.to(image.feature_map.device)
+        """The computation that :meth:`related` caches; it depends on its arguments alone."""
+        network = moved_to(network, image.feature_map.device)
         if image.class_scores.isnan().any() or image.feature_map.isnan().any():
             raise InputError(f'image {image.info.image_id}: the detector gave features or confidences that are not '
                              'numbers; check its weights (--weights detector=FILE)')
@@ -98,12 +101,12 @@ def _ranked(_: ImageFeatures, scores: Scores, related: Related, nms_iou: float) 
 
 @PROPOSAL_RULES.register_module(name='ref-nms-b')
 class RefNMSB(RefNMSRule):
-    """Ref-NMS trained with binary XE: fused score over a threshold, and always the best box.
+    """Ref-NMS trained with binary XE: it proposes the best box, and those with a fused score above the threshold.
 
     Args:
         weights: the trained network.
-        threshold: fused score that a proposal exceeds; ``None`` takes the one stored with the weights.
-        delta: confidence that a candidate exceeds; ``None`` as trained.
+        threshold: fused score that a proposal must exceed; ``None`` takes the one stored with the weights.
+        delta: confidence that a candidate must exceed; ``None`` as trained.
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 

@@ -1,4 +1,4 @@
-"""Ref-NMS that hears nothing: what its training on critical objects brings without the text."""
+"""Ref-NMS blind to text: what training on critical objects brings without the sentence."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -17,19 +17,19 @@ from harness.types import Expression, ImageFeatures
 
 
 def all_saying(constant: tuple[str, ...], expressions: Sequence[Expression]) -> list[Expression]:
-    """The expressions with the same words in each one's place."""
+    """The expressions with the same constant words instead of their own."""
     return [replace(e, sent=' '.join(constant), tokens=constant) for e in expressions]
 
 
 @PROPOSAL_RULES.register_module(name='ref-nms-blind')
 class RefNMSBlind(RefNMSRule):
-    """Ref-NMS trained and run with one constant in the place of every sentence; weights are not shipped.
+    """Ref-NMS trained and run with one constant instead of every sentence; weights are not shipped.
 
     Args:
-        weights: of a network that was trained so; ``meta['sentence']`` is the constant, no words if they name none.
-        threshold: fused score that all but the best exceed; ``None`` takes the one stored with the weights.
+        weights: of a network trained in this way; ``meta['sentence']`` is the constant, empty if it is missing.
+        threshold: fused score that all but the best must exceed; ``None`` takes the one stored with the weights.
         top: most proposals.
-        delta: confidence that a candidate exceeds; ``None`` as trained.
+        delta: confidence that a candidate must exceed; ``None`` as trained.
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 
@@ -46,5 +46,5 @@ class RefNMSBlind(RefNMSRule):
         self.constant = tuple(meta.sentence.split())
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
-        """One and the same ranking for each expression."""
+        """The same ranking for each expression."""
         return super().ranked(image, all_saying(self.constant, expressions[:1])) * len(expressions)

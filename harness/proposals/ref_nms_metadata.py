@@ -1,4 +1,4 @@
-"""What weight files of Ref-NMS say of themselves."""
+"""The metadata of weight files of Ref-NMS."""
 from __future__ import annotations
 
 from typing import Annotated
@@ -37,7 +37,7 @@ class RefNMSOptions(TypedDict, total=False):
 
 
 class RefNMSMetadata(Metadata):
-    """``model`` are the network's options, ``vocabulary`` its words, ``sentence`` what a text-blind one hears."""
+    """``model``: options of the network; ``vocabulary``: its words; ``sentence``: the constant of a text-blind one."""
 
     of = 'ref-nms'
     title = 'weights of Ref-NMS'

@@ -37,7 +37,7 @@ class RefNMS(BaseModule):
 
     The attention of Eq. 1 is linear in [box; word], so the box's part is the same for all words of an expression and
     cancels in the softmax over them: without dropout an expression's words are weighted alike for every box.
-    :meth:`relatedness` therefore needs one sentence vector an expression and never runs ``vis_a_fc``; in training,
+    :meth:`relatedness` therefore needs one sentence vector per expression and never runs ``vis_a_fc``; in training,
     dropout hides different parts of the box from different words, and :meth:`forward` keeps the form of the paper.
 
     Args:
@@ -116,7 +116,7 @@ class RefNMS(BaseModule):
         return words, real.to(words.device)
 
     def forward(self, boxes: Tensor, sentences: Sequence[Tensor]) -> Tensor:
-        """Relatedness before the sigmoid, each expression with boxes of its own, dropout as the module's mode says.
+        """Relatedness before the sigmoid, for boxes given per expression, with dropout in training mode.
 
         Args:
             boxes: ``(E, R, F)`` from :meth:`encode_boxes`.
@@ -170,7 +170,7 @@ class RefNMS(BaseModule):
 
     @torch.no_grad()
     def rank(self, pooled: Tensor, candidates: InstanceData, sentences: Sequence[Tensor]) -> list[InstanceData]:
-        """What class-wise NMS on relatedness × confidence keeps, for each expression, without a threshold.
+        """The boxes that class-wise NMS on relatedness × confidence keeps per expression, without a threshold.
 
         Args:
             pooled: ``(n, C, 7, 7)`` regions pooled at the candidates, or their ``(n, F)`` features.
@@ -180,10 +180,10 @@ class RefNMS(BaseModule):
         Returns:
             E ``InstanceData``, best first, equal scores in the order of the candidates: ``bboxes``, ``labels``,
             ``scores`` (fused), ``det_scores``, ``relatedness``, ``index`` into the candidates; metainfo
-            ``word_attention``, one number a word.
+            ``word_attention``, one number per word.
 
         Raises:
-            InputError: features that are not numbers.
+            InputError: some features are not numbers.
         """
         if not sentences:
             return []
@@ -191,7 +191,7 @@ class RefNMS(BaseModule):
         return rank_by(related.relatedness * candidates.det_scores, related, self.nms_iou)
 
     def relate(self, pooled: Tensor, candidates: InstanceData, sentences: Sequence[Tensor]) -> Related:
-        """The candidates with their relatedness; arguments as in :meth:`rank`, at least one sentence."""
+        """The relatedness of the candidates; arguments as in :meth:`rank`, at least one sentence."""
         if self.training:
             raise RuntimeError('RefNMS ranks in evaluation mode: call .eval() first')
         return Related(candidates, *self._relatedness(pooled, sentences))
@@ -213,7 +213,7 @@ class Related:
 
 
 def rank_by(scores: Tensor, related: Related, nms_iou: float) -> list[InstanceData]:
-    """What class-wise NMS on these scores keeps, for each expression; as :meth:`RefNMS.rank` describes it.
+    """The boxes that class-wise NMS on these scores keeps per expression, as :meth:`RefNMS.rank` describes.
 
     Args:
         scores: ``(E, n)`` of the n candidates.
@@ -221,7 +221,7 @@ def rank_by(scores: Tensor, related: Related, nms_iou: float) -> list[InstanceDa
         nms_iou: IoU over which a box is suppressed by a better one of its class.
 
     Raises:
-        InputError: scores that are not numbers.
+        InputError: some scores are not numbers.
     """
     if scores.isnan().any():
         raise InputError('Ref-NMS: features or confidences are not numbers; check the weights of the detector and '
@@ -236,7 +236,7 @@ def rank_by(scores: Tensor, related: Related, nms_iou: float) -> list[InstanceDa
 
 
 def over_threshold(ranked: InstanceData, threshold: float) -> InstanceData:
-    """The best one always, the others with a score over the threshold (ref-nms ``tools/save_matt_dets.py``)."""
+    """The best box, and those others whose score exceeds the threshold (ref-nms ``tools/save_matt_dets.py``)."""
     return ranked[:max(1, int((ranked.scores > threshold).sum()))]
 
 

@@ -15,9 +15,9 @@ class Relatedness(RefNMSRule):
 
     Args:
         weights: of Ref-NMS.
-        threshold: relatedness that all but the best exceed.
+        threshold: relatedness that all but the best must exceed.
         top: most proposals.
-        delta: confidence that a candidate exceeds; ``None`` as trained.
+        delta: confidence that a candidate must exceed; ``None`` as trained.
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 

@@ -26,18 +26,18 @@ from harness.proposals.ranking import ordered
 from harness.registry import PROPOSAL_RULES
 
 LEAST_SCORE = 1e-3
-#: In single precision the square of an IoU is divided by it.
+#: Bounded, because the square of an IoU is divided by it in single precision.
 Sigma = Annotated[float, Ge(1e-9), Le(1e9)]
 
 
 @PROPOSAL_RULES.register_module(name='soft-nms')
 class SoftNMS(Confidence):
-    """Class-wise Soft-NMS on confidence: ``scores`` are what it leaves of them.
+    """Class-wise Soft-NMS on confidence; ``scores`` are the reduced confidences.
 
     Args:
-        threshold: score that all but the best exceed.
+        threshold: score that all but the best must exceed.
         top: most proposals.
-        delta: confidence that a candidate exceeds.
+        delta: confidence that a candidate must exceed.
         nms_iou: linear: IoU from which a box loses confidence, by a factor of 1 - IoU.
         method: ``'linear'`` or ``'gaussian'``.
         sigma: Gaussian: a box loses confidence by a factor of exp(-IoU² / sigma).
@@ -58,7 +58,7 @@ class SoftNMS(Confidence):
         return ordered(found, scores, kept)
 
     def _factor(self, iou: np.ndarray) -> np.ndarray:
-        """What is left of the score of boxes that overlap a better one by so much."""
+        """The factor on the scores of boxes that overlap a better one by this IoU."""
         if self.method == 'linear':
             return np.where(iou >= self.nms_iou, 1 - iou, np.float32(1))
         return np.exp(-(iou * iou / np.float32(self.sigma)).astype(np.float64)).astype(np.float32)
@@ -73,7 +73,7 @@ def soften(boxes: Tensor, scores: Tensor, factor: Callable[[np.ndarray], np.ndar
         factor: of the scores of boxes by their IoU with the one that is taken.
 
     Returns:
-        ``(n,)`` what is left of the scores, and ``(n,)`` bool, which boxes are left at all.
+        ``(n,)`` reduced scores, and ``(n,)`` bool, which boxes are kept.
     """
     corners = boxes.cpu().numpy()
     left, kept, waiting = scores.cpu().numpy().copy(), np.zeros(len(scores), bool), np.ones(len(scores), bool)

@@ -17,12 +17,12 @@ REFERENCE = 'ref-nms-b'
 
 @dataclass(frozen=True)
 class Contestant:
-    """A registered rule as it competes.
+    """A registered rule with the options under which it is compared.
 
     Attributes:
         rule: its registered name.
-        option: what is swept to change the number of proposals; ``None``: it competes as it is.
-        changes: of its other options.
+        option: the option that is varied to change the number of proposals; ``None``: none is.
+        changes: values of its other options.
     """
 
     rule: str
@@ -30,7 +30,7 @@ class Contestant:
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self, rule: Any) -> str:
-        """What ``--set`` makes the registered rule this one."""
+        """The ``--set`` options that turn the registered rule into this one."""
         options = dict(self.changes) | ({} if self.option is None else {self.option: getattr(rule, self.option)})
         return ' '.join(f'--set {self.rule}.{key}={value}' for key, value in options.items())
 
@@ -55,7 +55,7 @@ CONTESTANTS = {
 
 
 def chosen(wanted: Sequence[str] | None) -> dict[str, Contestant]:
-    """Those of ``--proposals``, by default all; other registered rules compete by their threshold, or as they are.
+    """The contestants of ``--proposals``, by default all; other registered rules compete by their threshold, if any.
 
     Raises:
         InputError: a name is unknown.
@@ -68,15 +68,15 @@ def chosen(wanted: Sequence[str] | None) -> dict[str, Contestant]:
 
 def refuse_overridden(settings: Iterable[tuple[str, str]], contestants: Mapping[str, Contestant],
                       also: Sequence[str] = ()) -> None:
-    """Refuse an option that the study sets itself for all that compete by a rule.
+    """Refuse an option that the study itself sets for every contestant of a rule.
 
     Args:
         settings: names of rules or grounders, each with an option.
         contestants: by name.
-        also: options that the study heeds for no rule.
+        also: options that have no effect on any rule in this study.
 
     Raises:
-        InputError: in one line.
+        InputError: an option has no effect.
     """
     for name, option in settings:
         mine = [one for one in contestants.values() if one.rule == name]
@@ -89,14 +89,14 @@ def _can_be_swept(rule: Any) -> bool:
 
 
 def registered(wanted: Sequence[str] | None, contestants: Mapping[str, Contestant]) -> list[str]:
-    """The rules to prepare for them, as ``--proposals`` of a run has them; ``all`` leaves out what lacks weights."""
+    """The rules to prepare, in the form of ``--proposals`` of a run; ``all`` leaves out rules without weights."""
     if wanted is None or 'all' in ','.join(wanted).split(','):
         return ['all']
     return list(dict.fromkeys(contestant.rule for contestant in contestants.values()))
 
 
 def rules_of(contestants: Mapping[str, Contestant], rules: Mapping[str, Any]) -> dict[str, Any]:
-    """A rule of its own for each contestant whose registered rule is there.
+    """One rule object per contestant whose registered rule is available.
 
     Args:
         contestants: by name.

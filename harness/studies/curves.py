@@ -1,4 +1,4 @@
-"""Recall against the number of proposals: what the first N boxes of every ranking find."""
+"""Recall against the number of proposals: what the first N boxes of every ranking hit."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,13 +13,13 @@ ALL = 'all'
 
 
 class RankedHits(NamedTuple):
-    """Where one rule finds what one expression speaks of; places count from 0, -1 is nowhere.
+    """The first hits in the ranking of one rule for one expression; ranks count from 0, and -1 means no hit.
 
     Attributes:
         sent: the expression.
         xywh: the referent's box.
-        length: how many boxes the ranking has.
-        referent: place of the first box that hits the referent.
+        length: number of boxes in the ranking.
+        referent: rank of the first box that hits the referent.
         context: the same of each contextual object; ``None`` where they are not known.
     """
 
@@ -31,10 +31,10 @@ class RankedHits(NamedTuple):
 
 
 class Point(NamedTuple):
-    """The first ``n`` boxes of one rule's rankings.
+    """Recall of the first ``n`` boxes of the rankings of one rule.
 
     Recalls are in percent; ``context_recall`` is a mean over the expressions that have contextual objects, ``None``
-    where there are none. ``proposals`` is the mean number that rankings of fewer than n boxes leave.
+    where there are none. ``proposals`` is the mean number of boxes, which is below n where rankings are shorter.
     """
 
     n: int
@@ -61,11 +61,11 @@ PARTS: Mapping[str, Callable[[RankedHits], bool]] = {
 
 
 def curve(rankings: Sequence[RankedHits], numbers: Sequence[int] = range(1, DEEPEST + 1)) -> list[Point]:
-    """A point for each N.
+    """One point of the recall curve per N.
 
     Args:
         rankings: of one rule, at least one.
-        numbers: what N is.
+        numbers: the values of N.
     """
     length = np.array([found.length for found in rankings])
     referent = np.array([found.referent for found in rankings])
@@ -79,7 +79,7 @@ def _first(places: np.ndarray, n: int) -> np.ndarray:
 
 
 def _context(rankings: Sequence[RankedHits]) -> tuple[np.ndarray, np.ndarray]:
-    """Places of all contextual objects, and what finding each adds to the mean over expressions."""
+    """Ranks of all contextual objects, and how much each hit adds to the mean over expressions."""
     known = [found.context for found in rankings if found.context]
     places = np.array([place for context in known for place in context], dtype=np.int64)
     share = np.array([1 / len(context) / len(known) for context in known for _ in context])

@@ -42,14 +42,14 @@ COSTS = ('proposals', 'option', 'value', 'per expression', 'ms', 'ms over greedy
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """One rule as it competes on one dataset.
+    """The option value of one rule on one dataset, with its number of proposals and cost on val.
 
     Attributes:
-        option: what was chosen on val; ``None``: the rule competes as it is.
+        option: the option chosen on val; ``None``: the rule runs with its own options.
         value: of the option.
         proposals: mean number per expression on val.
-        milliseconds: per expression on val, as if the rule ran alone; the detector's are not in it.
-        settings: what to give to a run to have the same rule.
+        milliseconds: per expression on val, as if the rule ran alone; the time of the detector is not included.
+        settings: the options that give a run the same rule.
     """
 
     option: str | None
@@ -100,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def on_val(plan: Plan) -> Plan:
-    """The part of a plan that thresholds are chosen on.
+    """The part of a plan on which thresholds are chosen.
 
     Raises:
         InputError: a dataset has no val.
@@ -113,7 +113,7 @@ def on_val(plan: Plan) -> Plan:
 
 
 def competing(plan: Plan, rules: Mapping[str, Mapping[str, Any]], splits: Sequence[str] | None) -> Plan:
-    """The plan with the contestants in the place of the registered rules, on the splits that were asked for."""
+    """The plan with the contestants instead of the registered rules, on the requested splits."""
     wanted = None if splits is None or 'all' in splits else {s.strip() for given in splits for s in given.split(',')}
     return replace(
         plan, ground_recall_only=True,
@@ -123,7 +123,7 @@ def competing(plan: Plan, rules: Mapping[str, Mapping[str, Any]], splits: Sequen
 
 def choose(dataset: str, rules: Mapping[str, Any], contestants: Mapping[str, Contestant], found: Survey,
            target: float | None) -> dict[str, OperatingPoint]:
-    """Set every rule's option to what comes nearest to the reference's number of proposals, or to ``target``."""
+    """Set the option of every rule so that its number of proposals matches the reference, or ``target``."""
     scores = {name: [r.scores for r in found.rankings[dataset, name]] for name in rules}
     if target is None:
         target = mean_kept(rules[REFERENCE], scores[REFERENCE])
@@ -140,14 +140,14 @@ def choose(dataset: str, rules: Mapping[str, Any], contestants: Mapping[str, Con
 
 
 def mean_kept(rule: Any, scores: Sequence[Tensor]) -> float:
-    """Mean number of proposals that a rule makes of these rankings."""
+    """Mean number of boxes that a rule proposes from these rankings."""
     return sum(rule.kept(own) for own in scores) / max(len(scores), 1)
 
 
 def least_threshold(rule: Any, scores: Sequence[Tensor], most: float) -> float:
     """Set ``rule.threshold`` to the smallest at which it proposes no more than ``most`` on the average.
 
-    Every rule keeps at least one box of each ranking, so that the number can't fall below that.
+    Every rule keeps at least one box of each ranking, so the mean cannot fall below one.
     """
     grid = torch.cat([*scores, torch.zeros(1)]).clamp(min=0).unique().tolist()
     low, high = 0, len(grid) - 1  # the answer is between them, both included
@@ -164,7 +164,7 @@ def least_threshold(rule: Any, scores: Sequence[Tensor], most: float) -> float:
 
 
 def best_number(rule: Any, scores: Sequence[Tensor], target: float) -> int:
-    """Set ``rule.top`` to the number whose mean, after rankings that are shorter, comes nearest to ``target``."""
+    """Set ``rule.top`` to the number that gives the mean nearest to ``target``; some rankings are shorter."""
     def distance(top: int) -> float:
         return abs(sum(min(len(own), top) for own in scores) / max(len(scores), 1) - target)
     rule.threshold, rule.top = None, min(range(1, DEEPEST + 1), key=distance)
@@ -172,7 +172,7 @@ def best_number(rule: Any, scores: Sequence[Tensor], target: float) -> int:
 
 
 def choice_notes(choices: Mapping[str, Mapping[str, OperatingPoint]]) -> Iterable[str]:
-    """A line for each choice, for ``results.json``."""
+    """One note per operating point, for ``results.json``."""
     for dataset, mine in choices.items():
         for name, choice in mine.items():
             yield (f'{dataset} {name}: {choice.settings or "as it is"}; {choice.proposals:.2f} proposals on '
@@ -180,7 +180,7 @@ def choice_notes(choices: Mapping[str, Mapping[str, OperatingPoint]]) -> Iterabl
 
 
 def as_markdown(choices: Mapping[str, Mapping[str, OperatingPoint]], records: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: what was chosen and what it costs, then a table for each dataset and split."""
+    """Markdown: the chosen options and their cost, then one table per dataset and split."""
     parts = []
     for dataset, mine in choices.items():
         parts.append(_titled(f'{dataset}: chosen on {CHOSEN_ON}', COSTS, _costs(mine)))

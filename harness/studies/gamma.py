@@ -32,13 +32,13 @@ HEADS = ('γ', 'guessed objects', 'objects: precision', 'recall', 'F1', 'categor
 COLUMNS = ('dataset', 'split', 'gamma', 'guessed_objects', 'object_precision', 'object_recall', 'object_f1',
            'category_precision', 'category_recall', 'category_f1')
 MEANING = (
-    'Objects: the guessed contextual objects against those that the sentence speaks of; others of the referent\'s own '
-    'category count as guessed where it is named, whatever γ is. Categories: those over γ against those of the '
-    'referent and the contextual objects, by which γ is chosen on train. All in percent.')
+    'Objects: the guessed contextual objects against those that the sentence speaks of; other objects of the '
+    'referent\'s category count as guessed where it is named, for every γ. Categories: those above γ against those of '
+    'the referent and the contextual objects; γ is chosen by them on train. All in percent.')
 
 
 class SplitQuality(NamedTuple):
-    """What each γ, from small to large, makes of one split, whose expressions speak of so many contextual objects."""
+    """The quality of each γ, in ascending order, on one split with its numbers of expressions and objects."""
 
     dataset: str
     split: str
@@ -70,7 +70,7 @@ def part(name: str, split: str, root: Path | None, limit: int | None) -> tuple[D
     """A dataset's split, cut to ``limit`` expressions.
 
     Raises:
-        InputError: it has no such split.
+        InputError: the dataset has no such split.
     """
     data = load_embedded(name, 'train') if split == 'train' and name in EMBEDDED else DATASETS.get(name)(root)
     if split not in data.splits:
@@ -86,7 +86,7 @@ def _vectors(path: Path | None, parts: Iterable[tuple[Dataset, str]]) -> WordVec
 
 
 def spoken_of(data: Dataset) -> int:
-    """How many contextual objects the expressions speak of, an object once for each of them."""
+    """How many contextual objects the expressions mention; an object counts once per expression."""
     there = {a.ann_id for members in (data.annotations or {}).values() for a in members}
     return sum(len(there & set((e.truth or {}).get('context_ann_ids', ()))) for e in data.expressions)
 
@@ -103,7 +103,7 @@ def _percent(quality: GammaQuality) -> list[float]:
 
 
 def as_markdown(found: Sequence[SplitQuality], vectors: WordVectors) -> str:
-    """Markdown: a table for each dataset and split, a line for each γ; the one that belongs to the vectors is bold."""
+    """Markdown: one table per dataset and split, one line per γ; the γ of the vectors is bold."""
     tables = []
     for name, split, expressions, objects, qualities in found:
         rows = [[f'**{q.gamma:.2f}**' if q.gamma == vectors.gamma else f'{q.gamma:.2f}', str(_guessed(q, objects)),

@@ -1,6 +1,7 @@
-"""``run_benchmark.py study number``: recall against the number of proposals from 1 to 100, each rule a line (Figure 2).
+"""``run_benchmark.py study number``: recall against the number of proposals from 1 to 100, one line per rule (Figure
+2).
 
-By expression length and referent size too. From the rules themselves, or from the proposals that a run has written.
+Also by expression length and referent size. It runs the rules, or reads the proposals that a run has written.
 """
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ COLUMNS = ('dataset', 'split', 'proposals', 'part', 'N', 'expressions', 'mean_pr
            'context_recall')
 #: What tells one expression from another.
 KEY = ('dataset', 'split', 'sent_id')
-#: What differs from another in the number of proposals alone has the same line.
+#: These differ from greedy only in the number of proposals, so they would have the same line.
 SAME_LINE = ('greedy-swept', 'greedy-top-n')
 Rankings = Mapping[tuple[str, str, str], Sequence[RankedHits]]
 
@@ -70,17 +71,17 @@ def from_rules(args: argparse.Namespace) -> Rankings:
 
 
 def from_runs(args: argparse.Namespace) -> Rankings:
-    """What ``proposals.jsonl`` says of the referents; of contextual objects it does not say which one a box hits.
+    """First hits from ``proposals.jsonl``, which tells of referents, but not which contextual object a box hits.
 
     Raises:
-        InputError: with the file and the line that is wrong, or nothing of what was asked for is there.
+        InputError: a line of a file is wrong, or the files hold nothing that was asked for.
     """
     of_rules = {'--limit': args.limit, '--data-root': args.data_root, '--vectors': args.vectors,
                 '--weights': args.weights, '--set': args.settings, '--device': args.device,
                 '--split-by': args.split_by}
     for option, given in of_rules.items():
         if given not in (None, []):
-            raise InputError(f'{option}: has no effect on proposals that a run has written; leave it or RESULTS out')
+            raise InputError(f'{option}: has no effect on the proposals of a finished run; leave it or RESULTS out')
     rankings: dict[tuple[str, str, str], list[RankedHits]] = defaultdict(list)
     wanted = {option: None if values is None else [v.strip() for given in values for v in given.split(',')]
               for option, values in (('dataset', args.dataset), ('split', args.split), ('proposals', args.proposals))}
@@ -96,10 +97,10 @@ def from_runs(args: argparse.Namespace) -> Rankings:
                 continue
             if (about := said.get(_key(row))) is None:
                 raise InputError(f'{folder / "predictions.jsonl"}: lacks sentence {row["sent_id"]} of '
-                                 'proposals.jsonl; give the folder of a whole run')
+                                 'proposals.jsonl; give the folder of a complete run')
             if (hits := row.get('hits')) is None:
-                raise InputError(f'{file}: line {line}: does not say what its proposals hit, an earlier version wrote '
-                                 'it; run the benchmark again')
+                raise InputError(f'{file}: line {line}: does not say what its proposals hit, because an earlier '
+                                 'version wrote it; run the benchmark again')
             rankings[row['dataset'], row['split'], row['proposals']].append(
                 RankedHits(about['sent'], tuple(about['gt_box']), len(hits),
                       hits.index('referent') if 'referent' in hits else -1, None))
@@ -118,7 +119,7 @@ def _key(row: Mapping[str, Any]) -> tuple:
 
 
 def as_markdown(rankings: Rankings, at: int) -> str:
-    """Markdown for each dataset and split: recalls at a few N, then the referent's at one N by part."""
+    """Markdown for each dataset and split: recalls at a few N, then recall of the referent at one N by part."""
     tables = []
     for dataset, split in dict.fromkeys(key[:2] for key in rankings):
         here = {rule: mine for (d, s, rule), mine in rankings.items() if (d, s) == (dataset, split)}
@@ -147,7 +148,7 @@ def _table(title: str, heads: Sequence[object], cells: Mapping[str, Sequence[flo
 
 
 def as_csv(rankings: Rankings) -> str:
-    """Every rule, part and N from 1 to 100."""
+    """The recall of every rule and part at each N from 1 to 100, as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(COLUMNS)

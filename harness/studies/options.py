@@ -17,7 +17,7 @@ DEFAULT = 'mini-refcoco'
 
 
 def study_parser(name: str, what: str) -> OneLineParser:
-    """A parser that knows what is measured, with which files, and where results go."""
+    """A parser with the options for the data, the word vectors and the output folder."""
     parser = OneLineParser(prog=f'run_benchmark.py study {name}', allow_abbrev=False, description=what)
     parser.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: mini-refcoco)')
     parser.add_argument('--split', action='append', metavar='NAME', help='splits (default: all but train)')
@@ -29,7 +29,7 @@ def study_parser(name: str, what: str) -> OneLineParser:
 
 
 def with_rules(parser: OneLineParser) -> OneLineParser:
-    """The same for a study that proposes."""
+    """Add the options of a study that runs proposal rules."""
     parser.add_argument('--proposals', action='append', metavar='RULE', help='default: all whose weights are there')
     add_weights(parser, 'weights instead of the shipped ones, or such as are not shipped')
     add_settings(parser)
@@ -39,16 +39,16 @@ def with_rules(parser: OneLineParser) -> OneLineParser:
 
 
 def check_shared(args: argparse.Namespace) -> None:
-    """Refuse what cannot be or has no effect, whatever the study.
+    """Refuse options that are invalid or have no effect in any study.
 
     Raises:
-        InputError: in one line.
+        InputError: an option is invalid or has no effect.
     """
     within('--limit', args.limit, 1, 10 ** 9)
     wanted = [name.strip() for given in args.dataset or [DEFAULT] for name in given.split(',')]
     if args.data_root is not None and all(name in EMBEDDED for name in wanted):
-        raise InputError(f'--data-root {args.data_root}: {", ".join(wanted)} is not read from there; leave it out, or '
-                         f'add --dataset {", ".join(STAND_IN)}')
+        raise InputError(f'--data-root {args.data_root}: {", ".join(wanted)} is not read from there; '
+                         f'leave the option out, or add --dataset {", ".join(STAND_IN)}')
 
 
 def request_of(args: argparse.Namespace, **more: Any) -> Request:

@@ -1,8 +1,8 @@
-"""``run_benchmark.py study seeds``: what of Ref-NMS's gain is the loss, what is the text, and what is chance.
+"""``run_benchmark.py study seeds``: how much of Ref-NMS's gain is due to the loss, to the text, and to chance.
 
 Ref-NMS B, R and text-blind are trained with several seeds each, the detector's head frozen, and every one is evaluated
 with one checkpoint of each grounder. Beside them stand greedy and the shipped Ref-NMS B, whose head was trained by the
-same recipe. What is finished is not done again: the same command goes on where a killed one stopped.
+same recipe. Finished parts are not repeated: the same command resumes where a killed one stopped.
 """
 from __future__ import annotations
 
@@ -51,9 +51,8 @@ from harness.training.runner import check_checkpoints, console
 from harness.types import Dataset
 from harness.words.vectors import load_vectors
 
-#: Evaluated beside the seeds, once: which rule, and what the tables call it.
 BESIDE = {'greedy': 'greedy', 'ref-nms-b': 'ref-nms-b, head trained'}
-#: Evaluated too where a number of proposals is asked for.
+#: Rules that are evaluated too where a number of proposals is given.
 AT_A_NUMBER = ('greedy-swept', 'category-name', 'category-name-0.1')
 SHOWN = {'recall': ('referent_recall', 'context_recall', 'mean_proposals'), 'rec': ('accuracy',),
          'res': ('overall_iou',)}
@@ -61,15 +60,15 @@ SHOWN = {'recall': ('referent_recall', 'context_recall', 'mean_proposals'), 'rec
 PAIRS = (('ref-nms-b', 'ref-nms-r'), ('ref-nms-b', 'ref-nms-blind'), ('ref-nms-b', 'greedy'), ('ref-nms-r', 'greedy'),
          ('ref-nms-blind', 'greedy'), *(('ref-nms-b', name) for name in AT_A_NUMBER),
          ('ref-nms-b', BESIDE['ref-nms-b']))
-#: What a run is computed by, beside its rules, its grounders and the detector.
-CODE = ('harness.evaluation.run', 'harness.evaluation.plan', 'harness.studies.fair', 'harness.studies.survey',
+#: The code that computes a run, beside its rules, its grounders and the detector.
+CODE = ('harness.evaluation.one_image', 'harness.evaluation.prepare', 'harness.studies.fair', 'harness.studies.survey',
         'harness.studies.contestants', 'harness.metrics.recall', 'harness.metrics.rec', 'harness.metrics.res')
 
 Key = tuple[str, str, str, str]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Parse the options, train and evaluate what is not finished, and print the tables."""
+    """Parse the options, train and evaluate whatever is unfinished, and print the tables."""
     args = seeds_parser().parse_args(argv)
     within('--proposals-per-expression', args.proposals_per_expression, 1, DEEPEST)
     within('--limit', args.limit, 1, 10 ** 9)
@@ -92,20 +91,20 @@ def _seeds(text: str) -> list[int]:
 
 
 def _grounders(wanted: Sequence[str] | None, dataset: str) -> list[str]:
-    """Those asked for, or those with weights of the dataset; ``none`` is no grounder at all."""
+    """The grounders asked for, or those with weights for the dataset; ``none`` means no grounder."""
     there = [name for name in names(GROUNDERS)
              if not GROUNDERS.get(name).control and shipped_path(name, dataset).exists()]
     if wanted is not None and 'all' in ','.join(wanted).split(','):
         return there
     asked = pick('--grounder', wanted, [*names(GROUNDERS), 'none'], there)
     if 'none' in asked and len(asked) > 1:
-        raise InputError('--grounder none: is no grounder at all; leave it or the others out')
+        raise InputError('--grounder none: is no grounder at all, so it stands alone; leave it or the others out')
     return [] if asked == ['none'] else asked
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """One that is compared: in which row of the tables, its own name, its rule and its weights, if it has any."""
+    """One thing that is compared: its row in the tables, its own name, its rule, and its weights, if any."""
 
     row: str
     name: str
@@ -121,12 +120,12 @@ class Study:
         dataset: an embedded one.
         seeds: of the trainings.
         variants: among :data:`VARIANTS`.
-        grounders: with which proposals are evaluated.
+        grounders: that are run on the proposals.
         settings: ``OPTION=VALUE`` changes of the recipe.
         limit: expressions of each split; ``None``: all.
         out: weights, runs and tables.
         work: the frozen head's features, for all studies.
-        number: of proposals per expression on val, for which thresholds are set; ``None``: thresholds as they are.
+        number: mean proposals per expression on val that thresholds are set for; ``None``: thresholds stay as trained.
     """
 
     dataset: str
@@ -140,7 +139,7 @@ class Study:
     number: float | None = None
 
     def check(self) -> None:
-        """Refuse settings before anything is made.
+        """Refuse bad settings and missing weights before anything is trained.
 
         Raises:
             InputError: an unknown option, a value that it cannot have, one that tells the variants apart or has no
@@ -178,7 +177,7 @@ class Study:
         print(text)
 
     def entrants(self) -> list[Entrant]:
-        """All that is compared; what is not trained yet is trained."""
+        """Everything that is compared; weights that do not exist yet are trained."""
         beside = BESIDE if self.number is None else BESIDE | {name: name for name in AT_A_NUMBER}
         return [*(Entrant(row, row.replace(', ', '-').replace(' ', '-'), rule,
                           shipped_path(rule, self.dataset) if rule in VARIANTS else None)
@@ -228,7 +227,7 @@ class Study:
         return ' '.join(['python run_benchmark.py study seeds', f'--dataset {self.dataset}', *more, *settings])
 
     def evaluated(self, entrant: Entrant) -> dict[Key, float]:
-        """What a run of one entrant measures, by split, task, metric and grounder."""
+        """The figures of a run of one entrant, by split, task, metric and grounder."""
         folder = self.out / 'runs' / entrant.name
         record = self._record([entrant])
         if not _is_done(folder, record):
@@ -237,7 +236,7 @@ class Study:
         return _values(folder)[entrant.rule]
 
     def at_number(self, entrants: Sequence[Entrant]) -> dict[str, dict[Key, float]]:
-        """The same of every entrant, their thresholds set for the number of proposals on val, from a single run."""
+        """The figures of all entrants from a single run, with thresholds set for the number of proposals on val."""
         folder = self.out / f'runs{self._at}'
         record = self._record(entrants)
         if not _is_done(folder, record):
@@ -285,7 +284,7 @@ class Study:
 
 
 def _is_done(folder: Path, record: Record) -> bool:
-    """Whether the folder holds a finished run of this record; one of another record is moved aside."""
+    """Whether the folder holds a finished run with this record; a run with another record is moved aside."""
     if not (folder / 'results.json').exists():
         return False
     kept = read(folder)
@@ -294,12 +293,12 @@ def _is_done(folder: Path, record: Record) -> bool:
     aside = next(path for i in range(1, 10 ** 6) if not (path := folder.with_name(f'{folder.name}.{i}')).exists())
     folder.rename(aside)
     why = 'it does not say what shaped it' if kept is None else listed(found)
-    console.print(f'{folder}: held another run ({why}): it is now {aside.name}, and this one is done anew')
+    console.print(f'{folder}: held another run ({why}): it is now {aside.name}, and this run starts again')
     return False
 
 
 def _values(folder: Path) -> dict[str, dict[Key, float]]:
-    """What a finished run measured, by rule."""
+    """The figures of a finished run, by rule."""
     values: dict[str, dict[Key, float]] = defaultdict(dict)
     for r in read_results_file(folder).records:
         if r['metric'] in SHOWN[r['task']]:

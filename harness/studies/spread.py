@@ -1,4 +1,4 @@
-"""Mean and standard deviation of a few runs, and of their differences where runs belong together by seed."""
+"""Mean and standard deviation of a few runs, and of the differences between runs that are paired by seed."""
 from __future__ import annotations
 
 import statistics
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Spread(NamedTuple):
-    """Of ``n`` values; the deviation is the sample's (n - 1), ``None`` for a single value."""
+    """Mean and sample standard deviation (n - 1) of ``n`` values; ``None`` is the deviation of a single value."""
 
     mean: float
     deviation: float | None
@@ -15,18 +15,18 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """``None`` without a value."""
+    """The spread of some values; ``None`` if there are none."""
     if not values:
         return None
     return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
 
 
 def paired(a: Sequence[float], b: Sequence[float]) -> Spread | None:
-    """Of a - b, seed by seed; a single value stands beside every one of the others."""
+    """The spread of a - b, seed by seed; a single value is paired with every value of the other side."""
     if not a or not b:
         return None
     if len(a) != len(b) and 1 not in (len(a), len(b)):
-        raise ValueError(f'{len(a)} and {len(b)} values: they belong together one by one')
+        raise ValueError(f'{len(a)} and {len(b)} values: they must be paired one by one')
     n = max(len(a), len(b))
     a, b = ([*values] * n if len(values) == 1 else values for values in (a, b))
     return spread([x - y for x, y in zip(a, b, strict=True)])

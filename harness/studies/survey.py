@@ -1,4 +1,4 @@
-"""Every rule's ranking of every expression, and what it cost, from one pass over the images."""
+"""The ranking and the cost of every rule for every expression, from one pass over the images."""
 from __future__ import annotations
 
 import time
@@ -19,18 +19,18 @@ from harness.evaluation.plan import Group, Plan, images
 from harness.metrics.recall import HIT_IOU
 from harness.types import Annotation, Expression, ImageFeatures
 
-#: As far as a ranking is looked at.
+#: How many boxes of a ranking are used.
 DEEPEST = 100
 NOWHERE = -1
 
 
 class Ranking(NamedTuple):
-    """What one rule makes of one expression.
+    """The ranking of one rule for one expression.
 
     Attributes:
-        expression: whose.
+        expression: that was ranked for.
         scores: ``(n,)`` of the first :data:`DEEPEST` boxes, best first.
-        referent: place of the first box that hits the referent, from 0, or :data:`NOWHERE`.
+        referent: rank of the first box that hits the referent, from 0, or :data:`NOWHERE`.
         context: the same of each contextual object; ``None`` where they are not available.
     """
 
@@ -42,7 +42,7 @@ class Ranking(NamedTuple):
 
 @dataclass
 class Survey:
-    """By dataset and rule: the rankings, and the seconds that the rule would take if it ran alone."""
+    """The rankings by dataset and rule, and the seconds that each rule would take if it ran alone."""
 
     rankings: dict[tuple[str, str], list[Ranking]] = field(default_factory=lambda: defaultdict(list))
     seconds: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
@@ -51,9 +51,9 @@ class Survey:
 
 @dataclass
 class TimedFeatures(ImageFeatures):
-    """An image that knows what was computed once cost, so that each rule is charged for all that it uses.
+    """Image features that time every shared computation, so that each rule is charged for all that it uses.
 
-    ``_cost`` is by key; ``_borrowed`` what was there already cost, for each computation that is under way.
+    ``_cost`` holds seconds by key; ``_borrowed`` sums the cost of reused results per computation under way.
     """
 
     _cost: dict[Any, float] = field(default_factory=dict, repr=False, init=False)
@@ -70,7 +70,7 @@ class TimedFeatures(ImageFeatures):
 
     @contextmanager
     def charged(self, to: Callable[[float], None]) -> Iterator[None]:
-        """Tell ``to`` the seconds spent inside, and those that others have spent on what is used inside."""
+        """Pass to ``to`` the seconds spent inside, plus the cost of the reused results."""
         start = time.perf_counter()
         self._borrowed.append(0.)
         yield
@@ -81,11 +81,11 @@ class TimedFeatures(ImageFeatures):
 
 def survey(plan: Plan, rules: Mapping[str, Mapping[str, Any]],
            progress: Callable[[list[list[Group]]], Iterable[list[Group]]] = iter) -> Survey:
-    """Rank with every rule.
+    """Rank the boxes of every image with every rule.
 
     Args:
         plan: whose images and expressions.
-        rules: by dataset and name. What a rule has no ``ranked`` for, its proposals are the ranking.
+        rules: by dataset and name. If a rule has no ``ranked`` of its own, its proposals are the ranking.
         progress: wraps the list of images.
 
     Raises:
@@ -126,11 +126,11 @@ def _rank(plan: Plan, group: Group, image: ImageFeatures, rules: Mapping[str, An
 
 
 def _check_agrees(name: str, proposed: Sequence[InstanceData], first: Sequence[InstanceData]) -> None:
-    """Refuse a rule that proposes other boxes than the first of its ranking, as far as rankings are looked at."""
+    """Refuse a rule whose proposals differ from the first boxes of its ranking."""
     if not all(torch.equal(own.bboxes[:DEEPEST], best.bboxes[:DEEPEST])
                for own, best in zip(proposed, first, strict=True)):
         raise InputError(f'{name}: its proposals are not the first boxes of its ranked(); a rule that overrides what '
-                         'it proposes has to override ranked() and kept() too')
+                         'it proposes must override ranked() and kept() too')
 
 
 def ranking(expression: Expression, boxes: InstanceData, context: Iterable[Annotation] | None) -> Ranking:

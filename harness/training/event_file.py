@@ -19,7 +19,7 @@ from mmengine.visualization.vis_backend import BaseVisBackend
 
 
 class EventFileBackend(BaseVisBackend):
-    """Writes every scalar to one event file a start, under ``tf_logs`` in its folder."""
+    """Writes every scalar to one event file per start, under ``tf_logs`` in its folder."""
 
     def __init__(self, save_dir: str) -> None:
         super().__init__(save_dir)
@@ -30,7 +30,7 @@ class EventFileBackend(BaseVisBackend):
 
     @property
     def experiment(self) -> EventFileBackend:
-        """Itself."""
+        """The object that mmengine offers as the experiment: this backend."""
         return self
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
@@ -39,7 +39,7 @@ class EventFileBackend(BaseVisBackend):
 
     def add_scalars(self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None,
                     **kwargs: Any) -> None:
-        """Append the scalars of one step; what is no number is left out."""
+        """Append the scalars of one step; values that are not numbers are left out."""
         if self._path is None:
             self._init_env()
         for name, value in scalar_dict.items():
@@ -78,7 +78,7 @@ def _varint(number: int) -> bytes:
 
 
 def crc32c(content: bytes) -> int:
-    """The Castagnoli checksum."""
+    """CRC-32C (Castagnoli) of the content."""
     crc = 0xffffffff
     for byte in content:
         crc = _table()[(crc ^ byte) & 0xff] ^ (crc >> 8)

@@ -18,11 +18,11 @@ from harness.types import Dataset, ImageFeatures
 
 def described_images(dataset: Dataset, split: str, detector: Detector,
                      except_for: Container[int] = ()) -> Iterator[ImageFeatures]:
-    """Detect a split's images one after the other, in order of first appearance, but for those of some ids."""
+    """Detect the images of a split one by one, in order of first appearance; those in ``except_for`` are skipped."""
     infos = [info for info, _ in dataset.by_image(dataset.split(split)) if info.image_id not in except_for]
     for info in track(infos, f'images of {dataset.name} {split}', console):
         if info.path is None:
-            raise InputError(f'{dataset.name}: training needs images; say where they are')
+            raise InputError(f'{dataset.name}: training needs its images; give the image folder')
         annotations = None if dataset.annotations is None else dataset.annotations.get(info.image_id, [])
         yield detector.features(read_recorded(info).pixels, info, annotations)
 

@@ -1,4 +1,4 @@
-"""What a training has made is not made again; a file that was finished by another recipe is refused, not taken over."""
+"""Finished weight files are not trained again; a file that another recipe finished is refused, not reused."""
 from __future__ import annotations
 
 import json
@@ -15,7 +15,7 @@ _KEPT = 'finished.json'
 
 
 def is_finished(path: Path, work: Path, record: Record) -> bool:
-    """Whether a file is what :func:`finish` was told of, by the same recipe; not if it has changed since then.
+    """Whether :func:`finish` recorded this file for the same recipe, and the file has not changed since.
 
     Args:
         path: of the weights.
@@ -23,7 +23,7 @@ def is_finished(path: Path, work: Path, record: Record) -> bool:
         record: what shapes the training.
 
     Raises:
-        InputError: the file is finished, but by another recipe or one that is not known.
+        InputError: another or an unknown recipe finished the file.
     """
     done = work / _KEPT
     if not path.exists() or not done.exists():
@@ -32,12 +32,12 @@ def is_finished(path: Path, work: Path, record: Record) -> bool:
     if not isinstance(kept, dict) or kept.get('sha256') != sha256_of(path):
         return False
     if not isinstance(kept.get('shaped_by'), dict):
-        raise InputError(f'{work}: does not say what shaped {path}, an older version wrote it; {ADVICE}')
+        raise InputError(f'{work}: does not say what shaped {path}, because an older version wrote it; {ADVICE}')
     fingerprint.refuse_differences(f'{work}: {path}', kept['shaped_by'], record, ADVICE)
     return True
 
 
 def finish(path: Path, work: Path, record: Record, seconds: float) -> None:
-    """Remember that a file is finished, and how long the last start took."""
+    """Record that a file is finished, and how long the last start took."""
     write_text(work / _KEPT, json.dumps({'sha256': sha256_of(path), 'seconds_of_the_last_start': round(seconds),
                                          'shaped_by': flat(record)}) + '\n')

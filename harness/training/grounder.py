@@ -31,12 +31,13 @@ class Material:
 
     Attributes:
         train: the training split's expressions and annotations.
-        val: the evaluation splits'; only ``val`` is looked at.
-        train_features: of ``train``'s annotated boxes, :class:`harness.training.features.AnnotatedFeatures`.
-        val_features: of ``val``'s.
+        val: those of the evaluation splits; only ``val`` is used.
+        train_features: features of the annotated boxes of ``train``,
+            :class:`harness.training.features.AnnotatedFeatures`.
+        val_features: the same of ``val``.
         vectors: word vectors.
-        trained: the weights of another grounder that was trained on this dataset, by its name; ``InputError`` if it was
-            not.
+        trained: the weights of another grounder that was trained on this dataset, by its name; ``InputError`` if there
+            are none.
     """
 
     train: Dataset
@@ -49,7 +50,7 @@ class Material:
 
 @dataclass
 class TrainingStage:
-    """One training run of a recipe; the next stage goes on from its weights."""
+    """One training run of a recipe; the next stage starts from its weights."""
 
     name: str
     model: BaseModel
@@ -76,20 +77,20 @@ def train_grounder(name: str, material: Material, out: Path, work_dir: Path, *, 
     """Train a registered grounder on one dataset and write its weights.
 
     Args:
-        name: the grounder's.
+        name: of the grounder.
         material: what it learns from.
         out: the safetensors file.
         work_dir: checkpoints, for resuming.
-        command: what to put down as this file's origin.
+        command: recorded in the file as its origin.
         seed: of everything random.
-        shaped_by: what shapes the training, to be kept beside its checkpoints.
+        shaped_by: record of what shapes the training, kept beside its checkpoints.
 
     Raises:
         InputError: the grounder has no ``recipe``.
     """
     plugin = GROUNDERS.get(name)
     if plugin.recipe is None:
-        raise InputError(f'train {name}: this grounder has no recipe to train it by')
+        raise InputError(f'train {name}: this grounder cannot be trained, its class has no recipe; choose another one')
     set_random_seed(seed)
     recipe: Recipe = plugin.recipe(material, seed)
     results: dict[str, float] = {}
@@ -106,7 +107,7 @@ def train_grounder(name: str, material: Material, out: Path, work_dir: Path, *, 
 
 
 def _evaluated(stage: TrainingStage) -> dict[str, float]:
-    """``stage.evaluate()`` on the CPU, where what it looks at is, wherever the model is trained."""
+    """``stage.evaluate()`` on the CPU, where its data are, even if the model is trained elsewhere."""
     device = next(stage.model.parameters()).device
     stage.model.cpu()
     try:

@@ -1,6 +1,6 @@
-"""Going on in the middle of an epoch: the batches that are left, and randomness as it was.
+"""Resuming within an epoch: the remaining batches, and the random state of the checkpoint.
 
-mmengine's own loop begins the epoch again.
+mmengine's own loop would start the epoch again.
 """
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from torch.utils.data import BatchSampler
 
 
 class LaterBatches(BatchSampler):
-    """The batches of an epoch but for the first ``skip``; of those, no item is loaded. Its length is the whole epoch's.
+    """The batches of an epoch without the first ``skip``, whose items are never loaded; the length is still the
+    epoch's.
     """
 
     skip = 0
@@ -27,12 +28,12 @@ class LaterBatches(BatchSampler):
 
 
 class ResumableLoop(EpochBasedTrainLoop):
-    """Epochs, the first of which goes on where the checkpoint was written."""
+    """Epochs, of which the first resumes where the checkpoint was written."""
 
     randomness: dict[str, Any] | None = None
 
     def run_epoch(self) -> None:
-        """Train on the batches that are left of the epoch."""
+        """Train on the remaining batches of the epoch."""
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         done = self._iter - self._epoch * len(self.dataloader)
@@ -47,7 +48,7 @@ class ResumableLoop(EpochBasedTrainLoop):
 
 
 class RandomState(Hook):
-    """Keeps the state of all randomness in checkpoints, and gives it to :class:`ResumableLoop`."""
+    """Saves the state of all random generators in checkpoints, and gives it to :class:`ResumableLoop`."""
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         checkpoint['randomness'] = random_state()
@@ -57,14 +58,14 @@ class RandomState(Hook):
 
 
 def random_state() -> dict[str, Any]:
-    """Python's, NumPy's and torch's, as tensors and plain data."""
+    """The states of the generators of Python, NumPy and torch, as tensors and plain data."""
     name, keys, *rest = np.random.get_state(legacy=True)
     return {'python': random.getstate(), 'numpy': (name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
             'torch': torch.get_rng_state(), 'cuda': torch.cuda.get_rng_state_all()}
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Set what :func:`random_state` gave."""
+    """Restore the states that :func:`random_state` returned."""
     version, internal, following = state['python']
     random.setstate((version, tuple(internal), following))
     name, keys, *rest = state['numpy']

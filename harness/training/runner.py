@@ -2,7 +2,7 @@
 
 Every epoch starts by seeding from ``(seed, epoch)`` alone, and a checkpoint within an epoch keeps the state of all
 randomness (:mod:`harness.training.resuming`). A training killed at any moment and started again by the same command
-goes on from its last checkpoint and ends at the same weights as one that was never killed.
+resumes from its last checkpoint and ends with weights identical to those of one that was never killed.
 """
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from harness.files.writing import replacing
 from harness.training.event_file import EventFileBackend
 from harness.training.resuming import LaterBatches, RandomState, ResumableLoop
 
-#: A checkpoint to resume from holds tensors and plain data; mmengine would try again without this guard.
+#: A checkpoint holds only tensors and plain data; without this, mmengine would try again and unpickle anything.
 os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 
-#: mmengine's own default names a GPU, which a training on CPUs does not have.
+#: mmengine's default names a GPU, which a training on CPUs lacks.
 WRAPPER = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
 
 #: What to do about the checkpoints of another training.
-ADVICE = 'give what it was made with, delete the folder or choose another one (--work; of a study --out)'
+ADVICE = 'repeat the options that it was made with, delete the folder or choose another one (--work; for a study --out)'
 
 #: Of several processes that train together, the first one speaks.
 console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=os.environ.get('RANK', '0') != '0')
@@ -63,7 +63,7 @@ class SeedEachEpoch(Hook):
 
 
 class SeedEachStep(Hook):
-    """Where several processes train, seed each from ``(seed, step, rank)``: a checkpoint holds one's randomness only.
+    """Where several processes train, seed each from ``(seed, step, rank)``: a checkpoint holds the state of one only.
     """
 
     priority = 'VERY_HIGH'
@@ -78,7 +78,7 @@ class SeedEachStep(Hook):
 
 
 class TellProgress(Hook):
-    """A line with the loss and the time left, every ``seconds``; a loss that is no number ends the training."""
+    """A line with the loss and the time left, every ``seconds``; a loss that is not finite ends the training."""
 
     def __init__(self, name: str, seconds: float = 15.0) -> None:
         self.name = name
@@ -93,8 +93,8 @@ class TellProgress(Hook):
                          outputs: dict | None = None) -> None:
         loss = float(outputs['loss'].detach()) if outputs else float('nan')
         if not math.isfinite(loss):
-            raise InputError(f'{self.name}: the loss of step {runner.iter + 1} is no number ({loss}); lower the rates, '
-                             'and check the features that it learns from')
+            raise InputError(f'{self.name}: the loss of step {runner.iter + 1} is not a finite number '
+                             f'({loss}); lower the learning rates, and check the features that it learns from')
         self._losses.append(loss)
         now = time.monotonic()
         if now - self._last < self.seconds and runner.iter + 1 < runner.max_iters:
@@ -108,13 +108,13 @@ class TellProgress(Hook):
 
 
 class Validate(Hook):
-    """Report ``evaluate()``, step what falls on plateaus, and keep the weights of the least loss on val.
+    """Report ``evaluate()``, step the plateau schedules, and keep the weights with the lowest loss on val.
 
     Args:
         name: what the lines call it.
-        evaluate: values by name; ``'loss'`` is what plateaus and the best are told by.
+        evaluate: returns values by name; ``'loss'`` decides what is a plateau and which weights are best.
         every: iterations between two calls, and after the last; ``None``: after each epoch.
-        best: file for the weights of the least loss; ``None`` keeps none.
+        best: file for the weights with the lowest loss; ``None``: they are not kept.
     """
 
     priority = 80  # after schedules that go by iteration, before checkpoints, which then hold what happens here
@@ -161,7 +161,7 @@ class Validate(Hook):
 
 
 def join_processes() -> bool:
-    """Whether ``torchrun`` started this process among others; then they know each other from now on."""
+    """Whether ``torchrun`` started this process; if so, join its process group."""
     if 'LOCAL_RANK' not in os.environ:
         return False
     if not torch.distributed.is_initialized():
@@ -174,7 +174,7 @@ def join_processes() -> bool:
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Nothing is told inside."""
+    """Silence the progress lines inside the ``with`` block."""
     before, console.quiet = console.quiet, True
     try:
         yield
@@ -188,7 +188,7 @@ def bare(model: Any) -> Any:
 
 
 def check_checkpoints(work_dir: Path, record: Record) -> None:
-    """Refuse the checkpoints of another training, or of one that says not what shaped it.
+    """Refuse checkpoints of another training, and those without a record of what shaped them.
 
     Args:
         work_dir: may be missing or empty.
@@ -202,10 +202,10 @@ def check_checkpoints(work_dir: Path, record: Record) -> None:
 
 
 def _checkpoint(work_dir: Path) -> str | None:
-    """The last checkpoint of a folder, wherever the folder was when it was written.
+    """The last checkpoint of a folder, which may have been moved since it was written.
 
     Raises:
-        InputError: it is missing or damaged, or asks for code.
+        InputError: it is missing or damaged, or would have to run code.
     """
     last = work_dir / 'last_checkpoint'
     if not last.is_file():
@@ -214,8 +214,8 @@ def _checkpoint(work_dir: Path) -> str | None:
     try:
         load_from_local(str(path), 'cpu')
     except (OSError, EOFError, KeyError, RuntimeError, ValueError, UnpicklingError):
-        raise InputError(f'{path}: its checkpoint is not one of this training, or is damaged, and nothing of it was '
-                         f'run; {ADVICE}') from None
+        raise InputError(f'{path}: is not a checkpoint of this training, or is damaged; nothing in it was '
+                         f'executed; {ADVICE}') from None
     return str(path)
 
 
@@ -237,14 +237,14 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
         collate: list of items to the model's keyword arguments.
         optim_wrapper: mmengine's config.
         work_dir: checkpoints and logs (JSON lines, and event files for TensorBoard); the last two checkpoints are kept,
-            so that one is whole at any moment.
+            so that one is complete at any moment.
         seed: with the epoch, the only source of randomness.
-        evaluate: called on val; its values are printed, and its ``'loss'`` steps schedules that go by plateaus.
+        evaluate: called on val; its values are printed, and its ``'loss'`` steps the plateau schedules.
         workers: processes that load data.
         checkpoint_every: iterations between checkpoints; ``None``: one after each epoch. With ``workers``, items must
-            depend on nothing but the epoch and their index.
+            depend only on the epoch and their index.
         validate_every: iterations between calls of ``evaluate``; ``None``: after each epoch.
-        keep_best: end at the weights of the least ``'loss'`` on val instead of the last ones.
+        keep_best: end with the weights of the lowest ``'loss'`` on val instead of the last ones.
         shaped_by: what else shapes the training: data, initial weights, code.
         hooks: mmengine's, beside those that every training has.
 
@@ -252,8 +252,8 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
         the trained model, in evaluation mode.
 
     Raises:
-        InputError: the checkpoint to resume from is of another training, is damaged or asks for code; or a loss is no
-            number.
+        InputError: the checkpoint to resume from is of another training, is damaged or would have to run code; or a
+            loss is not finite.
     """
     together = join_processes()
     batches = LaterBatches(DefaultSampler(train_set, shuffle=True, seed=seed), batch_size, drop_last=True)
@@ -294,5 +294,5 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
 
 
 def count_parameters(module: torch.nn.Module) -> int:
-    """Numbers that training changes."""
+    """How many numbers training changes."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -1,4 +1,4 @@
-"""The drawing of the embedded world: one module a family of objects, all with the same brush."""
+"""The drawing of the embedded world: one module per family of objects, all using the same brush."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _DRAWN: dict[str, tuple[Callable[[Brush, Look, np.random.Generator], None], floa
 
 
 def draw(look: Look, height: float, rng: np.random.Generator) -> Sprite:
-    """Draw one object, `height` image pixels for its unit of height; without a side to face it gets one by chance."""
+    """Draw one object, `height` image pixels for its unit of height; an object without a facing gets a random one."""
     function, half_width = _DRAWN[look.category]
     flip = look.facing == 'left' if look.facing else bool(rng.random() < 0.5)
     brush = Brush(height, flip, half_width)

@@ -151,8 +151,8 @@ class Brush:
 def lit(bgr: np.ndarray, light: np.ndarray) -> np.ndarray:
     """A picture (h, w, 3) uint8 times its light (h, w) uint8, of which 128 changes nothing.
 
-    Light is bytes everywhere, and blurred and stretched by OpenCV's exact integer variants only: floats would come out
-    in the last digit as the processor likes, and a seed must give the same picture on every machine.
+    Light is bytes everywhere, and blurred and stretched by OpenCV's exact integer variants only: the last
+    digits of floats depend on the processor, and a seed must give the same picture on every machine.
     """
     return cv2.multiply(bgr, cv2.merge([light] * 3), scale=1 / 128)
 

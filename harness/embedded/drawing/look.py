@@ -1,4 +1,4 @@
-"""What a person could say about one object before it has a place: the input of every drawing function."""
+"""How one object looks, before it is placed: the input of every drawing function."""
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""Choosing whom to speak of, and what to claim so that it is true of that one alone.
+"""Choosing referents, and claims that are true of one object alone.
 
 Claims are drawn at random as a dataset's writers would make them, and kept if they determine the referent
-(``View.determined``). What takes more words to tell apart is thereby described with more words.
+(``View.determined``). Objects that are hard to tell apart therefore get longer sentences.
 """
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Habit:
-    """How often the writers of a dataset mention what: probabilities of each part of a claim."""
+    """How often the writers of a dataset mention each part of a claim, as probabilities."""
 
     order: float
     place: float
@@ -78,16 +78,16 @@ HABITS = {
 
 def describe(objects: Sequence[Any], width: int, height: int, style: str, rng: np.random.Generator, count: int,
              kind: str = 'mixed', per_referent: int | None = None) -> list[Sentence]:
-    """Up to about ``count`` sentences on a scene, several a referent, each true of exactly one object.
+    """Up to about ``count`` sentences on a scene, several per referent, each true of exactly one object.
 
     Args:
         objects: have the attributes of ``world.SceneObject``.
         width, height: of the image in pixels.
         style: one of ``STYLES``.
         rng: the only source of chance.
-        count: about how many; whole referents are added, so that it comes out on the average.
+        count: about how many; whole referents are added, so that the number holds on average.
         kind: ``'people'``: referents are people; ``'objects'``: they are not; ``'mixed'``: both.
-        per_referent: sentences a referent, default 3 (refcocog: 2).
+        per_referent: sentences per referent, by default 3 (refcocog: 2).
     """
     view = View(objects, width, height)
     per_referent = per_referent or (2 if style == 'refcocog' else 3)
@@ -113,14 +113,14 @@ def choose_referents(objects: Sequence[Any], width: int, height: int, kind: str,
 
 
 def sentences_for(view: View, target: int, style: str, rng: np.random.Generator, count: int) -> list[Sentence]:
-    """Up to ``count`` differently worded sentences for one object; empty if none tells it apart."""
+    """Up to ``count`` differently worded sentences for one object; none if no claim singles it out."""
     found: dict[str, Sentence] = {}
     for _ in range(ATTEMPTS):
         logic = _claim(view, target, HABITS[style], style, rng)
         if logic is None or view.determined(logic) != target:
             continue
         tokens = word(logic, style, rng)
-        if not tokens:  # a pose left unsaid of a thing left unnamed
+        if not tokens:  # an unnamed thing whose pose stays unsaid
             continue
         sent = ' '.join(tokens)
         found.setdefault(sent, Sentence(sent, tokens, target, view.context(logic), logic))
@@ -148,7 +148,7 @@ def _difficulty(o: Any, objects: Sequence[Any], pixels: int) -> float:
 
 
 def _claim(view: View, target: int, habit: Habit, style: str, rng: np.random.Generator) -> dict[str, Any] | None:
-    """A random claim that is clearly true of the target; ``None`` if this draw comes to nothing."""
+    """A random claim that is clearly true of the target; ``None`` if this draw fails."""
     o = view.objects[target]
     logic: dict[str, Any] = {'is': _concept(o, habit, rng)}
     _add_looks(logic, o, habit, rng)
@@ -175,7 +175,7 @@ def _claim(view: View, target: int, habit: Habit, style: str, rng: np.random.Gen
 
 
 def _concept(o: Any, habit: Habit, rng: np.random.Generator) -> str:
-    """What to call it: by its kind, by its category, by something more general, or just 'one'."""
+    """The concept to call an object by: its kind, its category, something more general, or just 'thing'."""
     if chance(rng, habit.nameless):
         return 'thing'
     fitting = [concept for concept, kinds in CONCEPTS.items() if o.kind in kinds]

@@ -47,13 +47,13 @@ SIZE_RATIO = 1.6
 SEEN = 0.6
 """An object of which a smaller part is visible has pose, trousers and accessories that may be hidden."""
 DETAIL_PIXELS, GLASSES_PIXELS = 250, 1000
-"""So are those of one whose silhouette has fewer pixels than this; glasses need more."""
+"""The same holds for an object whose silhouette has fewer pixels than this; glasses need more."""
 
 Extension = tuple[int, int]
 
 
 class View:
-    """A scene's objects as a sentence sees them; remembers the extension of every simple claim.
+    """The objects of a scene, for judging claims; caches the extension of every simple claim.
 
     Args:
         objects: have the attributes of ``world.SceneObject``.
@@ -93,7 +93,7 @@ class View:
         return yes.bit_length() - 1 if yes == maybe and yes and not yes & (yes - 1) else None
 
     def context(self, logic: dict[str, Any]) -> list[int]:
-        """The contextual objects that a form mentions, in the order in which it does."""
+        """The contextual objects of a form, in the order in which it mentions them."""
         if 'relation' not in logic:
             return []
         other = logic['relation']['to']
@@ -172,7 +172,7 @@ class View:
         return self.objects[i].accessory == accessory if self._shows(i, pixels) else None
 
     def _shows(self, i: int, pixels: float = DETAIL_PIXELS) -> bool:
-        """Whether one can see what an object does and wears."""
+        """Whether the pose and clothing of an object can be seen."""
         return self.objects[i].visible >= SEEN and self.size[i] >= pixels
 
     def _judge_place(self, i: int, place: str) -> bool | None:

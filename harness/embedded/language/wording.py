@@ -254,7 +254,7 @@ def _long_pose(logic: dict[str, Any], rng: np.random.Generator) -> list[str]:
 
 
 def _resting(concept: str, rng: np.random.Generator) -> str:
-    """'parked', 'sitting': how writers join a thing to what it stands by."""
+    """'parked', 'sitting': how writers join an object to its neighbour."""
     verbs: tuple[str, ...] = ('',) if concept in PEOPLE else ('that is', 'which is', '', '')
     if concept in ('car', 'bus', 'truck', 'vehicle'):
         verbs = ('parked', 'parked', 'that is parked', 'that is', '')

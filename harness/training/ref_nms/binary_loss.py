@@ -17,14 +17,15 @@ REGIONS_AN_EXPRESSION = 32
 
 def choose_regions(positive: Tensor, number: int = REGIONS_AN_EXPRESSION,
                    generator: torch.Generator | None = None) -> Tensor:
-    """A random sample of regions for each expression: half positive, half negative, more of one where the other lacks.
+    """A random sample of regions for each expression: half positive, half negative; if one kind is short, the other
+    fills up.
 
     Source: ``DetBoxDataset.__getitem__``: up to half positives, negatives for the rest, positives again for what
-    negatives can't fill. Where there are fewer than ``number`` regions, all are taken.
+    negatives cannot fill. Where there are fewer than ``number`` regions, all are taken.
 
     Args:
         positive: ``(E, n)`` bool.
-        number: regions an expression.
+        number: regions per expression.
         generator: of randomness; ``None`` is torch's global one.
 
     Returns:
@@ -41,10 +42,10 @@ def choose_regions(positive: Tensor, number: int = REGIONS_AN_EXPRESSION,
 
 @dataclass(frozen=True)
 class BinarySampler:
-    """Critical objects and others.
+    """Samples critical objects and other regions.
 
     Attributes:
-        number: regions an expression; ``None``: all of them.
+        number: regions per expression; ``None``: all of them.
         at_half: whether an overlap of exactly 0.5 makes a region positive.
     """
 

@@ -43,11 +43,11 @@ def rank_expressions(network: RefNMS, vocabulary: WordEmbedding, groups: Iterabl
 def calibrate(scores: Sequence[Tensor], most: float) -> float:
     """The smallest threshold at which the mean number of proposals is at most ``most``.
 
-    Every expression keeps its best box and those over the threshold, so that the number can't fall under one.
+    Every expression keeps its best box, so the number cannot fall below one.
 
     Args:
         scores: of each expression's boxes after NMS, best first; fused scores, never negative.
-        most: mean number of proposals that is allowed.
+        most: highest mean number of proposals allowed.
     """
     others = torch.cat([s[1:] for s in scores]).sort(descending=True).values
     allowed = int(most * len(scores) + 1e-9) - sum(len(s) > 0 for s in scores)
@@ -58,7 +58,7 @@ def calibrate(scores: Sequence[Tensor], most: float) -> float:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold with what it gives on the split that it was chosen on; recall is the referent's at IoU > 0.5."""
+    """A threshold and its figures on the split that it was chosen on; recall is that of referents at IoU > 0.5."""
 
     threshold: float
     mean_proposals: float

@@ -1,4 +1,4 @@
-"""The boxes that Ref-NMS's regions are held against: of the referent and of contextual objects."""
+"""The boxes that label Ref-NMS's regions: those of the referent and of contextual objects."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from harness.words.vectors import WordVectors
 
 
 def critical_boxes(dataset: Dataset, split: str, vectors: WordVectors) -> dict[int, Tensor]:
-    """By ``sent_id``: the referent's box first, then those of contextual objects, ``(t, 4)`` xyxy image pixels."""
+    """Boxes by ``sent_id``: the referent first, then contextual objects, ``(t, 4)`` xyxy image pixels."""
     expressions = dataset.split(split)
     context = CriticalObjects(vectors).context(expressions, dataset.annotations or {})
     return {e.sent_id: _xyxy([e.gt_xywh, *(a.xywh for a in objects)])

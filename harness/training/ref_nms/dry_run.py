@@ -1,7 +1,7 @@
-"""What a training of Ref-NMS would take, before anything is written: checks of what it reads, sizes, and hours.
+"""What a training of Ref-NMS would need: its input is checked, and memory, disk and hours are estimated.
 
-It trains: for two steps, on two images, in a folder that is gone afterwards, by the function that trains. What would
-fail there fails here, and times are measured on this machine.
+It really trains, for two steps on two images in a temporary folder, so that what would fail later fails now, and times
+are measured on this machine.
 """
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MEASURED_ON = 2
 
 
 def dry_run(training: RefNMSJob) -> str:
-    """A table, a line a thing.
+    """The table that ``--dry-run`` prints, one line per quantity.
 
     Raises:
         InputError: something is missing or of the wrong shape.
@@ -48,7 +48,7 @@ def dry_run(training: RefNMSJob) -> str:
     if len(there) < len(training.images):
         first = next(info for _, info in training.images if info not in there)
         raise InputError(f'{first.path}: this image and {len(training.images) - len(there) - 1} more of '
-                         f'{len(training.images)} are not there; fetch COCO\'s train2014 images')
+                         f'{len(training.images)} are missing; fetch COCO\'s train2014 images')
     train, val = count(training.train.split('train')), count(training.val.split('val'))
     every = options.steps.validate_every
     items = train.images if sampling.batch_of == 'images' else train.expressions
@@ -65,7 +65,7 @@ def dry_run(training: RefNMSJob) -> str:
     seconds = {'detecting': measured.detect * len(training.images), 'training': measured.step * steps,
                'validating': measured.step / 3 * val.expressions / max(measured.expressions_a_step, 1) * validations}
     if options.head != 'frozen' and not training.maps_kept:
-        seconds['maps anew'] = measured.see * sampling.batch_size * steps
+        seconds['maps again'] = measured.see * sampling.batch_size * steps
     disk = _disk(training, measured)
     rows = [
         ['data', f'{training.name}: {train.expressions:,} expressions of {train.images:,} images to train on, '
@@ -79,7 +79,7 @@ def dry_run(training: RefNMSJob) -> str:
         ['network', f'{count_parameters(model) / 1e6:.2f} M numbers are trained, loss {options.loss}, head '
                     f'{options.head}, text {options.text}'],
         ['memory', f'{measured.memory / 2 ** 30:.2f} GiB in one step of {sampling.batch_size} {sampling.batch_of}'],
-        ['disk', f'{disk / 1e9:.2f} GB of what is seen of images in {training.regions}, '
+        ['disk', f'{disk / 1e9:.2f} GB for stored regions in {training.regions}, '
                  f'{_free(training.regions) / 1e9:.0f} GB are free'],
         ['steps', f'{options.steps.epochs} epochs, {steps:,} steps, {validations} validations'],
         *([what, f'{spent / 3600:.2f} h'] for what, spent in seconds.items()),
@@ -92,9 +92,9 @@ def dry_run(training: RefNMSJob) -> str:
 
 
 class _Measured(Hook):
-    """Seconds of an image's detection, of its map alone and of a step; what a step needs; bytes of an image.
+    """Measured costs: seconds per image and per step, memory of a step, and bytes per image.
 
-    As a hook it sees the model, and the seconds from one step to the next: of the last one, since the first warms up.
+    As a hook it sees the model and times each step; the last one counts, since the first warms up.
     """
 
     model: RefNMSForTraining
@@ -113,7 +113,7 @@ class _Measured(Hook):
 
 
 def _measure(training: RefNMSJob, detector: Detector) -> _Measured:
-    """Detect a few images, then train for two steps on as many items of them as a batch has, or fewer and scaled."""
+    """Detect a few images, then train for two steps on them; what a smaller batch measures is scaled up."""
     found, options, how = _Measured(), training.options, training.options.sampling
     regions = _detect(training, training.train, 'train', detector, found)
     groups = [group for _, group in _few(training.train, 'train')]
@@ -121,8 +121,8 @@ def _measure(training: RefNMSJob, detector: Detector) -> _Measured:
     items = [group for group in some if _can_be_drawn(options, regions[group[0].image_id])]
     items = items[:min(how.batch_size, _MEASURED_ON)]
     if not items:
-        raise InputError(f'{training.name}: the detector finds nothing in its first images; give a detector of such '
-                         'images (--weights detector=FILE)')
+        raise InputError(f'{training.name}: the detector finds nothing in its first images; give one trained on '
+                         'similar images (--weights detector=FILE)')
     scale = how.batch_size / len(items)
     before = _memory(training.device)
     with TemporaryDirectory() as folder, silence():
@@ -149,7 +149,7 @@ def _can_be_drawn(options: TrainingOptions, image: Mapping[str, Any]) -> bool:
 
 def _detect(training: RefNMSJob, dataset: Dataset, split: str, detector: Detector,
             found: _Measured | None = None) -> Regions:
-    """What a few images' regions are; ``found`` is told what that took."""
+    """The regions of a few images; the cost is added to ``found``."""
     few = _few(dataset, split)
     measured = found or _Measured()
     targets = critical_boxes(replace(dataset, expressions=[e for _, group in few for e in group]), split,
@@ -173,14 +173,14 @@ def _detect(training: RefNMSJob, dataset: Dataset, split: str, detector: Detecto
 
 
 def _memory(device: str) -> int:
-    """The most bytes that were held so far."""
+    """Peak memory so far, in bytes."""
     if device != 'cpu':
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _disk(training: RefNMSJob, measured: _Measured) -> float:
-    """Bytes that are kept of all images."""
+    """Bytes on disk for all images."""
     of_boxes = 40 * measured.candidates
     if training.options.head == 'frozen':
         of_boxes += 2 * (measured.candidates + measured.targets * int(POOL.sum())) * _features(training)
@@ -190,13 +190,13 @@ def _disk(training: RefNMSJob, measured: _Measured) -> float:
 
 
 def _features(training: RefNMSJob) -> int:
-    """Numbers of the head's feature."""
+    """Length of a feature vector of the head."""
     return next(len(value) for name, value in training.detector.tensors.items()
                 if name.endswith('shared_head.layer4.0.bn3.weight'))
 
 
 def _free(folder: Path) -> int:
-    """Bytes that are free where a folder is, or will be."""
+    """Free bytes on the disk where a folder is or will be."""
     while not folder.exists():
         folder = folder.absolute().parent
     return shutil.disk_usage(folder).free

@@ -1,4 +1,4 @@
-"""What Ref-NMS's training sees of each image, whatever the expressions: candidates and a map to pool them from."""
+"""What Ref-NMS's training sees of each image, for every expression alike: candidates and a map to pool them from."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ class ImageRegions:
     """Collects what Ref-NMS sees of each image.
 
     Args:
-        dtype: of the stored C4 maps; float32 where scores have to be those of a later run to the last digit.
-        delta: confidence that a candidate exceeds.
-        step: how far it is lowered at a time where there are fewer than ``at_least``.
-        at_least: candidates of an image.
+        dtype: of the stored C4 maps; float32 where scores must equal those of a later run to the last digit.
+        delta: confidence that a candidate must exceed.
+        step: by how much ``delta`` is lowered at a time while there are fewer than ``at_least`` candidates.
+        at_least: least number of candidates of an image.
     """
 
     def __init__(self, dtype: torch.dtype = torch.float16, delta: float = 0.05, step: float = 0.005,
@@ -34,16 +34,16 @@ class ImageRegions:
 
     @classmethod
     def of(cls, sampling: SamplingOptions, dtype: torch.dtype = torch.float16) -> ImageRegions:
-        """As a training's options say.
+        """A collector with the options of a training.
 
-        Where none is to be lowered (``at_least=0``), as many are found as the binary loss wants: the training then
-        leaves out those that do not exceed ``delta``, and both losses share what was found.
+        Where ``delta`` is not lowered (``at_least=0``), as many candidates are collected as the binary loss needs: the
+        training then leaves out those that do not exceed ``delta``, so both losses can share the collected regions.
         """
         return cls(dtype, sampling.delta, sampling.delta_step, sampling.at_least or REGIONS_AN_EXPRESSION)
 
     @property
     def record(self) -> dict[str, Any]:
-        """What decides which boxes are candidates, for a fingerprint."""
+        """The options that decide which boxes are candidates, for a fingerprint."""
         return {'delta': self.delta, 'delta_step': self.step, 'at_least': self.at_least}
 
     @torch.no_grad()
@@ -53,7 +53,7 @@ class ImageRegions:
                                              **self.without_map(image)}
 
     def without_map(self, image: ImageFeatures) -> dict[str, Any]:
-        """One image's record but for the map."""
+        """The record of one image without the map."""
         boxes, scores = image.class_boxes, image.class_scores
         in_evaluation = find_candidates(boxes, scores, self.delta, self.step)
         found = find_candidates(boxes, scores, self.delta, self.step, self.at_least)

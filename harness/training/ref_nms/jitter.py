@@ -1,8 +1,8 @@
-"""Boxes at a wanted overlap with a target: what tops a level of Ref-NMS R up that has too few regions.
+"""Random boxes at a given overlap with a target, which fill up a level of Ref-NMS R that has too few regions.
 
 Source: ChopinSharp/ref-nms ``utils/misc.py: recursive_jitter_roi, jitter_coordinate``, one box at a time there. The
-distribution is the same: a strip of overlaps is chosen, all as likely as each other, and boxes are drawn until one lies
-in it.
+distribution is the same: a narrow interval of overlaps is chosen, each with the same probability, and boxes are drawn
+until one lies in it.
 """
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def jittered(targets: Tensor, low: Tensor, high: Tensor, width: float, height: f
 
     Returns:
         ``(k, 4)`` xyxy float64. The original draws forever where no box is found; after some thousand draws this one
-        gives the target shrunk about its centre, which overlaps it as wanted.
+        gives the target shrunk about its centre, which has the wanted overlap.
     """
     limit = torch.tensor([width, height, width, height], dtype=torch.float64)
     targets = torch.minimum(targets.double().clamp(min=0), limit)
@@ -50,7 +50,7 @@ def jittered(targets: Tensor, low: Tensor, high: Tensor, width: float, height: f
 
 
 def _strip(low: Tensor, high: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """One of the equal parts that halving ``low`` to ``high`` again and again ends in."""
+    """A random one of the equal intervals that repeated halving of ``low`` to ``high`` yields."""
     while bool((wide := high - low > _NARROWEST).any()):
         middle = (low + high) / 2
         lower = torch.rand(low.shape, generator=generator) < 0.5

@@ -1,4 +1,4 @@
-"""What one training of Ref-NMS is made of, read and checked."""
+"""The data, weights and options of one training of Ref-NMS, read and checked."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class RefNMSJob:
     """Everything that a training needs.
 
     Attributes:
-        name: the config's.
+        name: of the dataset in the config.
         train: with the split ``train``.
         val: with the split ``val``.
         options: of the training.
@@ -24,11 +24,11 @@ class RefNMSJob:
         device: where the detector runs.
         seed: of everything random.
         maps_kept: whether C4 maps are kept on disk.
-        checkpoint_every: steps; ``None``: an epoch.
+        checkpoint_every: steps between checkpoints; ``None``: one per epoch.
         workers: processes that load.
         out: the weight file.
         work: checkpoints and logs of this training.
-        regions: what is seen of images, for all seeds and losses.
+        regions: folder of the stored regions, shared by all seeds and losses.
     """
 
     name: str
@@ -48,7 +48,7 @@ class RefNMSJob:
 
     @property
     def images(self) -> list[tuple[Dataset, ImageInfo]]:
-        """Of both splits, each once."""
+        """The images of both splits, each once, with its dataset."""
         found = {(info.image_id, info.path): (dataset, info) for dataset, split in ((self.train, 'train'),
                  (self.val, 'val')) for info, _ in dataset.by_image(dataset.split(split))}
         return list(found.values())

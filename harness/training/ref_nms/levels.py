@@ -1,4 +1,5 @@
-"""The six levels of Ref-NMS R: how well a region covers a critical object, and how many of each level are looked at.
+"""The six levels of Ref-NMS R: how well a region covers a critical object, and how many regions of each level are
+sampled.
 
 Source: Ref-NMS (AAAI 2021), "Ranking Loss": q = ⌈max(0, ρ - 0.5) / 0.1⌉; ChopinSharp/ref-nms ``lib/rank_utils.py:
 RankDataset`` and the numbers of ``tools/train_att_rank.py: CONFIG``.
@@ -13,12 +14,12 @@ from torch import Tensor
 from harness.training.ref_nms.sampler import Draw
 
 LEVELS = 6
-#: Overlap of a jittered box with its target, by level. Between 0.4 and 0.5 nothing is made: it is neither.
+#: Overlap of a jittered box with its target, by level. None is made between 0.4 and 0.5, which belongs to no level.
 INTERVALS = ((0.1, 0.4), (0.5, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.0))
 
 
 def quantised(overlap: Tensor) -> Tensor:
-    """The level of every region, by its best overlap ρ with a foreground box.
+    """The level of every region, from its best overlap ρ with a critical object.
 
     Args:
         overlap: any shape, in [0, 1]. Up to 0.5 is level 0, 0.9 to 1 is level 5; an upper bound belongs to its level.
@@ -31,7 +32,7 @@ def quantised(overlap: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class LevelSampler:
-    """How many regions of each level an expression takes: ``lowest`` at level 0, ``others`` at each of the others."""
+    """How many regions are sampled per expression: ``lowest`` of level 0, ``others`` of each other level."""
 
     lowest: int = 150
     others: int = 10
@@ -43,7 +44,7 @@ class LevelSampler:
 
     @property
     def of_slots(self) -> Tensor:
-        """``(R,)`` int64: the level of each of an expression's R places, from the lowest to the highest."""
+        """``(R,)`` int64: the level of each of the R places of an expression, from lowest to highest."""
         return torch.arange(LEVELS).repeat_interleave(self.numbers)
 
     fills = True
@@ -58,7 +59,7 @@ class LevelSampler:
 
 
 def fill_levels(levels: Tensor, numbers: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """A random sample of each level for each expression: its number, or all where it has fewer.
+    """A random sample of each level per expression: as many regions as ``numbers`` says, or all if there are fewer.
 
     Source: ``RankDataset.sample_roi``.
 

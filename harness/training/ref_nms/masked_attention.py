@@ -1,7 +1,7 @@
-"""Ref-NMS's forward pass in training, some times as fast: the same in distribution, other random numbers.
+"""A faster forward pass of Ref-NMS for training: the same distribution, but other random numbers.
 
 Dropout in front of a layer of one output is a product with a random mask, so that no [box; word] pair has to be built:
-of every four numbers that are dropped or not, one sum is held where ``RefNMS.forward`` holds all four some times over.
+of every four numbers that are dropped or not, one sum is held where ``RefNMS.forward`` holds all four, several times.
 """
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _BITS = torch.arange(256)[:, None] >> torch.arange(8) & 1
 
 
 def masked_forward(network: RefNMS, features: Tensor, rows: Tensor, sentences: Sequence[Tensor]) -> Tensor:
-    """:meth:`RefNMS.forward` of ``features[rows]``; each branch runs once a box, however many expressions share it.
+    """:meth:`RefNMS.forward` of ``features[rows]``; each branch runs once per box, however many expressions share it.
 
     Args:
-        network: dropout as its mode says.
+        network: its mode says whether dropout is on.
         features: ``(U, F)`` of different boxes.
         rows: ``(E, R)`` into them.
         sentences: E tensors ``(length, D)``.
@@ -42,7 +42,7 @@ def masked_forward(network: RefNMS, features: Tensor, rows: Tensor, sentences: S
 
 
 def _dropped_sums(terms: Tensor, times: int, rate: float) -> Tensor:
-    """``(E, n, D)`` to ``(E, n, times)``: sums over D, each of other terms, since each time others are dropped."""
+    """``(E, n, D)`` to ``(E, n, times)``: ``times`` sums over D, each with its own random dropout."""
     if rate == 0:
         return terms.sum(dim=2, keepdim=True).expand(-1, -1, times)
     if rate == 0.5 and times > 1:
@@ -53,9 +53,9 @@ def _dropped_sums(terms: Tensor, times: int, rate: float) -> Tensor:
 
 
 def _halved_sums(terms: Tensor, times: int) -> Tensor:
-    """``(E, n, D)`` to ``(E, n, times)``: each time half of the terms, by chance.
+    """``(E, n, D)`` to ``(E, n, times)``: ``times`` sums, each over a random half of the terms.
 
-    Four neighbouring terms have sixteen sums; all are there once, and each time four random bits take one of them.
+    Four neighbouring terms have sixteen partial sums. All are computed once; four random bits then pick one each time.
     """
     e, n, d = terms.shape
     fours = F.pad(terms, (0, -d % 4)).reshape(e * n, -1, 4)
@@ -67,7 +67,7 @@ def _halved_sums(terms: Tensor, times: int) -> Tensor:
 
 
 def _kept(count: int, rate: float, like: Tensor) -> Tensor:
-    """``(count,)`` ones, but zeros at ``rate``; where that is a half, each random byte gives eight."""
+    """``(count,)`` ones, each zero with probability ``rate``; at one half, a random byte gives eight of them."""
     if rate != 0.5:
         return torch.empty(count, device=like.device, dtype=like.dtype).bernoulli_(1 - rate)
     drawn = _random_bytes(-(-count // 8), like.device)

@@ -1,4 +1,4 @@
-"""The choices of Ref-NMS's training, and the three sets of them that have a name.
+"""The options of Ref-NMS's training, and three named sets of them.
 
 Defaults are the released code's for the binary loss. ``docs/ref-nms-options.md`` names each with its place in the paper
 and in the released code.
@@ -36,22 +36,22 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """What a step learns from.
+    """What a training step learns from.
 
     Attributes:
         batch_of: whether a batch is made of single expressions or of images with all of their expressions.
-        batch_size: expressions or images a step.
-        regions: of the binary loss: regions an expression, half of them positive; 0 takes all.
-        positive: of the binary loss: whether an overlap of exactly 0.5 is positive.
-        delta: confidence that a candidate exceeds.
-        delta_step: how far it is lowered at a time where an image has too few.
-        at_least: candidates an image has to have; 0: none are lowered.
-        lowest, others: of the ranking loss: regions at level 0 and at each of the others.
+        batch_size: expressions or images per step.
+        regions: binary loss: regions per expression, half of them positive; 0 takes all.
+        positive: binary loss: whether an overlap of exactly 0.5 is positive.
+        delta: confidence that a candidate must exceed.
+        delta_step: by how much ``delta`` is lowered at a time while an image has too few candidates.
+        at_least: candidates that each image must have; 0: ``delta`` is never lowered.
+        lowest, others: ranking loss: regions at level 0 and at each of the others.
         draws: whether a sample depends on seed, epoch and place alone (``'index'``; dropout then by
             :mod:`~harness.training.ref_nms.masked_attention`), or all randomness is one stream, as of the shipped
             weights.
-        vocabulary: whether words of all splits are counted, or of the training split alone.
-        embeddings: whether word vectors stay GloVe's or are trained on.
+        vocabulary: whether words of all splits count, or only those of the training split.
+        embeddings: whether word vectors stay as they are or are trained.
     """
 
     batch_of: Literal['expressions', 'images'] = 'expressions'
@@ -74,12 +74,13 @@ class StepOptions:
 
     Attributes:
         epochs: passes over the training split.
-        head_lr, rnn_lr, lr: Adam's rates of the head, the GRU and the rest.
-        weight_decay: of all of them.
-        schedule: of the rates.
-        factor, patience: of plateaus: what a rate is multiplied by after so many validations in a row without gain.
+        head_lr, rnn_lr, lr: Adam's learning rates of the head, the GRU and the rest.
+        weight_decay: the same for all three.
+        schedule: how the learning rates fall.
+        factor, patience: plateau schedule: after ``patience`` validations without gain, rates are multiplied by
+            ``factor``.
         validate_every: steps between validations; 0: after each epoch.
-        keep: weights of the least loss on val, or the last.
+        keep: the weights with the lowest loss on val, or the last ones.
         margin, top_h: of the ranking loss.
     """
 
@@ -99,12 +100,13 @@ class StepOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """All of them.
+    """All options of a training.
 
     Attributes:
         loss: Eq. 3 or Eq. 4.
-        head: whether the detector's last stage is trained on, or frozen and its features computed once.
-        head_norm: whether its batch norms normalise by the batch and go on learning, or stay the detector's.
+        head: whether the detector's last stage is trained further, or frozen, with its features computed once.
+        head_norm: whether its batch norms use the statistics of the batch and are trained, or keep those of the
+            detector.
         text: ``'blind'`` replaces every sentence by one constant.
     """
 
@@ -117,7 +119,7 @@ class TrainingOptions:
     steps: StepOptions = field(default_factory=StepOptions)
 
     def changed(self, **values: Any) -> TrainingOptions:
-        """The same with some values changed, whichever part they belong to."""
+        """A copy with some values changed, in whichever part they are."""
         if unknown := values.keys() - self.flat.keys():
             raise TypeError(f'no option is called {min(unknown)}')
         return replace(self, network=replace(self.network, **_own(self.network, values)),
@@ -133,7 +135,7 @@ class TrainingOptions:
 
     @property
     def without_effect(self) -> set[str]:
-        """The options that change nothing, as the others are."""
+        """Names of the options that have no effect, given the values of the others."""
         return {name for name, heeded in (
             *((name, self.loss == 'binary') for name in ('regions', 'positive')),
             *((name, self.loss == 'ranking') for name in ('lowest', 'others', 'margin', 'top_h')),
@@ -142,12 +144,12 @@ class TrainingOptions:
 
     @property
     def weights(self) -> str:
-        """The name of the weights that come out."""
+        """The name of the trained weights."""
         return 'ref-nms-blind' if self.text == 'blind' else f'ref-nms-{self.loss[0]}'
 
 
 def _own(part: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """Those of the values that belong to a part."""
+    """The values that belong to one part."""
     return {f.name: values[f.name] for f in fields(part) if f.name in values}
 
 
@@ -171,7 +173,7 @@ def with_settings(options: TrainingOptions, settings: Iterable[str]) -> Training
     """Options with ``OPTION=VALUE`` settings.
 
     Raises:
-        InputError: an unknown name, one given twice, or a value that it can't have.
+        InputError: an unknown name, one given twice, or an invalid value.
     """
     values: dict[str, Any] = {}
     for name, value in _parsed(options, settings):
@@ -186,11 +188,11 @@ def with_settings(options: TrainingOptions, settings: Iterable[str]) -> Training
 def refuse_without_effect(settings: Iterable[str], *trainings: TrainingOptions) -> None:
     """
     Raises:
-        InputError: one of the settings changes none of the trainings.
+        InputError: a setting has no effect on any of the trainings.
     """
     for name in (setting.partition('=')[0] for setting in settings):
         if all(name in options.without_effect for options in trainings):
-            raise InputError(f'--set {name}: has no effect, as the other options are; leave it out')
+            raise InputError(f'--set {name}: has no effect with the other options as they are; leave it out')
 
 
 def _parsed(options: TrainingOptions, settings: Iterable[str]) -> Iterator[tuple[str, Any]]:

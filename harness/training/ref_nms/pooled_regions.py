@@ -1,7 +1,8 @@
-"""Ref-NMS with its head frozen: every region's feature once an image, so that a training takes minutes.
+"""Ref-NMS with its head frozen: the features of all regions are computed once per image, so that a training takes
+minutes.
 
-Candidates never change; of jittered boxes, which Ref-NMS R tops its levels up with, a number is made once for every
-target and level, and an expression draws from those. That is the one difference from making them anew each time.
+Candidates never change. The jittered boxes that fill up the levels of Ref-NMS R are made once, some for every target
+and level, and expressions draw from them. Otherwise new ones would be made each time; that is the only difference.
 """
 from __future__ import annotations
 
@@ -38,10 +39,10 @@ class PooledRegions:
     """Collects what Ref-NMS with a frozen head sees of each image.
 
     Args:
-        targets: the boxes of each image that can be jittered, ``(T, 4)`` xyxy image pixels; an image that is not in it
-            has none.
+        targets: the boxes of each image that can be jittered, ``(T, 4)`` xyxy image pixels; an image that is not in the
+            mapping has none.
         dtype: of the features.
-        seed: of jittered boxes, with the image's id.
+        seed: of jittered boxes, together with the id of the image.
         regions: finds candidates.
     """
 
@@ -86,14 +87,15 @@ def in_pool(image: Mapping[str, Any], targets: Tensor, levels: Tensor, generator
 
 def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: WordVectors, folder: Path, *,
                  detector_hash: str, sampling: SamplingOptions) -> dict[int, dict[str, Any]]:
-    """:meth:`PooledRegions.collected` of a split's images, from ``folder`` if it holds them, else computed and kept.
+    """:meth:`PooledRegions.collected` of a split's images, read from ``folder`` if it holds them, else computed and
+    stored.
 
     Args:
         dataset: with annotations and images.
-        split: of it; features are float32 on val, where a threshold is chosen, as in a later run.
+        split: of it; its features are float32 on val, where the threshold is chosen, as in a later run.
         detector: whose head is frozen.
         vectors: what says which objects are contextual.
-        folder: of the features, a file for all seeds and losses, and another one where anything else differs.
+        folder: of the features; one file serves all seeds and losses, and everything else has a file of its own.
         detector_hash: tells one detector's features from another's.
         sampling: says which boxes are candidates.
     """
@@ -118,7 +120,7 @@ def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: Word
 
 
 def save_regions(path: Path, images: Mapping[int, Mapping[str, Any]], meta: Mapping[str, Any]) -> None:
-    """Write what was collected, beside and then renamed; ``meta`` says what it is of."""
+    """Write what was collected, beside and then renamed; ``meta`` says what shaped it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {f'{image_id}.{name}': value.contiguous() for image_id, image in images.items()
                for name, value in image.items() if isinstance(value, Tensor)}
@@ -129,7 +131,7 @@ def save_regions(path: Path, images: Mapping[int, Mapping[str, Any]], meta: Mapp
 
 
 def load_regions(path: Path, meta: Mapping[str, Any]) -> dict[int, dict[str, Any]] | None:
-    """What :func:`save_regions` wrote; ``None`` where there is no file or it is of something else.
+    """What :func:`save_regions` wrote; ``None`` where there is no file or ``meta`` differs.
 
     Raises:
         InputError: the file is damaged.

@@ -1,4 +1,4 @@
-"""Ref-NMS R's objective (Eq. 4): what covers a critical object better has to be more related, by a margin.
+"""Ref-NMS R's objective (Eq. 4): a region that covers a critical object better must be more related, by a margin.
 
 Source: Ref-NMS (AAAI 2021), "Ranking Loss"; ChopinSharp/ref-nms ``tools/train_att_rank.py: PairSampler, RankLoss``.
 """
@@ -19,7 +19,7 @@ class RankingLoss:
 
     Attributes:
         margin: α of Eq. 4.
-        top_h: hardest negatives a positive.
+        top_h: hardest negatives per positive.
     """
 
     margin: float = 0.1

@@ -1,4 +1,4 @@
-"""What shapes each training and what it sees of images, as records for :mod:`harness.files.fingerprint`."""
+"""Records of what shapes each training and the regions that it sees, for :mod:`harness.files.fingerprint`."""
 from __future__ import annotations
 
 import hashlib
@@ -13,14 +13,14 @@ DETECTING = ('harness.detection.detector', 'harness.detection.configs.embedded',
 
 
 def vectors_record(vectors: WordVectors) -> Record:
-    """Of word vectors."""
+    """The record of word vectors."""
     content = '\n'.join(vectors.words).encode() + vectors.vectors.contiguous().numpy().tobytes()
     return {'vectors': vectors.name, 'gamma': vectors.gamma, 'sha256 of vectors': hashlib.sha256(content).hexdigest()}
 
 
 def ref_nms_record(options: TrainingOptions, train: Dataset, val: Dataset, detector: str, vectors: WordVectors,
                    seed: int) -> Record:
-    """Of a training of Ref-NMS; ``detector`` is the SHA-256 of its file."""
+    """The record of a training of Ref-NMS; ``detector`` is the SHA-256 of the detector's weight file."""
     return {'dataset': train.name, **options.flat, 'seed': seed, 'sha256 of train': train.data_hash,
             'sha256 of val': val.data_hash, 'sha256 of detector': detector, **vectors_record(vectors),
             'code of training': code_of('harness.training.ref_nms.training', *DETECTING)}

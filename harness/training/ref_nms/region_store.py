@@ -1,6 +1,6 @@
-"""What Ref-NMS's training sees of many images, on disk: a file an image, read when it is asked for.
+"""What Ref-NMS's training sees of many images, on disk: one file per image, read on demand.
 
-Tens of thousands of C4 maps don't fit into memory. They are kept in the files, or computed anew each time.
+Tens of thousands of C4 maps do not fit into memory. They are kept in the files, or computed again at each use.
 """
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RegionStore(Mapping[int, Mapping[str, Any]]):
     Args:
         folder: of the files.
         images: of the dataset.
-        detector: computes maps anew; ``None`` where the files hold them.
+        detector: computes the maps again; ``None`` where the files hold them.
     """
 
     def __init__(self, folder: Path, images: Sequence[ImageInfo], detector: Detector | None) -> None:
@@ -62,7 +62,7 @@ class _Image(Mapping[str, Any]):
                 self._names = list(file.keys())
                 self._numbers = json.loads((file.metadata() or {})['numbers'])
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise InputError(f'{path}: no stored regions ({error}); delete the file and start again') from None
+            raise InputError(f'{path}: no readable file of stored regions ({error}); delete it and retry') from None
 
     def __iter__(self) -> Iterator[str]:
         yield from dict.fromkeys([*self._names, *self._numbers, 'feature_map'])
@@ -88,13 +88,13 @@ def image_path(folder: Path, image_id: int) -> Path:
 
 def store_folder(root: Path, train: Dataset, val: Dataset, detector: str, collector: ImageRegions,
                  with_maps: bool) -> Path:
-    """The folder of what is seen of two splits' images; where anything differs that shapes it, it is another one.
+    """The folder for the regions of two splits; its name changes with everything that shapes them.
 
     Args:
         root: of all such folders.
         train: whose split ``train`` is stored.
         val: whose split ``val`` is stored.
-        detector: SHA-256 of its file.
+        detector: SHA-256 of its weight file.
         collector: finds candidates.
         with_maps: whether C4 maps are kept.
     """
@@ -107,7 +107,7 @@ def store_folder(root: Path, train: Dataset, val: Dataset, detector: str, collec
 
 def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detector: Detector, collector: ImageRegions,
                with_maps: bool) -> None:
-    """Detect all images that have no file yet; under ``torchrun`` each process its share.
+    """Detect all images that have no file yet; under ``torchrun`` each process detects its share.
 
     Args:
         folder: of the files.
@@ -117,14 +117,14 @@ def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detect
         with_maps: keep the C4 maps, in float16.
 
     Raises:
-        InputError: an image can't be read, or the folder can't be written.
+        InputError: an image cannot be read, or the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rank, world = get_dist_info()
     missing = [pair for pair in images[rank::world] if not image_path(folder, pair[1].image_id).exists()]
     for dataset, info in track(missing, 'images', console):
         if info.path is None:
-            raise InputError(f'{dataset.name}: training needs images; say where they are')
+            raise InputError(f'{dataset.name}: training needs its images; give the image folder')
         seen = detector.features(read_recorded(info).pixels, info)
         record = collector.without_map(seen)
         if with_maps:

@@ -18,7 +18,7 @@ from harness.training.ref_nms.sampler import Sampler
 from harness.types import Expression
 from harness.words.vectors import WordEmbedding
 
-#: Apart enough for the seeds of an epoch's items.
+#: Distance between the seeds of two epochs: more than an epoch has items.
 _AN_EPOCH = 10 ** 7
 
 
@@ -35,7 +35,7 @@ class _Item(NamedTuple):
 
 
 class RelatedRegions(TorchDataset):
-    """One item a group of expressions of one image: the regions that they sample, and how related those are.
+    """One item per group of expressions of an image: the regions that they sample, with labels.
 
     Args:
         groups: the expressions, grouped; each group is an item.
@@ -46,7 +46,7 @@ class RelatedRegions(TorchDataset):
         longest: words of a sentence that are read.
         seed: fixes what an item samples in each epoch; ``None`` draws from torch's global randomness.
         sampler: of regions.
-        over: confidence that a region exceeds; ``None`` takes all that were collected.
+        over: confidence that a region must exceed; ``None`` takes all collected regions.
     """
 
     def __init__(self, groups: Iterable[Sequence[Expression]], targets: Mapping[int, Tensor], regions: Regions,
@@ -73,7 +73,7 @@ class RelatedRegions(TorchDataset):
         return len(self._items)
 
     def set_epoch(self, epoch: int) -> None:
-        """Sample anew."""
+        """Draw new samples for an epoch."""
         self.epoch = epoch
 
     def __getitem__(self, number: int) -> dict[str, Any]:
@@ -116,14 +116,14 @@ class RelatedRegions(TorchDataset):
 
     @staticmethod
     def _target(item: _Item, rows: Tensor, generator: torch.Generator | None) -> Tensor:
-        """``(k,)`` into ``item.targets``: a random one of those of the expression in each row."""
+        """``(k,)`` into ``item.targets``: for each row, a random target of its expression."""
         counts = item.n_targets[rows]
         within = (torch.rand(len(rows), generator=generator) * counts).long().clamp(max=counts - 1)
         return (item.n_targets.cumsum(0) - item.n_targets)[rows] + within
 
 
 def _inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """The boxes that have an area inside the image; the first one if none has (there is nothing better)."""
+    """The boxes that have an area inside the image, or the first box if none has."""
     width, height = size
     limit = boxes.new_tensor([width, height, width, height])
     cut = torch.minimum(boxes.clamp(min=0), limit)

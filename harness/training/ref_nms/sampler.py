@@ -1,4 +1,4 @@
-"""What an expression learns from: which of its image's regions, with what label. Each loss has its own sampler."""
+"""Samplers: which regions of its image an expression is trained on, with which labels. Each loss has its own."""
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol
@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 class Draw(NamedTuple):
-    """A sample for each of an image's E expressions, R places each.
+    """A sample for each of the E expressions of an image, with R places each.
 
     Attributes:
         region: ``(E, R)`` int64 into the image's regions; -1 where a jittered box is wanted, at the label's overlap.
-        labels: ``(E, R)``, whatever the loss understands, never negative.
+        labels: ``(E, R)``, in the form that the loss takes, never negative.
     """
 
     region: Tensor
@@ -20,7 +20,7 @@ class Draw(NamedTuple):
 
 
 class Sampler(Protocol):
-    """Labels regions once and for all, and draws from them anew each time."""
+    """Labels regions once, and draws a new sample from them each time."""
 
     #: Whether it has something to draw where an image has no region.
     fills: bool

@@ -154,7 +154,7 @@ def mean_loss(model: RefNMSForTraining, images: RelatedRegions, batch_size: int 
 
 
 def sampler_of(options: TrainingOptions) -> Sampler:
-    """What the loss draws from."""
+    """The sampler of the loss."""
     how = options.sampling
     if options.loss == 'ranking':
         return LevelSampler(how.lowest, how.others)
@@ -162,7 +162,7 @@ def sampler_of(options: TrainingOptions) -> Sampler:
 
 
 def loss_of(options: TrainingOptions) -> Loss:
-    """Eq. 3 or Eq. 4."""
+    """The loss of the options: Eq. 3 or Eq. 4."""
     return RankingLoss(options.steps.margin, options.steps.top_h) if options.loss == 'ranking' else binary_loss
 
 
@@ -182,12 +182,12 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
         out: the safetensors file.
         work_dir: checkpoints, for resuming.
         detector_hash: SHA-256 of the detector's file.
-        command: what to put down as this file's origin.
+        command: recorded in the file as its origin.
         seed: of everything random.
         options: the default is the shipped weights' recipe.
         checkpoint_every: steps; ``None``: after each epoch.
         workers: processes that load data.
-        hooks: mmengine's, for a look at the training.
+        hooks: of mmengine, to observe the training.
     """
     set_random_seed(seed)
     sampling, steps = options.sampling, options.steps
@@ -266,18 +266,18 @@ def network_of(options: TrainingOptions, detector: Detector,
 
 
 def constant_sentence(options: TrainingOptions, vocabulary: WordEmbedding) -> tuple[str, ...] | None:
-    """What a network that is blind to text hears in the place of every sentence: the vocabulary's first word.
+    """The constant that a text-blind network reads instead of every sentence: the first word of the vocabulary.
 
     ``None`` where the text is read.
 
-    It has to be a known one. ``<unk>`` is the zero vector, of which the GRU, whose biases start at zero, makes zero:
-    the product of Eq. 2 is then zero for every box and, behind its ReLU, without a gradient: nothing is learned.
+    It must be a known word. ``<unk>`` is the zero vector, which the GRU, whose biases start at zero, maps to zero: the
+    product of Eq. 2 is then zero for every box and has no gradient behind its ReLU, so nothing is learned.
     """
     return vocabulary.words[1:2] if options.text == 'blind' else None
 
 
 def heard(groups: Sequence[Sequence[Expression]], constant: tuple[str, ...] | None) -> Sequence[Sequence[Expression]]:
-    """Groups of expressions as the network hears them: as they are, or all of them saying the constant."""
+    """Groups of expressions as the network reads them: unchanged, or each replaced by the constant."""
     return groups if constant is None else [all_saying(constant, group) for group in groups]
 
 

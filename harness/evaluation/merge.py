@@ -123,7 +123,7 @@ def merge(parts: Sequence[Part], out: Path, fresh: bool, say: Any) -> Header:
         InputError: a shard's rows are not those that its journal tells of, or of an expression rows are missing or
             double; nothing has been written then.
     """
-    inside = [path.name for path in _shards_in(out)]
+    inside = [path.parent.name for path in out.glob(f'*/{JOURNAL}')]
     if fresh and any(part.folder.resolve().parent == out.resolve() for part in parts):
         raise InputError(f'--fresh: would move the shards in {out} aside too; give another folder by --out DIR')
     _check_whole(parts)

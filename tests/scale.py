@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--only', choices=SERIES, action='append', help='some of the series (default: all)')
     parser.add_argument('--most', type=int, default=PORTIONS, metavar='EIGHTHS', help='no more than so many eighths')
     parser.add_argument('--out', type=Path, default=ROOT / 'results/scale', metavar='DIR',
-                        help='where runs and costs are kept, 2 GB in all (default: results/scale)')
+                        help='where runs and costs are kept, 3 GB in all (default: results/scale)')
     args = parser.parse_args(argv)
     if not REAL.is_file():
         print(f'{REAL} is not there: it holds the real expressions; set REAL_DATA to the folder that has it')

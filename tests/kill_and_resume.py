@@ -127,7 +127,7 @@ def through(folder: Path, options: list[str], moment: Moment | None) -> bool:
 
 def import_all() -> None:
     """What a run imports on its way is imported once, and inherited."""
-    for module in ('adapters.originals.outside', 'harness.evaluation.measure', 'reports.tables.command'):
+    for module in ('adapters.originals.outside', 'harness.evaluation.measure', 'reports.tables.plain_tables'):
         importlib.import_module(module)
     for registry, name in ((DETECTORS, 'mmdet-c4'), (GROUNDERS, 'cmae'), *((PROPOSAL_RULES, rule) for rule in RULES)):
         registry.get(name)

@@ -86,7 +86,7 @@ def test_a_run_that_was_cut_goes_on_whatever_the_number_of_workers(grounded: Pat
         (out / name).unlink()
     capsys.readouterr()
     assert command_line([*GROUNDED, '--workers', '2', '--out', str(out)]) == 0
-    assert f'5 of {IMAGES} images were done before; --fresh does them anew' in capsys.readouterr().err
+    assert f'5 of {IMAGES} images were done before; --fresh starts again' in capsys.readouterr().err
     assert same(out, grounded)
 
 
@@ -102,13 +102,13 @@ def test_a_number_of_workers_that_makes_no_sense_is_refused(workers: str, option
 def test_a_shard_that_makes_no_sense_is_refused(shard: str, options: list[str], tmp_path: Path,
                                                 capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line([*options, '--shard', shard]) == 2
-    assert f'error: --shard {shard}: must be i/n' in capsys.readouterr().err
+    assert f'error: --shard {shard}: must be I/N' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
 
 
 def test_a_shard_needs_the_folder_of_the_whole(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line([*options[:-2], '--shard', '1/2']) == 2
-    assert 'error: --out: a run in parts (this is 1/2) needs the folder of the whole' in capsys.readouterr().err
+    assert 'error: --out: shard 1/2 needs a folder that all shards share' in capsys.readouterr().err
 
 
 def test_the_same_command_again_does_nothing_anew(options: list[str], whole: Path, tmp_path: Path,
@@ -178,7 +178,7 @@ def test_a_worker_that_is_killed_ends_the_run_in_one_line_and_it_goes_on(
     try:
         assert command_line(run) == 2
         error = capsys.readouterr().err.strip().splitlines()[-1]
-        assert deadly.name in error and 'killed by SIGKILL' in error and 'the same command goes on from here' in error
+        assert deadly.name in error and 'killed by SIGKILL' in error and 'it continues from here' in error
         PROPOSAL_RULES.module_dict.pop('deadly')
         (tmp_path / 'spare').touch()
         assert command_line(run) == 0

@@ -31,7 +31,7 @@ def test_a_shard_is_read(text: str, shard: tuple[int, int]) -> None:
 @pytest.mark.parametrize('text', ['', '1', '/', '1/', '/2', '0/2', '3/2', '0/0', '-1/2', '1/-2', '1/2/3', '1 / 2',
                                   ' 1/2', '1/2\n', '1.0/2', 'a/b', '1/1000000', '٢/٣', '1\\2', '9' * 5000 + '/2'])
 def test_what_is_no_shard_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match='must be i/n with i from 1 to n, for instance 2/3'):
+    with pytest.raises(InputError, match='must be I/N with I from 1 to N, for instance 2/3'):
         parse_shard(text)
 
 
@@ -101,7 +101,7 @@ def test_the_processes_of_all_jobs_of_an_array_are_all_shards(jobs: int, process
 def test_what_contradicts_itself_is_refused(environment: dict[str, str], said: str) -> None:
     with pytest.raises(InputError, match=said) as error:
         shard_of(environment)
-    assert '--shard i/n' in str(error.value) and '\n' not in str(error.value)
+    assert '--shard I/N' in str(error.value) and '\n' not in str(error.value)
 
 
 NAMES = [*TORCHRUN, *OPEN_MPI, *SLURM, *array(1)]

@@ -212,6 +212,6 @@ def test_as_many_workers_as_are_asked_for_or_of_use(monkeypatch: pytest.MonkeyPa
     assert number_of_workers(7, 1, 'cpu') == 7
     assert number_of_workers(None, 10**6, 'cuda:0') == 1 and number_of_workers(3, 10**6, 'cuda') == 3
     for bad in (0, -1, 1025):
-        with pytest.raises(InputError, match=f'^--workers {bad}: must be 1 to 1024$'):
+        with pytest.raises(InputError, match=f'^--workers {bad}: must be from 1 to 1024$'):
             number_of_workers(bad, 10, 'cpu')
     assert module.processors() >= 1

@@ -149,7 +149,7 @@ PARENT = '''
 import os, sys, time
 from harness.evaluation.workers import workers
 def work(item):
-    print(os.getpid(), flush=True)
+    os.write(1, f'{os.getpid()}\\n'.encode())  # in one piece, since three processes write
     time.sleep(1)
 with workers(work, 3) as crew:
     list(crew.results(range(1000)))

@@ -43,7 +43,7 @@ def listed(registry: str, locations: Sequence[str]) -> dict[str, Listed]:
             return
         visited.add(module)
         for node in ast.parse(_source(module)).body:
-            for other in _imported(node):
+            for other in imported_by(node):
                 if other in modules:
                     visit(other)
             if isinstance(node, ast.ClassDef | ast.FunctionDef):
@@ -72,8 +72,8 @@ def _spec(module: str) -> Any:
     return spec
 
 
-def _imported(node: ast.stmt) -> Iterator[str]:
-    """Names of what may be modules."""
+def imported_by(node: ast.AST) -> Iterator[str]:
+    """The names that an import statement may import as modules; none for any other node."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom) and node.module:

@@ -5,22 +5,20 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from harness.evaluation.plan import Plan
 from harness.evaluation.request import Request
-from harness.files.fingerprint import flat, sha256_of
+from harness.files.fingerprint import OURS, code_of_the_project, flat, sha256_of
 from harness.registry import METRICS
 
 PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'spacy', 'pycocotools', 'numpy',
             'opencv-python-headless')
-#: When images were changed: of a run that goes on they may not, on another machine they are others.
+#: The part of the record about the times of change: they must not differ when a run is continued, but do on another
+#: machine.
 CHANGED = 'times of the images'
-_ROOT = Path(__file__).resolve().parents[2]
-_OURS = ('harness', 'adapters', 'grounders')
 
 
 def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any]:
@@ -44,8 +42,7 @@ def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str,
         'limit': request.limit, 'seed': request.seed, 'device': device.partition(':')[0], 'detector': request.detector,
         'max pixels': request.max_pixels, 'tasks': list(plan.tasks),
         'rules': {dataset: list(rules) for dataset, rules in plan.chosen_by().items()},
-        'grounders': {dataset: {rule: mine for rule, mine in rules.items()}
-                      for dataset, rules in plan.chosen_by().items()},
+        'grounders': plan.chosen_by(),
         'set': {name: dict(options) for name, options in request.settings.items()},
         'weights': {name: used['sha256'] for name, used in weights.items()},
         'files': {option: _content(path) for option, path in (
@@ -59,15 +56,6 @@ def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str,
         'versions': {'python': sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
         'code of the project': code_of_the_project(),
     })
-
-
-@cache
-def code_of_the_project() -> str:
-    """The SHA-256 of the sources of all our packages that a run can use."""
-    digest = hashlib.sha256()
-    for path in sorted(path for package in _OURS for path in (_ROOT / package).rglob('*.py')):
-        digest.update(f'{path.relative_to(_ROOT)}\0'.encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _content(path: Path) -> str:
@@ -93,5 +81,5 @@ def _user_files(plan: Plan) -> Iterator[Path]:
     detector = getattr(plan.source, 'detector', None)
     classes = [*(type(plugin) for plugin in [*plugins, detector]), *METRICS.module_dict.values()]
     files = {getattr(sys.modules.get(cls.__module__), '__file__', None) for cls in classes
-             if cls.__module__.split('.')[0] not in _OURS}
+             if cls.__module__.split('.')[0] not in OURS}
     yield from sorted(Path(file) for file in files if file is not None and Path(file).is_file())

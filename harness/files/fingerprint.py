@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from typing import Any
 from harness.errors import InputError, shown
 from harness.files.reading import parse_json, read_bytes
 from harness.files.writing import write_text
+from harness.plugin_files import imported_by
 
 Record = Mapping[str, Any]
 
 FILE = 'fingerprint.json'
 _ROOT = Path(__file__).resolve().parents[2]
-_OURS = ('harness', 'adapters', 'grounders')
+#: The packages whose code a run can use.
+OURS = ('harness', 'adapters', 'grounders')
 #: What reads, checks, names, reports and stores: files are known by their hashes and options by their values.
 _APART = ('harness.data', 'harness.errors', 'harness.files', 'harness.names', 'harness.options', 'harness.registry',
           'harness.evaluation.results', 'harness.studies', 'harness.training.ref_nms.options',
@@ -55,6 +57,15 @@ def code_of(*modules: str) -> str:
     return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
 
+@cache
+def code_of_the_project() -> str:
+    """The SHA-256 of the sources of all :data:`OURS`, to the letter."""
+    digest = hashlib.sha256()
+    for path in sorted(path for package in OURS for path in (_ROOT / package).rglob('*.py')):
+        digest.update(f'{path.relative_to(_ROOT)}\0'.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def _collect(names: Iterable[str], sources: dict[str, str]) -> None:
     for name in names:
         path = _file_of(name)
@@ -62,25 +73,16 @@ def _collect(names: Iterable[str], sources: dict[str, str]) -> None:
             continue
         tree = ast.parse(path.read_bytes())
         sources[name] = _meaning(tree)
-        _collect((one for one in _imported(tree) if not one.startswith(_APART)), sources)
+        imported = (one for node in ast.walk(tree) for one in imported_by(node))
+        _collect((one for one in imported if not one.startswith(_APART)), sources)
 
 
 def _file_of(name: str) -> Path | None:
     """The file of a module of the project; ``None`` for anything else, such as a function."""
-    if name.split('.')[0] not in _OURS:
+    if name.split('.')[0] not in OURS:
         return None
     path = _ROOT.joinpath(*name.split('.'))
     return next((file for file in (path.with_name(f'{path.name}.py'), path / '__init__.py') if file.is_file()), None)
-
-
-def _imported(tree: ast.AST) -> Iterator[str]:
-    """Names of what may be modules, wherever they are imported."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f'{node.module}.{alias.name}' for alias in node.names)
 
 
 def _meaning(tree: ast.AST) -> str:

@@ -377,7 +377,7 @@ def test_a_folder_in_the_place_of_a_file_is_refused(name: str, tmp_path: Path) -
 def test_a_write_in_pieces_is_one_write(tmp_path: Path, whole: dict[str, bytes],
                                         monkeypatch: pytest.MonkeyPatch) -> None:
     """The system may take less than it is given."""
-    write = module._write
+    append = module.append_whole
 
     class Slow:
         def __init__(self, file: Any) -> None:
@@ -388,7 +388,7 @@ def test_a_write_in_pieces_is_one_write(tmp_path: Path, whole: dict[str, bytes],
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.file, name)
-    monkeypatch.setattr(module, '_write', lambda file, text, folder: write(Slow(file), text, folder))  # type: ignore
+    monkeypatch.setattr(module, 'append_whole', lambda file, *others: append(Slow(file), *others))  # type: ignore
     go_on(tmp_path / 'run')
     assert contents(tmp_path / 'run') == whole
 

@@ -143,7 +143,7 @@ def test_a_full_disk_is_named_and_leaves_whole_rows(tmp_path: Path, monkeypatch:
                 written, self.room = whole.write(data[:self.room]), 0
                 return written
 
-            truncate, close = whole.truncate, whole.close
+            seek, truncate, close = whole.seek, whole.truncate, whole.close
         monkeypatch.setattr(writer, '_file', Full())
         with pytest.raises(InputError, match=r'rows\.jsonl: cannot be written \(No space left on device\)'):
             writer.write([{'b': 2}])

@@ -1,8 +1,8 @@
-"""How far a run is: its rows on disk, and beside them a journal with one line per image.
+"""The progress of a run: its rows on disk, and beside them a journal with one line per image.
 
-The first line of ``journal.jsonl``, written before any row, says what the run is (:class:`Header`); each further one,
-written once the rows of an image are on disk, says how long they are. Whatever ends a run early, even the loss of
-power: rows behind the last whole line are cut off, and the same command goes on with the next image.
+The first line of ``journal.jsonl`` is written before any row and describes the run (:class:`Header`). Each further line
+is written once the rows of an image are on disk, and holds their size. However a run ends early, even by a power
+failure, the same command cuts off the rows after the last complete line and continues with the next image.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import fcntl
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,28 +21,30 @@ import orjson
 from harness.errors import InputError
 from harness.evaluation.counters import Counters
 from harness.evaluation.one_image import Evaluated
-from harness.evaluation.result_folder import ROWS, move_aside, new_folder
+from harness.evaluation.result_folder import ROWS, moved_aside, new_folder
 from harness.evaluation.timing import Timing
 from harness.files.fingerprint import differences, listed
+from harness.files.writing import append_whole
 
 JOURNAL = 'journal.jsonl'
 PROPOSALS = 'proposals.jsonl'
 FILES = (ROWS, PROPOSALS)
+_ADVICE = 'free some space and give the same command again, it goes on from here'
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a run is.
+    """The description of a run.
 
     Attributes:
-        plan: everything that the rows follow from, as :mod:`harness.files.fingerprint` compares it.
-        about: what ``results.json`` says of the run beside what was measured.
+        plan: everything that determines the rows, as :mod:`harness.files.fingerprint` compares it.
+        about: what ``results.json`` says about the run, except for what is measured.
         chosen_by: the grounders of each rule of each dataset.
         tasks: what is measured.
-        images: how many images the whole run has.
-        expressions: how many expressions it has on them.
-        numbers: which of the images are done here.
-        shard: which part of the run that is, ``None`` for the whole.
+        images: the number of images of the whole run.
+        expressions: the number of their expressions.
+        numbers: the numbers of the images that belong to this folder.
+        shard: the shard that these are, ``None`` for the whole run.
     """
 
     plan: Mapping[str, Any] = field(default_factory=dict)
@@ -61,10 +63,10 @@ class Entry:
 
     Attributes:
         number: its place in the plan.
-        sizes: how many bytes of each of :data:`FILES` are its rows.
-        checksums: CRC-32 of them.
-        timing: of its stages.
-        counters: of what it counts.
+        sizes: the size of its rows in each of :data:`FILES`, in bytes.
+        checksums: the CRC-32 of these rows.
+        timing: the times of its stages.
+        counters: its counts.
     """
 
     number: int
@@ -96,9 +98,9 @@ class Entry:
 
 
 def read_journal(folder: Path) -> tuple[Header | None, list[Entry]]:
-    """What a folder's journal says: the header and the entries.
+    """The header and the entries of a folder's journal.
 
-    Where the header is ``None``, the folder holds no run that can go on.
+    If the header is ``None``, the folder holds no run that can be continued.
     """
     path = folder / JOURNAL
     return _parsed(path.read_bytes() if path.is_file() else b'')
@@ -125,10 +127,10 @@ def _parsed(journal: bytes) -> tuple[Header | None, list[Entry]]:
 
 
 class Journal:
-    """A run's files, open to be written; :func:`open_run` gives one.
+    """The files of a run, open for writing; made by :func:`open_run`.
 
     Attributes:
-        header: what the run is.
+        header: the description of the run.
         entries: the images that are done.
     """
 
@@ -145,15 +147,17 @@ class Journal:
             self._journal = opened(JOURNAL)
             _lock(self._journal, self.folder)
             self._rows = [opened(name) for name in FILES]
-            self._go_on()
+            self._resume()
             self._open = stack.pop_all()
         return self
 
-    def _go_on(self) -> None:
-        """Take what is there, if it is of the same run, and cut off what is torn. Of a run that has not done one image
-        nothing is kept."""
+    def _resume(self) -> None:
+        """Keep the images of an earlier start of the same run, and cut off what is incomplete.
+
+        A run that has not finished an image starts again.
+        """
         rows, journal = self._rows, self._journal
-        journal.seek(0)  # not opened once more: to close that would give up the lock
+        journal.seek(0)  # opening it again and closing that would release the lock
         header, entries = _parsed(journal.read())
         if header is None and self._has_rows():
             raise InputError(f'--out {self.folder}: holds an earlier run, which does not say how to go on with it; '
@@ -172,7 +176,7 @@ class Journal:
             journal.truncate(len(head) + sum(len(entry.line()) for entry in self.entries))
         else:
             journal.truncate(0)
-            _write(journal, head, self.folder)
+            append_whole(journal, head, self.folder, _ADVICE)
             os.fsync(journal.fileno())
 
     def _has_rows(self) -> bool:
@@ -185,30 +189,30 @@ class Journal:
         return [number for number in self.header.numbers if number not in done]
 
     def append(self, number: int, image: Evaluated) -> None:
-        """Write an image's rows, then its line.
+        """Write the rows of an image, then its line in the journal.
 
         Raises:
-            InputError: a file cannot be written, for instance because the disk is full; what was whole stays whole.
+            InputError: a file cannot be written, for instance because the disk is full; earlier images are kept.
         """
         rows = (image.predictions, image.proposals)
         entry = Entry.of(number, rows, image)
         for file, text in zip(self._rows, rows, strict=True):
-            _write(file, text, self.folder)
-        _write(self._journal, entry.line(), self.folder)
+            append_whole(file, text, self.folder, _ADVICE)
+        append_whole(self._journal, entry.line(), self.folder, _ADVICE)
         self.entries.append(entry)
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
                  trace: TracebackType | None) -> None:
         if kind is not None and not self._has_rows():
-            self._journal.truncate(0)  # there is nothing to go on with
+            self._journal.truncate(0)  # there is nothing to continue
         self._open.close()
 
 
 def _lock(journal: BinaryIO, folder: Path) -> None:
-    """Keep the run for this process until it closes the file or ends, however; not where files cannot be locked.
+    """Reserve the run for this process until it closes the file or ends; no effect where files cannot be locked.
 
     Raises:
-        InputError: another process has it.
+        InputError: another process has reserved it.
     """
     try:
         fcntl.lockf(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -220,7 +224,7 @@ def _lock(journal: BinaryIO, folder: Path) -> None:
 
 
 def _sound(entries: Sequence[Entry], files: Sequence[BinaryIO]) -> Iterator[Entry]:
-    """The entries whose rows are on disk as they were written, up to the first of which they are not."""
+    """The entries up to the first whose rows on disk are not those that were written."""
     for file in files:
         file.seek(0)
     for entry in entries:
@@ -231,48 +235,30 @@ def _sound(entries: Sequence[Entry], files: Sequence[BinaryIO]) -> Iterator[Entr
         yield entry
 
 
-def _write(file: BinaryIO, text: bytes | bytearray, folder: Path) -> None:
-    left, whole = memoryview(text), file.seek(0, os.SEEK_END)
-    try:
-        while left:
-            left = left[file.write(left):]
-    except OSError as error:
-        with suppress(OSError):
-            file.truncate(whole)
-        raise InputError(f'{folder}: cannot be written ({error.strerror}); free some space and give the same command '
-                         'again, it goes on from here') from None
-
-
 @contextmanager
 def open_run(folder: Path, header: Header, fresh: bool = False, say: Callable[[str], object] = print,
              besides: Sequence[str] = ()) -> Iterator[Journal]:
-    """The files of a run, new or to be gone on with. One of which no row comes leaves all as it was.
+    """Open the files of a run, to start or to continue it.
+
+    If it fails before it has written a row, everything is left as it was.
 
     Args:
-        folder: of the run.
-        header: what the run is.
-        fresh: move what is in the folder aside, and begin anew.
-        say: is told where an earlier run was moved.
-        besides: what else may be in the folder.
+        folder: the folder of the run.
+        header: the description of the run.
+        fresh: move an earlier run in the folder aside and start again.
+        say: called with a line that says where the earlier run was moved.
+        besides: the names of other files that may be in the folder.
 
     Raises:
-        InputError: the folder holds another run or other files, is being written by another process, or cannot be made.
+        InputError: the folder holds a different run or other files, another process is writing to it, or it cannot be
+            made.
     """
     if fresh:
         _refuse_while_written(folder)
-    aside = move_aside(folder) if fresh else None
-    try:
+    with moved_aside(folder, say) if fresh else nullcontext():
         begun = (folder / JOURNAL).exists()
         with nullcontext() if begun else new_folder(folder, (*FILES, *besides)), Journal(folder, header) as journal:
             yield journal
-    except BaseException:
-        if aside is not None and not folder.exists():
-            aside.rename(folder)
-            aside = None
-        raise
-    finally:
-        if aside is not None:
-            say(f'{folder} held an earlier run: it is now {aside}')
 
 
 def _refuse_while_written(folder: Path) -> None:

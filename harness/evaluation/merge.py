@@ -1,4 +1,4 @@
-"""Shards put together: proven to be all of one run, each image once, and written as one process would have written."""
+"""Merging shards: checked to be all shards of one run, and written as one process would have written them."""
 from __future__ import annotations
 
 import re
@@ -34,17 +34,17 @@ class StoredShard:
 
 
 def find_shards(folders: Sequence[Path], out: Path) -> list[StoredShard]:
-    """The shards in some folders, or in those that they hold; what ``out`` itself holds is the whole.
+    """The shards in the given folders and in the folders directly below them; ``out`` itself is the merged run.
 
     Raises:
-        InputError: a folder is none of a run and holds none.
+        InputError: a folder holds no shard.
     """
-    parts = []
+    shards = []
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f'{folder}: there is no such folder; give those of the shards, or the one that holds them')
-        is_part = (folder / JOURNAL).is_file() and folder.resolve() != out.resolve()
-        there = [folder] if is_part else _shards_in(folder)
+        is_shard = (folder / JOURNAL).is_file() and folder.resolve() != out.resolve()
+        there = [folder] if is_shard else _shards_in(folder)
         if not there:
             raise InputError(f'{folder}: no folder in it holds the {JOURNAL} of a shard; give the folders of shards, '
                              'or the one that holds them')
@@ -52,59 +52,59 @@ def find_shards(folders: Sequence[Path], out: Path) -> list[StoredShard]:
             header, entries = read_journal(path)
             if header is None:
                 raise InputError(f'{path / JOURNAL}: is not the journal of a run; do this shard again')
-            parts.append(StoredShard(path, header, entries))
-    return parts
+            shards.append(StoredShard(path, header, entries))
+    return shards
 
 
 def _shards_in(folder: Path) -> list[Path]:
-    """The folders of shards in a folder, without those that ``--fresh`` moved aside."""
+    """The folders of shards below a folder, without those that ``--fresh`` moved aside."""
     there = {path.parent.name: path.parent for path in folder.glob(f'*/{JOURNAL}')}
     aside = {name for name in there if re.sub(r'\.\d+$', '', name) in there.keys() - {name}}
     return sorted((path for name, path in there.items() if name not in aside),
                   key=lambda path: (len(path.name), path.name))
 
 
-def check_shards(parts: Sequence[StoredShard]) -> None:
-    """Hold shards against each other.
+def check_shards(shards: Sequence[StoredShard]) -> None:
+    """Check that shards make up one run.
 
     Raises:
-        InputError: they are of different runs, or an image is in none of them, or in two.
+        InputError: they belong to different runs, an image is in none or in two of them, or one is not finished.
     """
-    first = parts[0]
-    for part in parts[1:]:
-        if found := differences(_anywhere(first.header.plan), _anywhere(part.header.plan)):
-            raise InputError(f'{part.folder}: is of another run than {first.folder}: {listed(found)}; give the shards '
+    first = shards[0]
+    for shard in shards[1:]:
+        if found := differences(_anywhere(first.header.plan), _anywhere(shard.header.plan)):
+            raise InputError(f'{shard.folder}: is of another run than {first.folder}: {listed(found)}; give the shards '
                              'of one run')
     at: dict[int, Path] = {}
-    for part in parts:
-        for number in part.header.numbers:
+    for shard in shards:
+        for number in shard.header.numbers:
             if number in at:
-                raise InputError(f'{part.folder}: image {number} of the plan is in {at[number]} too; give each shard '
+                raise InputError(f'{shard.folder}: image {number} of the plan is in {at[number]} too; give each shard '
                                  'once')
-            at[number] = part.folder
+            at[number] = shard.folder
     if lacking := [number for number in range(first.header.images) if number not in at]:
         raise InputError(f'{first.header.images - len(lacking)} of {first.header.images} images are there; '
-                         f'{_missing(parts) or f"image {lacking[0]} of the plan is in none"}; run what is missing, or '
+                         f'{_missing(shards) or f"image {lacking[0]} of the plan is in none"}; run what is missing, or '
                          'give its folder')
-    for part in parts:
-        done = Counter(entry.number for entry in part.entries)
-        if more := done - Counter(part.header.numbers):
-            raise InputError(f'{part.folder / JOURNAL}: image {min(more)} of the plan is in it twice, or is none of '
+    for shard in shards:
+        done = Counter(entry.number for entry in shard.entries)
+        if more := done - Counter(shard.header.numbers):
+            raise InputError(f'{shard.folder / JOURNAL}: image {min(more)} of the plan is in it twice, or is none of '
                              'this shard; do this shard again with --fresh')
-        if left := [number for number in part.header.numbers if number not in done]:
-            raise InputError(f'{part.folder}: {len(left)} of its {len(part.header.numbers)} images are not done; give '
-                             'the command of this shard again, it goes on')
+        if left := [number for number in shard.header.numbers if number not in done]:
+            raise InputError(f'{shard.folder}: {len(left)} of its {len(shard.header.numbers)} images are not done; '
+                             'give the command of this shard again, it goes on')
 
 
 def _anywhere(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a plan is the same on every machine."""
+    """The part of a plan that is the same on every machine."""
     return {name: value for name, value in plan.items() if name != CHANGED}
 
 
-def _missing(parts: Sequence[StoredShard]) -> str:
-    """Which shards are missing, as far as the others say."""
-    there = {part.header.shard for part in parts if part.header.shard is not None}
-    counts = {shard.partition('/')[2] for shard in there}
+def _missing(shards: Sequence[StoredShard]) -> str:
+    """The missing shards, as far as the others tell; empty if they do not."""
+    there = {shard.header.shard for shard in shards if shard.header.shard is not None}
+    counts = {name.partition('/')[2] for name in there}
     if len(counts) != 1:
         return ''
     count = int(counts.pop())
@@ -113,41 +113,41 @@ def _missing(parts: Sequence[StoredShard]) -> str:
     return f'shard {", ".join(missing[:_TOLD])}{more} is missing' if missing else ''
 
 
-def merge(parts: Sequence[StoredShard], out: Path, fresh: bool, say: Any) -> Header:
+def merge(shards: Sequence[StoredShard], out: Path, fresh: bool, say: Any) -> Header:
     """Write the rows of all shards into one folder, in the order of the plan.
 
     Args:
-        parts: of :func:`find_shards`, checked by :func:`check_shards`.
-        out: an empty or new folder, that of the shards, or one in which a merge of the same was cut off.
-        fresh: an earlier run in it is moved aside.
-        say: is told where.
+        shards: from :func:`find_shards`, checked by :func:`check_shards`.
+        out: an empty or new folder, the folder of the shards, or one in which a merge of the same was interrupted.
+        fresh: move an earlier run in it aside.
+        say: called with a line that says where that was moved.
 
     Returns:
-        What the whole is.
+        The description of the whole run.
 
     Raises:
-        InputError: a shard's rows are not those that its journal tells of, or of an expression rows are missing or
-            double; nothing has been written then.
+        InputError: a shard's rows are not those of its journal, or rows of an expression are missing or there twice;
+            nothing has been written then.
     """
     inside = [path.parent.name for path in out.glob(f'*/{JOURNAL}')]
-    if fresh and any(part.folder.resolve().parent == out.resolve() for part in parts):
+    if fresh and any(shard.folder.resolve().parent == out.resolve() for shard in shards):
         raise InputError(f'--fresh: would move the shards in {out} aside too; give another folder by --out DIR')
-    _check_whole(parts)
-    first = parts[0].header
+    _check_whole(shards)
+    first = shards[0].header
     header = replace(first, numbers=list(range(first.images)), shard=None)
     with open_run(out, header, fresh, say, besides=inside) as journal:
         left = set(journal.left)
-        for _, entry, rows in _in_order(parts):
+        for _, entry, rows in _in_order(shards):
             if entry.number in left:
                 _append(journal, entry, rows)
     return header
 
 
-def _check_whole(parts: Sequence[StoredShard]) -> None:
-    """Read all rows, and refuse those that are not one whole run."""
-    first, expressions, images = parts[0], 0, 0
-    for part, entry, rows in _in_order(parts):
-        _check_rows(part, entry, rows[0])
+def _check_whole(shards: Sequence[StoredShard]) -> None:
+    """Read all rows, and refuse them if they are not those of one whole run."""
+    first, expressions, images = shards[0], 0, 0
+    for shard, entry, rows in _in_order(shards):
+        _check_rows(shard, entry, rows[0])
         expressions += _expressions(entry.counters)
         images += entry.counters.images
     if expressions != first.header.expressions:
@@ -165,40 +165,40 @@ def _expressions(counters: Counters) -> int:
     return counters.expressions + sum(images.expressions for images in counters.left_out.values())
 
 
-def _in_order(parts: Sequence[StoredShard]) -> Iterator[tuple[StoredShard, Entry, list[bytes]]]:
-    """Every image's shard, entry and rows, in the order of the plan; each file is read once, from beginning to end."""
+def _in_order(shards: Sequence[StoredShard]) -> Iterator[tuple[StoredShard, Entry, list[bytes]]]:
+    """The shard, entry and rows of each image, in the order of the plan; each file is read once from start to end."""
     with ExitStack() as stack:
         files: list[list[BinaryIO]] = [
-            [stack.enter_context((part.folder / name).open('rb')) for name in FILES] for part in parts]
-        work = sorted(((i, entry) for i, part in enumerate(parts) for entry in part.entries),
+            [stack.enter_context((shard.folder / name).open('rb')) for name in FILES] for shard in shards]
+        work = sorted(((i, entry) for i, shard in enumerate(shards) for entry in shard.entries),
                       key=lambda one: one[1].number)
         for i, entry in work:
             rows = [file.read(size) for file, size in zip(files[i], entry.sizes, strict=True)]
             for name, text, size, checksum in zip(FILES, rows, entry.sizes, entry.checksums, strict=True):
                 if len(text) != size or zlib.crc32(text) != checksum:
-                    raise InputError(f'{parts[i].folder / name}: is damaged, its rows of image {entry.number} of the '
+                    raise InputError(f'{shards[i].folder / name}: is damaged, its rows of image {entry.number} of the '
                                      'plan are not those that were written; give the command of this shard again')
-            yield parts[i], entry, rows
-        for part, mine in zip(parts, files, strict=True):
+            yield shards[i], entry, rows
+        for shard, mine in zip(shards, files, strict=True):
             for name, file in zip(FILES, mine, strict=True):
                 if file.read(1):
-                    raise InputError(f'{part.folder / name}: holds more rows than its journal tells of; give the '
+                    raise InputError(f'{shard.folder / name}: holds more rows than its journal tells of; give the '
                                      'command of this shard again, which cuts them off')
 
 
-def _check_rows(part: StoredShard, entry: Entry, text: bytes) -> None:
-    """Refuse rows of an image that lack an expression, rule or grounder, or have one twice."""
+def _check_rows(shard: StoredShard, entry: Entry, text: bytes) -> None:
+    """Refuse the rows of an image if one for an expression, rule and grounder is missing, unexpected or there twice."""
     rows = [orjson.loads(line) for line in text.splitlines()]
     there = Counter((r['dataset'], r['split'], r['sent_id'], r['proposals'], r['grounder']) for r in rows)
     asked = {key[:3] for key in there}
     wanted = {(dataset, split, sent_id, rule, grounder) for dataset, split, sent_id in asked
-              for rule, grounder in _pairs(part.header.chosen_by.get(dataset, {}))}
+              for rule, grounder in _pairs(shard.header.chosen_by.get(dataset, {}))}
     for what, keys in (('is missing', wanted - there.keys()), ('is there that nobody asked for', there.keys() - wanted),
                        ('is there twice', {key for key, n in there.items() if n > 1})):
         for key in sorted(map(str, keys)):
-            raise InputError(f'{part.folder / FILES[0]}: {key} {what}; do this shard again')
+            raise InputError(f'{shard.folder / FILES[0]}: {key} {what}; do this shard again')
     if len(asked) != entry.counters.expressions:
-        raise InputError(f'{part.folder / FILES[0]}: image {entry.number} of the plan has {len(asked)} expressions '
+        raise InputError(f'{shard.folder / FILES[0]}: image {entry.number} of the plan has {len(asked)} expressions '
                          f'instead of {entry.counters.expressions}; do this shard again')
 
 

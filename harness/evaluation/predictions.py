@@ -20,7 +20,7 @@ from pycocotools import mask as coco_mask
 from harness.boxes import best_iou, plain_iou, rec_iou, xywh_to_xyxy, xyxy_to_xywh
 from harness.data.answers import NO_GROUNDER
 from harness.data.rows import PredictionRow, ProposalsRow
-from harness.errors import InputError
+from harness.files.writing import append_whole
 from harness.metrics.mask_overlap import mask_overlap
 from harness.metrics.recall import HIT_IOU
 from harness.types import Annotation, Expression, ImageInfo
@@ -239,7 +239,6 @@ class RowWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open('wb', buffering=0)
-        self._whole = 0
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Append all ``rows``, or none.
@@ -247,16 +246,8 @@ class RowWriter:
         Raises:
             InputError: the file cannot be written, for instance because the disk is full.
         """
-        left = memoryview(lines(rows))
-        size = len(left)
-        try:
-            while left:
-                left = left[self._file.write(left):]
-        except OSError as error:
-            self._file.truncate(self._whole)
-            raise InputError(f'{self.path}: cannot be written ({error.strerror}); free some space or choose another '
-                             '--out; earlier rows are kept') from None
-        self._whole += size
+        append_whole(self._file, lines(rows), self.path,
+                     'free some space or choose another --out; earlier rows are kept')
 
     def __enter__(self) -> RowWriter:
         return self

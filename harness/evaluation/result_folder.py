@@ -38,10 +38,20 @@ def result_folder(wanted: Path | None, say: Callable[[str], object]) -> Iterator
         InputError: the folder holds other files, or cannot be made.
     """
     out = wanted or named_by_time()
-    aside = move_aside(out)
+    with moved_aside(out, say), new_folder(out):
+        yield out
+
+
+@contextmanager
+def moved_aside(out: Path, say: Callable[[str], object]) -> Iterator[None]:
+    """Move an earlier run in ``out`` aside for the work in the context, and back if that leaves no folder.
+
+    Raises:
+        InputError: it cannot be moved.
+    """
+    aside = _renamed(out)
     try:
-        with new_folder(out):
-            yield out
+        yield
     except BaseException:
         if aside is not None and not out.exists():
             aside.rename(out)
@@ -52,7 +62,7 @@ def result_folder(wanted: Path | None, say: Callable[[str], object]) -> Iterator
             say(f'{out} held an earlier run: it is now {aside}')
 
 
-def move_aside(out: Path) -> Path | None:
+def _renamed(out: Path) -> Path | None:
     """Rename a folder that holds a run to the next free name; ``None`` if it holds none.
 
     Raises:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.errors import InputError
 
@@ -37,6 +38,28 @@ def replacing(path: Path, advice: str | None = None, where: str | None = None, e
             raise
         fix = f'; {advice}' if advice else ''
         raise InputError(f'{path if where is None else where}: cannot be written ({error.strerror}){fix}') from None
+
+
+def append_whole(file: BinaryIO, text: bytes | bytearray, where: Path, advice: str) -> None:
+    """Append to an unbuffered file, all of ``text`` or nothing.
+
+    Args:
+        file: open for writing without a buffer.
+        text: what to append.
+        where: what the message begins with.
+        advice: what to do if it can't be written.
+
+    Raises:
+        InputError: it can't be written, for instance because the disk is full.
+    """
+    left, whole = memoryview(text), file.seek(0, os.SEEK_END)
+    try:
+        while left:
+            left = left[file.write(left):]
+    except OSError as error:
+        with suppress(OSError):
+            file.truncate(whole)
+        raise InputError(f'{where}: cannot be written ({error.strerror}); {advice}') from None
 
 
 def write_text(path: Path, text: str, advice: str | None = ANOTHER_OUT, where: str | None = None) -> None:

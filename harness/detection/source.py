@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,11 +51,16 @@ class FromPictures:
         key = info.path, info.height, info.width
         return [self.oriented[key]] if key in self.oriented else []
 
+    @cached_property
+    def _identity(self) -> str | None:
+        """The detector's identity, worked out once: it reads code and versions."""
+        return self.detector.identity()
+
     def features(self, pixels: np.ndarray, info: ImageInfo) -> ImageFeatures:
-        identity = None if self.store is None else self.detector.identity()
-        if self.store is None or identity is None:
+        """What the detector says of an image, kept by the store where there is one."""
+        if self.store is None or self._identity is None:
             return self.detector.features(pixels, info)
-        key = self.store.key(pixels, f'{identity} {"maps" if self.maps else "boxes"}')
+        key = self.store.key(pixels, f'{self._identity} {"maps" if self.maps else "boxes"}')
         kept = self.store.get(key)
         if kept is not None:
             return self.detector.from_store(kept, pixels, info)

@@ -6,7 +6,7 @@ nothing but the plan and the image, so images can be evaluated in any order and 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,6 +35,9 @@ from harness.evaluation.predictions import (
 from harness.evaluation.timing import Timing
 from harness.plugins import Grounder
 from harness.types import Expression, ImageFeatures
+
+#: The names of a rule and of a grounder that chooses among its proposals.
+Pair = tuple[str, str]
 
 
 @dataclass
@@ -150,76 +153,69 @@ def _truths(plan: Plan, group: Group, image: ImageFeatures | None, done: Evaluat
 
 
 def _choose(plan: Plan, group: Group, image: ImageFeatures | None, proposals: Mapping[str, list[InstanceData]],
-            done: Evaluated) -> dict[tuple[str, str], list[Choice | None]]:
-    """What each grounder chooses among each rule's proposals, by (rule, grounder): the proposal of the highest score,
-    the earlier one among equals."""
+            done: Evaluated) -> dict[Pair, list[Choice | None]]:
+    """What each grounder chooses among each rule's proposals: that of the highest score, the first among equals."""
     rules = plan.plugins[group.dataset].rules
     grounders = {rule: plan.grounders_of(group.dataset, rules[rule]) for rule in proposals}
-    scores: dict[tuple[str, str], list[Tensor]] = {}
+    if not any(grounders.values()):
+        return {}
+    assert image is not None, 'prepare() pairs grounders with a source of features'
+    scores: dict[Pair, list[Tensor]] = {}
     for name, grounder in {name: one for mine in grounders.values() for name, one in mine.items()}.items():
-        assert image is not None, 'prepare() pairs grounders with a source of features'
-        its_rules = [rule for rule in proposals if name in grounders[rule]]
-        scores |= {(rule, name): found for rule, found in
-                   _score(name, grounder, image, group.expressions, {r: proposals[r] for r in its_rules}, done)}
-    in_order = [(rule, name) for rule in proposals for name in grounders[rule]]
-    picks = {key: [int(s.argmax()) if len(s) else None for s in scores[key]] for key in in_order}
-    masks = _masks(plan, image, proposals, picks, done) if 'res' in plan.tasks and image is not None else {}
-    return {key: [None if k is None else _choice(p, s, k, image, masks.get((key, i)))
-                  for i, (p, s, k) in enumerate(zip(proposals[key[0]], scores[key], picks[key], strict=True))]
-            for key in in_order}
+        given = {rule: found for rule, found in proposals.items() if name in grounders[rule]}
+        scores |= _score(name, grounder, image, group.expressions, given, done)
+    pairs = [(rule, name) for rule in proposals for name in grounders[rule]]
+    picks = {pair: [int(s.argmax()) if len(s) else None for s in scores[pair]] for pair in pairs}
+    masks = _masks(plan, image, proposals, picks, done) if 'res' in plan.tasks else {}
+    return {pair: [None if k is None else
+                   Choice(xyxy_to_xywh(np.asarray(p.bboxes[k]))[0], float(s[k]),
+                          category_name(int(p.labels[k]), image.classes), masks.get((pair, i)))
+                   for i, (p, s, k) in enumerate(zip(proposals[pair[0]], scores[pair], picks[pair], strict=True))]
+            for pair in pairs}
 
 
 def _score(name: str, grounder: Grounder, image: ImageFeatures, expressions: Sequence[Expression],
-           proposals: Mapping[str, Sequence[InstanceData]], done: Evaluated) -> Iterator[tuple[str, list[Tensor]]]:
+           proposals: Mapping[str, Sequence[InstanceData]], done: Evaluated) -> dict[Pair, list[Tensor]]:
     """A grounder's scores of every rule's proposals, from a single call: what rules share is looked at once."""
     given = [p for found in proposals.values() for p in found]
     with done.timing.stage(f'ground: {name}', len(given)):
         scores = [torch.as_tensor(s).flatten().cpu() for s in
                   grounder(image, list(expressions) * len(proposals), given)]
         _check_scores(name, scores, given)
-    for index, rule in enumerate(proposals):
-        yield rule, scores[index * len(expressions):(index + 1) * len(expressions)]
-
-
-def _choice(proposals: InstanceData, scores: Tensor, index: int, image: ImageFeatures | None,
-            rle: dict | None) -> Choice:
-    assert image is not None
-    return Choice(xyxy_to_xywh(np.asarray(proposals.bboxes[index]))[0], float(scores[index]),
-                  category_name(int(proposals.labels[index]), image.classes), rle)
+    remaining = iter(scores)
+    return {(rule, name): [next(remaining) for _ in found] for rule, found in proposals.items()}
 
 
 def _masks(plan: Plan, image: ImageFeatures, proposals: Mapping[str, Sequence[InstanceData]],
-           picks: Mapping[tuple[str, str], Sequence[int | None]], done: Evaluated) -> dict[Any, dict]:
-    """The mask of each choice, by (rule, grounder) and place of the expression; made once for all that are alike."""
-    chosen = [((key, i), p, k) for key, mine in picks.items()
-              for i, (p, k) in enumerate(zip(proposals[key[0]], mine, strict=True)) if k is not None]
+           picks: Mapping[Pair, Sequence[int | None]], done: Evaluated) -> dict[tuple[Pair, int], dict]:
+    """The mask of each choice, by pair and place of the expression; one for all that are alike."""
+    chosen = {(pair, i): p[k] for pair, mine in picks.items()
+              for i, (p, k) in enumerate(zip(proposals[pair[0]], mine, strict=True)) if k is not None}
     if not chosen:
         return {}
     height, width = image.info.height, image.info.width
     with done.timing.stage('masks', len(chosen)):
         if plan.masks is not None:
-            return {key: as_text(plan.masks(int(p.det_ids[k]), height, width)) for key, p, k in chosen}
-        boxes = torch.stack([p.bboxes[k] for _, p, k in chosen]).float()
-        for ((_, name), _), out in zip((key for key, _, _ in chosen), wholly_outside(boxes, height, width).tolist(),
-                                       strict=True):
+            return {key: as_text(plan.masks(int(box.det_ids[0]), height, width)) for key, box in chosen.items()}
+        boxes = torch.cat([box.bboxes for box in chosen.values()]).float()
+        labels = torch.cat([box.labels for box in chosen.values()])
+        for ((_, name), _), out in zip(chosen, wholly_outside(boxes, height, width).tolist(), strict=True):
             done.counters.oddities[f'boxes that {name} chose wholly outside their image: an empty mask'] += out
-        return dict(zip((key for key, _, _ in chosen), _unique_masks(
-            image, [(p.bboxes[k], int(p.labels[k])) for _, p, k in chosen]), strict=True))
+        return dict(zip(chosen, _unique_masks(image, boxes, labels), strict=True))
 
 
-def _check_scores(name: str, scores: Sequence[torch.Tensor], proposals: Sequence[InstanceData]) -> None:
+def _check_scores(name: str, scores: Sequence[Tensor], proposals: Sequence[InstanceData]) -> None:
     if len(scores) != len(proposals) or any(len(s) != len(p) for s, p in zip(scores, proposals, strict=True)):
         raise InputError(f'grounder {name}: must return one score a proposal for each expression')
     if any(not torch.isfinite(s).all() for s in scores):
         raise InputError(f'grounder {name}: returned scores that are not finite numbers; check its weights')
 
 
-def _unique_masks(image: ImageFeatures, chosen: Sequence[tuple[torch.Tensor, int]]) -> list[dict]:
-    """The masks of the chosen boxes, each computed once: several expressions often choose the same box and label."""
-    boxes = torch.stack([box for box, _ in chosen]).float()
+def _unique_masks(image: ImageFeatures, boxes: Tensor, labels: Tensor) -> list[dict]:
+    """The masks of chosen boxes ``(n, 4)``, each computed once: several expressions often choose the same box and
+    label."""
     # A ground-truth box of a category that the detector does not know has label -1: any class's mask has to do.
-    labels = torch.tensor([max(label, 0) for _, label in chosen])
-    keys = torch.cat((boxes.cpu().double(), labels[:, None].double()), dim=1)
+    keys = torch.cat((boxes.double(), labels.clamp(min=0)[:, None].double()), dim=1)
     unique, where = keys.unique(dim=0, return_inverse=True)
     rles = image.detector.masks(image, unique[:, :4].float(), unique[:, 4].long())
     return [rles[i] for i in where.tolist()]

@@ -158,5 +158,5 @@ def test_in_parts_as_in_one(monkeypatch, limit):
     boxes = torch.cat((corners, corners + 10), dim=1)
     scores, labels = torch.rand(5, 30, generator=generator), torch.arange(30) % 2
     whole = class_wise_nms(boxes, labels, scores, 0.3)
-    monkeypatch.setattr('harness.proposals.nms._LARGEST_BATCH', limit)
+    monkeypatch.setattr('harness.proposals.nms._PAIRS_AT_ONCE', limit)
     assert torch.equal(class_wise_nms(boxes, labels, scores, 0.3), whole)

@@ -110,7 +110,7 @@ def _evaluate(plan: Plan, group: Group, image: ImageFeatures | None, done: Evalu
     proposals: dict[str, list[InstanceData]] = {}
     for rule_name, rule in plugins.rules.items():
         with done.timing.stage(f'propose: {rule_name}', len(expressions)):
-            proposals[rule_name] = [p.cpu() for p in rule(image or without_image(group.info), expressions)]
+            proposals[rule_name] = _on_cpu(rule(image or without_image(group.info), expressions))
     choices = _choose(plan, group, image, proposals, done)
     for rule_name, found in proposals.items():
         with done.timing.stage('write rows', len(expressions)):
@@ -174,6 +174,12 @@ def _choose(plan: Plan, group: Group, image: ImageFeatures | None, proposals: Ma
             for pair in pairs}
 
 
+def _on_cpu(found: Sequence[InstanceData]) -> list[InstanceData]:
+    """The proposals of an image's expressions as the rows need them; expressions often share the same ones."""
+    moved = {id(p): p if all(getattr(v, 'is_cpu', True) for v in p.values()) else p.cpu() for p in found}
+    return [moved[id(p)] for p in found]
+
+
 def _score(name: str, grounder: Grounder, image: ImageFeatures, expressions: Sequence[Expression],
            proposals: Mapping[str, Sequence[InstanceData]], done: Evaluated) -> dict[Pair, list[Tensor]]:
     """A grounder's scores of every rule's proposals, from a single call: what rules share is looked at once."""
@@ -189,16 +195,16 @@ def _score(name: str, grounder: Grounder, image: ImageFeatures, expressions: Seq
 def _masks(plan: Plan, image: ImageFeatures, proposals: Mapping[str, Sequence[InstanceData]],
            picks: Mapping[Pair, Sequence[int | None]], done: Evaluated) -> dict[tuple[Pair, int], dict]:
     """The mask of each choice, by pair and place of the expression; one for all that are alike."""
-    chosen = {(pair, i): p[k] for pair, mine in picks.items()
+    chosen = {(pair, i): (p, k) for pair, mine in picks.items()
               for i, (p, k) in enumerate(zip(proposals[pair[0]], mine, strict=True)) if k is not None}
     if not chosen:
         return {}
     height, width = image.info.height, image.info.width
     with done.timing.stage('masks', len(chosen)):
         if plan.masks is not None:
-            return {key: as_text(plan.masks(int(box.det_ids[0]), height, width)) for key, box in chosen.items()}
-        boxes = torch.cat([box.bboxes for box in chosen.values()]).float()
-        labels = torch.cat([box.labels for box in chosen.values()])
+            return {key: as_text(plan.masks(int(p.det_ids[k]), height, width)) for key, (p, k) in chosen.items()}
+        boxes = torch.stack([torch.as_tensor(p.bboxes)[k] for p, k in chosen.values()]).float()
+        labels = torch.stack([torch.as_tensor(p.labels)[k] for p, k in chosen.values()])
         for ((_, name), _), out in zip(chosen, wholly_outside(boxes, height, width).tolist(), strict=True):
             done.counters.oddities[f'boxes that {name} chose wholly outside their image: an empty mask'] += out
         return dict(zip(chosen, _unique_masks(image, boxes, labels), strict=True))

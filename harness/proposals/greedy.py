@@ -103,7 +103,7 @@ def _best(image: ImageFeatures, top: int, nms_iou: float) -> InstanceData:
         proposals = _suppressed(image, least, nms_iou)
         if len(proposals) >= top or competitors >= len(ranked):
             return proposals[:top]
-        competitors *= 4
+        competitors *= 2
 
 
 def _suppressed(image: ImageFeatures, least: float | Tensor, nms_iou: float) -> InstanceData:

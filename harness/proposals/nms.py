@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from harness.boxes import pairwise_iou
+from harness.boxes import iou
 
-_FEW_PAIRS = 2 ** 17  # measured on CPUs
-_LARGEST_BATCH = 2 ** 25  # pairs of boxes held at once: 128 MiB of float32
+#: Pairs of boxes that are held at once: some 150 MB.
+_PAIRS_AT_ONCE = 2 ** 20
 
 
 def class_wise_nms(boxes: Tensor, labels: Tensor, scores: Tensor, iou_threshold: float, offset: float = 0,
@@ -36,37 +36,50 @@ def class_wise_nms(boxes: Tensor, labels: Tensor, scores: Tensor, iou_threshold:
         bool, of the shape of ``scores``.
     """
     many = scores if scores.dim() == 2 else scores[None]
-    keep = torch.ones_like(many, dtype=torch.bool)
-    for members in _groups(labels, many.numel() * len(labels)):
-        iou = pairwise_iou(boxes[members], boxes[members], offset)
-        overlaps = iou >= iou_threshold if suppress_equal else iou > iou_threshold
-        overlaps &= labels[members, None] == labels[members]
-        at_once = max(1, _LARGEST_BATCH // len(members) ** 2)
-        keep[:, members] = torch.cat([_survivors(overlaps, part) for part in many[:, members].split(at_once)])
+    first, second = _rivals(boxes.double(), labels, iou_threshold, offset, suppress_equal)
+    at_once = max(1, _PAIRS_AT_ONCE // max(1, len(first)))
+    keep = torch.cat([_survivors(first, second, part) for part in many.split(at_once)])
     return keep if scores.dim() == 2 else keep[0]
 
 
-def _groups(labels: Tensor, pairs: int) -> list[Tensor]:
-    """Indices of boxes that are suppressed together: all where pairs are few, since calls then cost more than pairs of
-    different classes, else those of each class."""
-    if pairs <= _FEW_PAIRS:
-        return [torch.arange(len(labels), device=labels.device)] if len(labels) else []
-    groups = [(labels == label).nonzero()[:, 0] for label in labels.unique()]
-    return [members for members in groups if len(members) > 1]
+def _rivals(boxes: Tensor, labels: Tensor, iou_threshold: float, offset: float, suppress_equal: bool
+            ) -> tuple[Tensor, Tensor]:
+    """The pairs of boxes of one class of which one suppresses the other: both indices, ``(pairs,)`` each.
+
+    Only boxes of one class are compared: with the classes one after the other, each box with those that follow it.
+    """
+    order = labels.argsort(stable=True)
+    boxes, labels = boxes[order], labels[order]
+    end_of_class = torch.searchsorted(labels, labels, right=True)
+    compared = (end_of_class - torch.arange(1, len(labels) + 1, device=labels.device)).cumsum(0)
+    pairs = int(compared[-1]) if len(compared) else 0
+    found = [order.new_zeros(2, 0)]
+    for start in range(0, pairs, _PAIRS_AT_ONCE):
+        pair = torch.arange(start, min(start + _PAIRS_AT_ONCE, pairs), device=labels.device)
+        one = torch.searchsorted(compared, pair, right=True)
+        other = end_of_class[one] - (compared[one] - pair)
+        overlap = iou(boxes[one], boxes[other], offset)
+        over = overlap >= iou_threshold if suppress_equal else overlap > iou_threshold
+        found.append(torch.stack((one[over], other[over])))
+    first, second = order[torch.cat(found, dim=1)]
+    return first, second
 
 
-def _survivors(overlaps: Tensor, scores: Tensor) -> Tensor:
-    """``(m, m)`` bool and ``(E, m)`` scores to ``(E, m)`` bool.
+def _survivors(first: Tensor, second: Tensor, scores: Tensor) -> Tensor:
+    """The rivals' indices ``(pairs,)`` and ``(E, n)`` scores to ``(E, n)`` bool.
 
     Greedy NMS is the only solution of "a box is kept if no better kept box overlaps it". Starting with all
     boxes kept, each application of that sentence settles at least one more box of the order, and in practice a handful
     of applications settle all.
     """
     order = scores.argsort(dim=1, descending=True, stable=True)
-    suppresses = overlaps[order[:, :, None], order[:, None, :]].triu(1).float()
-    kept = torch.ones_like(order, dtype=torch.bool)
+    rank = torch.empty_like(order).scatter(1, order, torch.arange(order.shape[1], device=order.device).expand_as(order))
+    in_order = rank[:, first] < rank[:, second]
+    better, worse = torch.where(in_order, first, second), torch.where(in_order, second, first)
+    kept = torch.ones_like(order)
     while True:
-        again = torch.bmm(kept[:, None].float(), suppresses)[:, 0] == 0
+        suppressed = torch.zeros_like(order).scatter_add(1, worse, kept.gather(1, better))
+        again = (suppressed == 0).to(kept)
         if torch.equal(again, kept):
-            return torch.zeros_like(kept).scatter(1, order, kept)
+            return kept.bool()
         kept = again

@@ -21,7 +21,7 @@ from adapters.nmtree.training import (
     nmtree_recipe,
     seen_images,
 )
-from adapters.nmtree.trees import Parse, Parser, TreeVocabulary
+from adapters.nmtree.trees import Parse, TreeVocabulary, trees_of
 from grounders.nmtree import NMTree, NMTreeOptions
 from harness.errors import InputError
 from harness.files.weights import Weights
@@ -66,7 +66,7 @@ def test_scores_are_the_networks_on_what_mattnet_sees_of_each_expression_alone()
     scores = grounder(an_image(), expressions, own)
     for expression, proposals, got in zip(expressions, own, scores, strict=True):
         visual, = mattnet.visual(an_image(), [expression], [proposals])
-        forest = VOCABULARY.forest(Parser()([expression.tokens]))
+        forest = VOCABULARY.forest(trees_of([expression.tokens]))
         with torch.no_grad():
             want = grounder.network(visual[None], forest).log_scores[0]
         torch.testing.assert_close(got, want, rtol=0, atol=1e-5)
@@ -147,7 +147,7 @@ def features() -> dict:
 
 def test_an_image_is_seen_with_all_its_sentences_and_annotated_boxes(features: dict) -> None:
     mattnet, dataset = MAttNetGrounder(weights('mattnet')), a_dataset('train')
-    seven, five = seen_images(dataset, 'train', features, mattnet, Parser())
+    seven, five = seen_images(dataset, 'train', features, mattnet)
     assert seven.visual.shape == (2, 3, OPTIONS.visual_dim) and five.visual.shape == (1, 1, OPTIONS.visual_dim)
     assert seven.right.tolist() == [2, 0] and five.right.tolist() == [0]
     assert [parse.tokens for parse in seven.parses] == [('dog', 'by', 'left', 'cup'), ('left', 'cup')]

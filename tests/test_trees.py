@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from spacy.lang.en import English
 from spacy.tokens import Doc
 
-from adapters.nmtree import trees
-from adapters.nmtree.trees import NOTHING, Parse, Parser, TreeVocabulary, from_nested, from_record
+from adapters.nmtree.trees import NOTHING, Parse, TreeVocabulary, from_nested, from_record, trees_of
 from harness.errors import InputError
+from harness.words import language
 
 VOCAB = English().vocab
 RED_DOG = Parse(('red', 'dog', 'left'), ('JJ', 'NN', 'RB'), ('amod', 'ROOT', 'advmod'), (1, -1, 1))
@@ -25,12 +25,13 @@ def documents_of(monkeypatch: pytest.MonkeyPatch, **documents: Doc) -> list[str]
             for text in texts:
                 asked.append(text)
                 yield documents[text.replace(' ', '_')]
-    monkeypatch.setattr(trees, 'english', Model)
+    monkeypatch.setattr(language, 'english', Model)
+    monkeypatch.setattr(language, '_READ', {})
     return asked
 
 
 def classes(**words: str) -> Doc:
-    return Doc(VOCAB, words=list(words), pos=list(words.values()))
+    return Doc(VOCAB, words=list(words), pos=list(words.values()), heads=[0] * len(words), deps=['ROOT'] * len(words))
 
 
 def parsed(words: str, heads: list[int], deps: str) -> Doc:
@@ -42,7 +43,7 @@ def parsed(words: str, heads: list[int], deps: str) -> Doc:
 def test_determiners_go_and_what_is_left_is_parsed_again_in_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = documents_of(monkeypatch, The_Red_Dog_plus=classes(The='DET', Red='ADJ', Dog='NOUN', plus='SYM'),
                          red_dog=parsed('red dog', [1, 1], 'amod ROOT'))
-    parse, = Parser()([['The', 'Red', 'Dog', 'plus']])
+    parse, = trees_of([['The', 'Red', 'Dog', 'plus']])
     assert parse == Parse(('red', 'dog'), ('T0', 'T1'), ('amod', 'ROOT'), (1, -1))
     assert asked == ['The Red Dog plus', 'red dog']
 
@@ -50,26 +51,25 @@ def test_determiners_go_and_what_is_left_is_parsed_again_in_lower_case(monkeypat
 def test_only_the_first_sentence_has_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     documents_of(monkeypatch, a=classes(dog='NOUN', left='ADV', it='PRON', sits='VERB'),
                  dog_left_it_sits=parsed('dog left it sits', [0, 0, 3, 3], 'ROOT advmod nsubj ROOT'))
-    assert Parser()([['a']]) == [Parse(('dog', 'left'), ('T0', 'T1'), ('ROOT', 'advmod'), (-1, 0))]
+    assert trees_of([['a']]) == [Parse(('dog', 'left'), ('T0', 'T1'), ('ROOT', 'advmod'), (-1, 0))]
 
 
 def test_a_sentence_of_which_nothing_is_left_is_one_unknown_node(monkeypatch: pytest.MonkeyPatch) -> None:
     documents_of(monkeypatch, the=classes(the='DET'), **{'': Doc(VOCAB)})
-    assert Parser()([['the'], []]) == [NOTHING, NOTHING]
+    assert trees_of([['the'], []]) == [NOTHING, NOTHING]
     assert Parse(('UNK',), ('UNK',), ('UNK',), (-1,)) == NOTHING
 
 
 def test_each_sentence_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = documents_of(monkeypatch, cat=parsed('cat', [0], 'ROOT'))
-    parser = Parser()
-    first = parser([['cat'], ['cat']])
-    assert parser([('cat',)]) == first[:1] == first[1:]
-    assert asked == ['cat', 'cat'], 'a first and a second parse'
-    assert parser([]) == []
+    first = trees_of([['cat'], ['cat']])
+    assert trees_of([('cat',)]) == first[:1] == first[1:]
+    assert asked == ['cat'], 'nothing was dropped, so the second parse is the first one'
+    assert trees_of([]) == []
 
 
 def test_the_model_of_the_harness_parses_plain_english() -> None:
-    small, none = Parser()([['the', 'red', 'dog', 'on', 'the', 'left'], []])
+    small, none = trees_of([['the', 'red', 'dog', 'on', 'the', 'left'], []])
     assert small == Parse(('red', 'dog', 'on', 'left'), ('JJ', 'NN', 'IN', 'JJ'), ('amod', 'ROOT', 'prep', 'pobj'),
                           (1, -1, 1, 2))
     assert none == NOTHING
@@ -82,7 +82,7 @@ WORDS = st.one_of(st.sampled_from(['dog', 'the', '🐕', '.', 'left', "man's", '
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(WORDS, max_size=7), max_size=4))
 def test_whatever_is_said_becomes_a_tree(sentences: list[list[str]]) -> None:
-    parses = Parser()(sentences)
+    parses = trees_of(sentences)
     assert len(parses) == len(sentences)
     for parse in parses:
         assert from_record(parse._asdict(), 'here') == parse, 'every node reaches the one root'

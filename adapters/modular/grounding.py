@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from grounders.visual import Places
 from harness.boxes import xyxy_to_xywh
 from harness.errors import InputError
 from harness.files.metadata import read_metadata
-from harness.files.weights import Weights, built, moved_to
+from harness.files.weights import Weights, built, moved_to, shared
 from harness.plugins import Grounder
 from harness.types import Expression, ImageFeatures
 
@@ -56,7 +57,12 @@ class ModularGrounder(Grounder):
         self.longest = self.vocabulary.max_length
         self.slots = meta.opt.context_slots
         self.with_st = meta.opt.with_same_category if with_st is None else with_st
-        self.network = built(meta.opt.network, weights.tensors, weights.path)
+        self.network = shared(weights, self.load)
+
+    @classmethod
+    def load(cls, weights: Weights) -> ModularNetwork:
+        """The network, which all grounders with the same weights share."""
+        return built(read_metadata(weights, cls.metadata).opt.network, weights.tensors, weights.path)
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],
                  proposals: Sequence[InstanceData]) -> list[Tensor]:
@@ -71,11 +77,12 @@ class ModularGrounder(Grounder):
     @torch.inference_mode()
     def ground(self, image: ImageFeatures, expressions: Sequence[Expression],
                proposals: Sequence[InstanceData]) -> Grounding | None:
-        """The results of the network, one row per proposal, expression by expression; ``None`` without any proposal."""
-        if sum(map(len, proposals)) == 0:
-            return None
-        moved_to(self.network, image.feature_map.device)
-        return self.match(image, self.see(image, expressions, proposals))
+        """The results of the network, one row per proposal, expression by expression; ``None`` without any proposal.
+
+        NMTree asks for what MAttNet has just said: it is computed once for all that share the network.
+        """
+        some = [(e, p) for e, p in zip(expressions, proposals, strict=True) if len(p)]
+        return image.once(_Grounded(self.network, self.with_st, self), tuple(some)) if some else None
 
     @abstractmethod
     def match(self, image: ImageFeatures, seen: Seen) -> Grounding:
@@ -122,6 +129,20 @@ class ModularGrounder(Grounder):
         # ``num_cxt`` is of the context alone: the originals always have 5 neighbours of the same category.
         return Places(features.lfeats.flatten(0, 1), features.dif_lfeats[..., :5 * SLOTS].flatten(0, 1),
                       context.flatten(0, 1), features.cxt_lfeats[..., :self.slots, :].flatten(0, 1), neighbours)
+
+
+@dataclass(frozen=True)
+class _Grounded:
+    """What a network says of pairs of an expression and its proposals, the same for all grounders that share it."""
+
+    network: ModularNetwork
+    with_st: bool
+    grounder: ModularGrounder = field(compare=False)
+
+    def __call__(self, image: ImageFeatures, pairs: Sequence[tuple[Expression, InstanceData]]) -> Grounding:
+        moved_to(self.network, image.feature_map.device)
+        expressions, proposals = zip(*pairs, strict=True)
+        return self.grounder.match(image, self.grounder.see(image, expressions, proposals))
 
 
 def _rows_of(counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from adapters.modular.mattnet import MAttNetGrounder
 from adapters.nmtree.metadata import NMTreeMetadata
 from adapters.nmtree.original_data import read_trees, read_visual_features
-from adapters.nmtree.trees import Parse, Parser
+from adapters.nmtree.trees import Parse, trees_of
 from harness.errors import InputError
 from harness.files.metadata import read_metadata
 from harness.files.weights import Weights, built, moved_to
@@ -47,7 +47,6 @@ class NMTreeGrounder(Grounder):
         meta = read_metadata(weights, NMTreeMetadata)
         options, self.vocabulary = meta.opt.options, meta.read_vocabulary()
         self.network = built(meta.opt.network, weights.tensors, weights.path)
-        self.parser = Parser()
         self.trees = {} if trees is None else read_trees(trees)
         self.needs_image = features is None
         self.seen: Callable[..., list[Tensor]]
@@ -91,7 +90,7 @@ class NMTreeGrounder(Grounder):
 
     def _parses(self, expressions: Sequence[Expression]) -> list[Parse]:
         """The trees of the expressions, from the file if it has them."""
-        made = iter(self.parser([e.tokens for e in expressions if e.sent_id not in self.trees]))
+        made = iter(trees_of(e.tokens for e in expressions if e.sent_id not in self.trees))
         return [self.trees[e.sent_id] if e.sent_id in self.trees else next(made) for e in expressions]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from grounders.tree_lstm import Forest
 from harness.errors import InputError
-from harness.words.language import english
+from harness.words.language import Sentence, read
 
 PAD, UNK = 'PAD', 'UNK'
 DROPPED = frozenset({'DET', 'SYM', 'SPACE'})
@@ -35,8 +35,8 @@ class Parse(NamedTuple):
 NOTHING = Parse((UNK,), (UNK,), (UNK,), (-1,))
 
 
-class Parser:
-    """Makes trees of tokenised sentences. Each distinct sentence is parsed once.
+def trees_of(sentences: Iterable[Sequence[str]]) -> list[Parse]:
+    """The tree of each sentence, which is a sequence of words.
 
     The original parses a sentence twice, and so does this. The first parse tells determiners, symbols and spaces, which
     are dropped; the rest, in lower case, is parsed again for the tree. If the second parse finds several sentences, the
@@ -45,18 +45,7 @@ class Parser:
     Two things differ from the original: it corrects three sentences of RefCOCO and RefCOCOg by hand, and its spaCy was
     of version 2, which takes a few words for another part of speech.
     """
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, ...], Parse] = {}
-
-    def __call__(self, sentences: Sequence[Sequence[str]]) -> list[Parse]:
-        """The tree of each sentence, which is a sequence of words."""
-        keys = [tuple(tokens) for tokens in sentences]
-        new = list(dict.fromkeys(key for key in keys if key not in self._known))
-        pruned = (_without_dropped(document) for document in english().pipe(map(_text, new), batch_size=256))
-        trees = map(_first_tree, english().pipe(pruned, batch_size=256))
-        self._known.update(zip(new, trees, strict=True))
-        return [self._known[key] for key in keys]
+    return [_first_tree(sentence) for sentence in read(map(_without_dropped, read(map(_text, sentences))))]
 
 
 def _text(tokens: Sequence[str]) -> str:
@@ -64,19 +53,21 @@ def _text(tokens: Sequence[str]) -> str:
     return ' '.join(tokens).encode('utf-8', 'replace').decode()
 
 
-def _without_dropped(document: Any) -> str:
-    kept = ' '.join(token.lower_ for token in document if token.pos_ not in DROPPED)
+def _without_dropped(sentence: Sentence) -> str:
+    kept = ' '.join(word.lower() for word, kind in zip(sentence.words, sentence.classes, strict=True)
+                    if kind not in DROPPED)
     return re.sub(' +', ' ', kept).rstrip()
 
 
-def _first_tree(document: Any) -> Parse:
-    sentence = next(document.sents, None)
-    if sentence is None:
+def _first_tree(sentence: Sentence) -> Parse:
+    nodes = sentence.first_tree
+    if not nodes:
         return NOTHING
-    nodes = sorted(sentence.root.subtree, key=lambda token: token.i)
-    position = {token.i: i for i, token in enumerate(nodes)}
-    heads = tuple(-1 if token == sentence.root else position[token.head.i] for token in nodes)
-    return Parse(tuple(t.text for t in nodes), tuple(t.tag_ for t in nodes), tuple(t.dep_ for t in nodes), heads)
+    position = {node: i for i, node in enumerate(nodes)}
+    heads = (sentence.heads[node] for node in nodes)
+    return Parse(tuple(sentence.words[node] for node in nodes), tuple(sentence.tags[node] for node in nodes),
+                 tuple(sentence.deps[node] for node in nodes),
+                 tuple(-1 if head == node else position[head] for node, head in zip(nodes, heads, strict=True)))
 
 
 def from_record(record: Mapping[str, Any], where: str) -> Parse:

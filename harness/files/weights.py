@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +27,7 @@ from harness.files.writing import replacing
 from harness.program import program
 
 Network = TypeVar('Network', bound=nn.Module)
+Loaded = TypeVar('Loaded')
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 
@@ -51,6 +53,10 @@ class Weights:
         if 'lacks' in self.meta:
             raise InputError(f'{self.path}: lacks {" ".join(str(self.meta["lacks"]).split())[:200]}')
         return self
+
+
+#: What was loaded from weights that are in use, by how it was loaded.
+_SHARED: WeakKeyDictionary[Weights, dict[Callable[[Weights], Any], Any]] = WeakKeyDictionary()
 
 
 def shipped_path(name: str, dataset: str | None = None) -> Path:
@@ -125,6 +131,14 @@ def built(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path
     network = make()
     fill(network, tensors, path)
     return network.eval()
+
+
+def shared(weights: Weights, load: Callable[[Weights], Loaded]) -> Loaded:
+    """``load(weights)``, called once while these weights are in use: plug-ins with the same weights share a network."""
+    loaded = _SHARED.setdefault(weights, {})
+    if load not in loaded:
+        loaded[load] = load(weights)
+    return loaded[load]
 
 
 def moved_to(network: Network, device: torch.device) -> Network:

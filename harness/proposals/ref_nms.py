@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
 
 import torch
 from mmengine.structures import InstanceData
@@ -11,7 +10,7 @@ from torch import Tensor
 from harness.detection.folding import fold
 from harness.errors import InputError
 from harness.files.metadata import read_metadata
-from harness.files.weights import Weights, moved_to
+from harness.files.weights import Weights, moved_to, shared
 from harness.options import Count, Number, Share, checked
 from harness.proposals.candidates import find_candidates
 from harness.proposals.ranking import RankedRule
@@ -20,9 +19,6 @@ from harness.proposals.ref_nms_network import RefNMS, Related, load_ref_nms, ran
 from harness.registry import PROPOSAL_RULES
 from harness.types import Expression, ImageFeatures
 from harness.words.vectors import WordEmbedding
-
-#: The networks that are loaded: rules with the same weights share one.
-_LOADED: WeakKeyDictionary[Weights, tuple[RefNMS, WordEmbedding]] = WeakKeyDictionary()
 
 
 class Scores:
@@ -57,11 +53,7 @@ class RefNMSRule(RankedRule):
     def __init__(self, weights: Weights, delta: Share | None = None, nms_iou: Share | None = None,
                  threshold: Number | None = None, top: Count | None = None) -> None:
         super().__init__(threshold, top)
-        if weights not in _LOADED:
-            network, vocabulary = load_ref_nms(weights)
-            fold(network.head)
-            _LOADED[weights] = network, vocabulary
-        self.network, self.vocabulary = _LOADED[weights]
+        self.network, self.vocabulary = shared(weights, _load)
         self.delta = self.network.delta if delta is None else delta
         self.nms_iou = self.network.nms_iou if nms_iou is None else nms_iou
 
@@ -93,6 +85,12 @@ class RefNMSRule(RankedRule):
         found = find_candidates(image.class_boxes, image.class_scores, delta, network.delta_step)
         sentences = [vocabulary(e.tokens).to(image.feature_map) for e in expressions]
         return network.relate(image.pool(found.bboxes), found, sentences)
+
+
+def _load(weights: Weights) -> tuple[RefNMS, WordEmbedding]:
+    network, vocabulary = load_ref_nms(weights)
+    fold(network.head)
+    return network, vocabulary
 
 
 def _ranked(_: ImageFeatures, scores: Scores, related: Related, nms_iou: float) -> list[InstanceData]:

@@ -18,7 +18,7 @@ from harness.errors import InputError
 from harness.options import Cosine
 from harness.program import program
 from harness.types import Annotation, Dataset, Expression
-from harness.words.language import english
+from harness.words.language import english, read
 from harness.words.vectors import WordVectors
 
 NOUNS = frozenset({'NOUN', 'NUM', 'PRON', 'PROPN'})
@@ -92,8 +92,8 @@ class CriticalObjects:
 
 def nouns(sentences: Iterable[str]) -> list[tuple[str, ...]]:
     """The words of each sentence that spaCy tags as nouns, numerals, pronouns or proper nouns, as written."""
-    return [tuple(token.text for token in document if token.pos_ in NOUNS)
-            for document in english().pipe(sentences, batch_size=512)]
+    return [tuple(word for word, kind in zip(sentence.words, sentence.classes, strict=True) if kind in NOUNS)
+            for sentence in read(sentences)]
 
 
 def words_to_look_up(expressions: Iterable[Expression], categories: Iterable[str]) -> set[str]:

@@ -34,6 +34,11 @@ def pick_device(wanted: str | None = None) -> str:
     return wanted
 
 
+def without_tf32() -> None:
+    """Let fp32 be fp32: a GPU's convolutions would else round what they take to the 10 bits of TF32."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def _gpu_of_this_process() -> str:
     """``cuda``, or one of several by the number that torchrun or Slurm gives a process on its machine."""
     local = next((os.environ[name] for name in ('LOCAL_RANK', 'SLURM_LOCALID') if name in os.environ), '')

@@ -140,12 +140,16 @@ class Detector(ABC):
         name: under which it is registered; set by registration.
         weights: name in ``--weights NAME=FILE``; the loaded file comes as the keyword ``weights``. ``None``: it has
             none.
+        precisions: those of ``--precision`` that it can compute in.
         classes: names of the K categories.
+        precision: the one to compute in; what it gives is float32 in any case.
     """
 
     name: ClassVar[str] = ''
     weights: ClassVar[str | None] = 'detector'
+    precisions: ClassVar[tuple[str, ...]] = ('fp32',)
     classes: tuple[str, ...] = ()
+    precision: str = 'fp32'
 
     @abstractmethod
     def features(self, image: np.ndarray, info: ImageInfo,

@@ -96,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument('--store', choices=('boxes', 'maps', 'none'), default='boxes',
                      help='what is kept of detections for later runs (default: boxes)')
     add_device(how)
+    how.add_argument('--precision', choices=('fp32', 'bf16'), default='fp32',
+                     help='of the detector\'s networks; bf16 counts the choices that it changes (default: fp32)')
     how.add_argument('--seed', type=int, default=0, help='seed of everything random (default: 0)')
     add_settings(how)
     return p
@@ -254,8 +256,8 @@ def request_of(args: argparse.Namespace) -> Request:
 
     return Request(
         grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
-        limit=args.limit, device=args.device, seed=args.seed, data_root=args.data_root, expressions=args.expressions,
-        split_by=args.split_by, max_pixels=args.max_pixels, detector=args.detector,
+        limit=args.limit, device=args.device, precision=args.precision, seed=args.seed, data_root=args.data_root,
+        expressions=args.expressions, split_by=args.split_by, max_pixels=args.max_pixels, detector=args.detector,
         candidates=args.candidates, images=args.images, vectors=args.vectors, detections=args.detections,
         masks=args.masks, features=args.features, store=args.store,
         weights=parse_weights(args.weights), settings=parse_settings(args.settings))

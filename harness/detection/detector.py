@@ -6,7 +6,7 @@ hold: for every region one box and one confidence a class.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from importlib.metadata import version
 from io import StringIO
@@ -89,6 +89,13 @@ def wholly_outside(boxes: Tensor, height: int, width: int) -> Tensor:
     return (boxes[:, 2:] < 0).any(1) | (boxes[:, :2] > boxes.new_tensor((width, height))).any(1)
 
 
+def in_float32(outputs: Any) -> Any:
+    """Tensors, nested in tuples and lists, as float32."""
+    if isinstance(outputs, tuple | list):
+        return type(outputs)(map(in_float32, outputs))
+    return outputs.float()
+
+
 class BackboneOutput(NamedTuple):
     """An image as the network has seen it: its C4 map ``(1, C, h, w)``, network-input pixels per image pixel, and both
     sizes (height, width)."""
@@ -110,6 +117,8 @@ class Detector(plugins.Detector):
     Raises:
         InputError: the file holds no detector, or one of another network.
     """
+
+    precisions = ('fp32', 'bf16')
 
     def __init__(self, weights: Weights, device: str = 'cpu') -> None:
         config, self.classes = described_detector(weights)
@@ -137,6 +146,14 @@ class Detector(plugins.Detector):
             annotations: its annotated objects, where available.
         """
         return self._describe(self.see(image), info, annotations)
+
+    def _computed(self, part: Callable[[Any], Any], inputs: Any) -> Any:
+        """The output of a part of the network, computed in :attr:`precision` and given in float32: boxes are decoded,
+        confidences compared and maps sampled in that."""
+        if self.precision == 'fp32':
+            return part(inputs)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return in_float32(part(inputs))
 
     def identity(self) -> str | None:
         """Hash of the weights, which name the config, and of all code that computes with them, and versions."""
@@ -200,21 +217,23 @@ class Detector(plugins.Detector):
         ready = self.prepare(dict(img=image))
         pixels = torch.from_numpy(np.ascontiguousarray(ready['img'].transpose(2, 0, 1)))
         data = self.network.data_preprocessor(dict(inputs=[pixels], data_samples=[DetDataSample()]))
-        feature_map, = self.network.extract_feat(data['inputs'])
+        feature_map, = self._computed(self.network.extract_feat, data['inputs'])
         return BackboneOutput(feature_map, ready['scale_factor'][0], ready['img_shape'], image.shape[:2])
 
     @torch.inference_mode()
     def regions(self, seen: BackboneOutput) -> Tensor:
         """``(R, 4)`` xyxy of the region proposal network, network-input pixels, best first."""
         sample = DetDataSample(metainfo=dict(img_shape=seen.input_size))
-        return self.network.rpn_head.predict((seen.feature_map, ), [sample], rescale=False)[0].bboxes
+        logits_and_deltas = self._computed(self.network.rpn_head, (seen.feature_map,))
+        return self.network.rpn_head.predict_by_feat(*logits_and_deltas, batch_img_metas=[sample.metainfo],
+                                                     rescale=False)[0].bboxes
 
     @torch.inference_mode()
     def classify(self, seen: BackboneOutput, regions: Tensor) -> tuple[Tensor, Tensor]:
         """``(R, 4)`` regions in network-input pixels to ``(R, K, 4)`` class boxes, image pixels, and ``(R, K)``
         confidences."""
         head = self.network.roi_head.bbox_head
-        logits, deltas = head(self.head(crop_and_resize(seen.feature_map, regions, self.stride)))
+        logits, deltas = self._computed(head, self.head(crop_and_resize(seen.feature_map, regions, self.stride)))
         scale, size = (seen.scale, seen.image_size) if self.decodes_in_image_pixels else (1., seen.input_size)
         rois = (regions / scale).repeat_interleave(head.num_classes, dim=0)
         boxes = head.bbox_coder.decode(rois, deltas.reshape(-1, 4), max_shape=size) / (seen.scale / scale)
@@ -229,7 +248,7 @@ class Detector(plugins.Detector):
     def head(self, crops: Tensor) -> Tensor:
         """``(n, C, 7, 7)`` crops to ``(n, F, 7, 7)`` features of the last stage."""
         parts = crops.contiguous(memory_format=torch.channels_last).chunk(max(1, -(-len(crops) // _CROPS_AT_ONCE)))
-        return torch.cat([self.network.roi_head.shared_head(part) for part in parts])
+        return torch.cat([self._computed(self.network.roi_head.shared_head, part) for part in parts])
 
     @torch.inference_mode()
     def masks(self, image: ImageFeatures, boxes: Tensor, labels: Tensor) -> list[dict]:
@@ -252,7 +271,7 @@ class Detector(plugins.Detector):
         if len(boxes) == 0:
             return []
         mask_head = self.network.roi_head.mask_head
-        logits = mask_head(self.head(self.pool(image, boxes))).cpu()
+        logits = self._computed(mask_head, self.head(self.pool(image, boxes))).cpu()
         results = [InstanceData(bboxes=boxes.cpu().clone(), labels=labels.cpu())]
         meta = dict(ori_shape=size, img_shape=size, scale_factor=(1.0, 1.0))
         mask_head.predict_by_feat((logits,), results, [meta], self.network.roi_head.test_cfg, rescale=True)

@@ -60,7 +60,7 @@ class FromPictures:
         """What the detector says of an image, kept by the store where there is one."""
         if self.store is None or self._identity is None:
             return self.detector.features(pixels, info)
-        key = self.store.key(pixels, f'{self._identity} {"maps" if self.maps else "boxes"}')
+        key = self.store.key(pixels, f'{self._identity} {self.detector.precision} {"maps" if self.maps else "boxes"}')
         kept = self.store.get(key)
         if kept is not None:
             return self.detector.from_store(kept, pixels, info)

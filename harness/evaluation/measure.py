@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from harness.device import pick_device
+from harness.device import pick_device, without_tf32
 from harness.evaluation.datasets import image_folders
 from harness.evaluation.journal import Header, open_run
 from harness.evaluation.one_image import Evaluated, evaluate
@@ -91,6 +91,7 @@ def measure(request: Request, execution: Execution, progress: Callable[[Any], An
     """
     start = time.perf_counter()
     one_thread()
+    without_tf32()
     device = pick_device(request.device)
     prepared = prepare(request, readers, say)
     plan = prepared.plan
@@ -124,6 +125,7 @@ def one_thread() -> None:
 def rebuilt(request: Request, readers: Readers, worker: int) -> Callable[[int], Evaluated]:
     """The work of a spawned worker; each takes the next GPU unless the request names one."""
     one_thread()
+    without_tf32()
     if request.device in (None, 'auto', 'cuda') and torch.cuda.device_count() > 1:
         request = replace(request, device=f'cuda:{worker % torch.cuda.device_count()}')
     plan = prepare(request, readers).plan

@@ -23,6 +23,7 @@ from harness.detection.source import FromPictures, without_image
 from harness.errors import InputError
 from harness.evaluation.counters import Counters
 from harness.evaluation.plan import Group, Plan
+from harness.evaluation.precision import COMPARED_EVERY, changes, in_fp32
 from harness.evaluation.predictions import (
     Choice,
     Truth,
@@ -61,6 +62,16 @@ def evaluate(plan: Plan, groups: Sequence[Group], number: int) -> Evaluated:
     Raises:
         InputError: a rule or grounder returns what cannot be used. An image that cannot be read is only counted.
     """
+    done = _evaluated(plan, groups, number)
+    detector = getattr(plan.source, 'detector', None)
+    if detector is not None and detector.precision != 'fp32' and number % COMPARED_EVERY == 0:
+        with in_fp32(detector):
+            exact = _evaluated(plan, groups, number)
+        done.counters.oddities += changes(done.predictions, exact.predictions, detector.precision)
+    return done
+
+
+def _evaluated(plan: Plan, groups: Sequence[Group], number: int) -> Evaluated:
     _seed(plan.seed, number)
     done = Evaluated()
     image = _describe(plan, groups, done)

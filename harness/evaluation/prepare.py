@@ -105,6 +105,8 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
         '--detector': (None if request.detector == DETECTOR else request.detector,
                        isinstance(source, FromPictures | FromMaps)),
         '--store': (None if request.store == 'boxes' else request.store, isinstance(source, FromPictures)),
+        '--precision': (None if request.precision == 'fp32' else request.precision,
+                        isinstance(source, FromPictures | FromMaps)),
         '--device': (None if request.device in ('cpu', 'auto') else request.device,
                      isinstance(source, FromPictures | FromMaps))})
     referents: Referents = {}
@@ -229,7 +231,11 @@ def _detector(request: Request, store: WeightStore) -> Detector:
     """The detector asked for, with its weights loaded, on the device asked for."""
     plugin = DETECTORS.get(detector_of(request))
     options = {} if plugin.weights is None else {'weights': store.get(plugin.weights, None)}
+    if request.precision not in plugin.precisions:
+        raise InputError(f'--precision {request.precision}: --detector {plugin.name} computes in '
+                         f'{" or ".join(plugin.precisions)}; choose that')
     found: Detector = plugin(**options, device=pick_device(request.device))
+    found.precision = request.precision
     found.prepare_to_run()
     return found
 

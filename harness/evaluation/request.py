@@ -31,6 +31,7 @@ class Request:
     rules: list[str] | None = None
     limit: int | None = None
     device: str | None = None
+    precision: str = 'fp32'  # of the detector's networks: fp32 or bf16
     seed: int = 0
     data_root: Path | None = None
     split_by: str | None = None

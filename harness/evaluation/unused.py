@@ -19,6 +19,7 @@ EFFECTS = {
     '--images': 'this file of expressions is used without images',
     '--data-root': 'it holds real datasets, and none is evaluated',
     '--detector': 'no detector runs',
+    '--precision': 'no network detects',
     '--device': 'no network runs',
     '--store': 'no image is detected on',
     '--masks': 'they are used for RES of a grounder that chooses among --detections',

@@ -3,7 +3,7 @@
 # make test-wide      the tests' laws on ten times as many examples
 # make check          run a part of the benchmark and hold it against the committed baseline
 # make baseline       run all of it and make the figures the baseline: make baseline REASON='what changed'
-# make speed          one call for an image against a loop over its expressions
+# make speed          the main job cold, kept, busy, resumed; one call for an image against a loop (half an hour)
 # make scale          time and memory at the size of RefCOCO, RefCOCO+ and RefCOCOg (needs their expressions; hours)
 # make weights        train every weight file again, into results/weights (hours on 2 cores; resumable)
 # make test-browser   the report in headless Chromium (Debian: apt-get install chromium chromium-driver)
@@ -48,6 +48,7 @@ baseline: install
 
 speed: install
 	@$(BIN)/python -m tests.speed
+	@$(BIN)/python -m tests.bars $(ARGS)
 
 scale: install
 	@nice $(BIN)/python -m tests.scale $(ARGS)

@@ -90,21 +90,12 @@ class ModularGrounder(Grounder):
 
     def see(self, image: ImageFeatures, expressions: Sequence[Expression], proposals: Sequence[InstanceData]) -> Seen:
         """Pool the boxes that are new and lay out the rows. There must be at least one proposal."""
-        device = image.feature_map.device
-        boxes = torch.cat([p.bboxes for p in proposals]).to(device)
-        labels = torch.cat([p.labels for p in proposals]).to(device)
-        sentence, position = _rows_of(torch.tensor([len(p) for p in proposals], device=device))
-        objects = ObjectFeatures.of(image)
-        used, box = objects.rows(boxes).unique(return_inverse=True)
-        pool5, fc7 = objects.pool5[used], objects.fc7[used]
-        self._check_widths(pool5.shape[1], fc7.shape[1])
-        sets, chosen = _padded_sets(box, labels, sentence, position)
-        places = self._places(image, boxes, box, fc7.mean((2, 3)), sets)
+        laid = image.once(_laid_out, tuple(proposals), self.with_st, self.slots)
+        self._check_widths(laid.pool5.shape[1], laid.fc7.shape[1])
         read = {tokens: i for i, tokens in enumerate(dict.fromkeys(e.tokens for e in expressions))}
-        words = self.vocabulary.encode(list(read)).to(device)
-        heard = torch.tensor([read[e.tokens] for e in expressions], device=device)
-        return Seen(pool5, fc7, places, words,
-                    Rows(heard[sentence], box, chosen[sentence] * sets.shape[1] + position))
+        words = self.vocabulary.encode(list(read)).to(laid.box.device)
+        heard = torch.tensor([read[e.tokens] for e in expressions], device=laid.box.device)
+        return Seen(laid.pool5, laid.fc7, laid.places, words, Rows(heard[laid.sentence], laid.box, laid.place))
 
     def _check_widths(self, pool5: int, fc7: int) -> None:
         wanted = self.options.pool5_dim, self.options.fc7_dim
@@ -112,23 +103,6 @@ class ModularGrounder(Grounder):
             raise InputError(f'{self.path}: {self.title} takes features of {wanted[0]} and {wanted[1]} channels, the '
                              f'detector gives {pool5} and {fc7}; name the one that it was trained with by --weights '
                              'detector=FILE')
-
-    def _places(self, image: ImageFeatures, boxes: Tensor, box: Tensor, neighbours: Tensor, sets: Tensor) -> Places:
-        """Location features and context slots in each distinct set of proposals.
-
-        ``boxes`` (n, 4) xyxy of all rows, ``box`` (n,) which distinct box each is, ``neighbours`` (b, F) the distinct
-        boxes' mean fc7, ``sets`` (u, P, 2) distinct box and label, -1 where a set is shorter.
-        """
-        distinct = boxes.new_zeros(len(neighbours), 4)
-        distinct[box] = boxes
-        member, label = sets.unbind(2)
-        features = place_features(xyxy_to_xywh(distinct)[member], label, (image.info.width, image.info.height),
-                                with_same_category=self.with_st, present=member >= 0, slots=max(SLOTS, self.slots))
-        slot = features.cxt_index[..., :self.slots]
-        context = member.gather(1, slot.clamp(min=0).flatten(1)).view_as(slot).masked_fill(slot < 0, -1)
-        # ``num_cxt`` is of the context alone: the originals always have 5 neighbours of the same category.
-        return Places(features.lfeats.flatten(0, 1), features.dif_lfeats[..., :5 * SLOTS].flatten(0, 1),
-                      context.flatten(0, 1), features.cxt_lfeats[..., :self.slots, :].flatten(0, 1), neighbours)
 
 
 @dataclass(frozen=True)
@@ -143,6 +117,51 @@ class _Grounded:
         moved_to(self.network, image.feature_map.device)
         expressions, proposals = zip(*pairs, strict=True)
         return self.grounder.match(image, self.grounder.see(image, expressions, proposals))
+
+
+class _Layout(NamedTuple):
+    """The proposals of an image's sentences, whatever the sentences say: b distinct boxes' ``pool5``, ``fc7`` and
+    ``places``, and for each of n rows its ``sentence``, ``box`` and ``place`` ``(n,)``."""
+
+    pool5: Tensor
+    fc7: Tensor
+    places: Places
+    sentence: Tensor
+    box: Tensor
+    place: Tensor
+
+
+def _laid_out(image: ImageFeatures, proposals: Sequence[InstanceData], with_st: bool, slots: int) -> _Layout:
+    """The layout of the proposals of each sentence; grounders with the same options share it."""
+    device = image.feature_map.device
+    boxes = torch.cat([p.bboxes for p in proposals]).to(device)
+    labels = torch.cat([p.labels for p in proposals]).to(device)
+    sentence, position = _rows_of(torch.tensor([len(p) for p in proposals], device=device))
+    objects = ObjectFeatures.of(image)
+    used, box = objects.rows(boxes).unique(return_inverse=True)
+    pool5, fc7 = objects.pool5[used], objects.fc7[used]
+    sets, chosen = _padded_sets(box, labels, sentence, position)
+    distinct = boxes.new_zeros(len(used), 4)
+    distinct[box] = boxes
+    places = _places(image, distinct, fc7.mean((2, 3)), sets, with_st, slots)
+    return _Layout(pool5, fc7, places, sentence, box, chosen[sentence] * sets.shape[1] + position)
+
+
+def _places(image: ImageFeatures, boxes: Tensor, neighbours: Tensor, sets: Tensor, with_st: bool,
+            slots: int) -> Places:
+    """Location features and context slots in each distinct set of proposals.
+
+    ``boxes`` (b, 4) xyxy, ``neighbours`` (b, F) their mean fc7, ``sets`` (u, P, 2) box and label, -1 where a set is
+    shorter.
+    """
+    member, label = sets.unbind(2)
+    features = place_features(xyxy_to_xywh(boxes)[member], label, (image.info.width, image.info.height),
+                              with_same_category=with_st, present=member >= 0, slots=max(SLOTS, slots))
+    slot = features.cxt_index[..., :slots]
+    context = member.gather(1, slot.clamp(min=0).flatten(1)).view_as(slot).masked_fill(slot < 0, -1)
+    # ``num_cxt`` is of the context alone: the originals always have 5 neighbours of the same category.
+    return Places(features.lfeats.flatten(0, 1), features.dif_lfeats[..., :5 * SLOTS].flatten(0, 1),
+                  context.flatten(0, 1), features.cxt_lfeats[..., :slots, :].flatten(0, 1), neighbours)
 
 
 def _rows_of(counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -142,6 +142,7 @@ class Detector(ABC):
             none.
         precisions: those of ``--precision`` that it can compute in.
         classes: names of the K categories.
+        makes_masks: whether :meth:`masks` does.
         precision: the one to compute in; what it gives is float32 in any case.
     """
 
@@ -149,6 +150,7 @@ class Detector(ABC):
     weights: ClassVar[str | None] = 'detector'
     precisions: ClassVar[tuple[str, ...]] = ('fp32',)
     classes: tuple[str, ...] = ()
+    makes_masks: bool = True
     precision: str = 'fp32'
 
     @abstractmethod
@@ -185,6 +187,10 @@ class Detector(ABC):
         """``(n, 4)`` xyxy image pixels to ``(n, C, 7, 7)`` crops of the map."""
         raise InputError(f'--detector {self.name}: gives no features to ground by or to relate; choose rules and '
                          'grounders that need none')
+
+    def whole_box(self, image: ImageFeatures) -> Tensor:
+        """``(1, 4)`` xyxy image pixels: the box whose crop stands for the whole image."""
+        return image.feature_map.new_tensor([[0, 0, image.info.width, image.info.height]])
 
     def head(self, crops: Tensor) -> Tensor:
         """``(n, C, 7, 7)`` crops to ``(n, F, 7, 7)`` features of the last stage."""

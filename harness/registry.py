@@ -123,7 +123,7 @@ PROPOSAL_RULES = PluginRegistry('PROPOSAL_RULES', Rule, ['harness.proposals'])
 GROUNDERS = PluginRegistry('GROUNDERS', Grounder, ['harness.evaluation.controls', 'adapters.modular',
                                                    'adapters.nmtree'])
 METRICS = PluginRegistry('METRICS', Metric, ['harness.metrics'])
-DETECTORS = PluginRegistry('DETECTORS', Detector, ['harness.detection.detector'])
+DETECTORS = PluginRegistry('DETECTORS', Detector, ['harness.detection.detector', 'harness.detection.two_stage'])
 
 
 def names(registry: PluginRegistry) -> list[str]:

@@ -115,12 +115,13 @@ class ImageFeatures:
     Attributes:
         info: the image.
         scale: network-input pixels per image pixel.
-        feature_map: ``(1, C, h, w)`` the stride-16 C4 map.
+        feature_map: ``(1, C, h, w)`` the stride-16 C4 map, or the finest level of a pyramid.
         class_boxes: ``(R, K, 4)`` xyxy image pixels, one box a region and class, before NMS, clipped to the image.
         class_scores: ``(R, K)`` class confidences without the background.
         classes: the K category names.
         detector: whoever pools, runs the head and predicts masks on ``feature_map``.
         annotations: the image's annotated objects, ``None`` where not available.
+        seen: what the detector keeps of the image for itself, such as further levels of a pyramid.
     """
 
     info: ImageInfo
@@ -131,6 +132,7 @@ class ImageFeatures:
     classes: tuple[str, ...]
     detector: Any
     annotations: list[Annotation] | None = None
+    seen: Any = field(default=None, repr=False)
     _memo: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
 
     def once(self, compute: Callable[..., Any], *arguments: Any) -> Any:

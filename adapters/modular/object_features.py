@@ -3,10 +3,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from adapters.modular.place_features import last_pixel_corners
-from harness.detection.crop import whole_map
 from harness.types import ImageFeatures
+
+#: Cells along each side of a crop.
+CELLS = 7
 
 
 class ObjectFeatures:
@@ -21,8 +24,8 @@ class ObjectFeatures:
     def __init__(self, image: ImageFeatures) -> None:
         self._image = image
         self.boxes = image.feature_map.new_zeros(0, 4)
-        self.pool5 = image.pool(self.boxes)
-        self.fc7 = image.head(self.pool5)
+        crops = image.pool(self.boxes)
+        self.pool5, self.fc7 = cells(crops), cells(image.head(crops))
 
     @classmethod
     def of(cls, image: ImageFeatures) -> ObjectFeatures:
@@ -35,12 +38,24 @@ class ObjectFeatures:
         equal = _equal(boxes, self.boxes)
         new = boxes[~equal.any(1)].unique(dim=0)
         if len(new):
-            pool5 = self._image.pool(last_pixel_corners(new))
+            crops = self._image.pool(last_pixel_corners(new))
             self.boxes = torch.cat([self.boxes, new])
-            self.pool5 = torch.cat([self.pool5, pool5])
-            self.fc7 = torch.cat([self.fc7, self._image.head(pool5)])
+            self.pool5 = torch.cat([self.pool5, cells(crops)])
+            self.fc7 = torch.cat([self.fc7, cells(self._image.head(crops))])
             equal = _equal(boxes, self.boxes)
         return equal.int().argmax(1)
+
+
+def cells(features: Tensor) -> Tensor:
+    """Features as the 7 × 7 cells ``(n, C, 7, 7)`` that the grounders attend over.
+
+    Those of more cells (mmdet's C4 networks cut 14 × 14) are averaged down. Those without space, ``(n, F, 1, 1)`` of
+    a pyramid's fully connected layers, are the same in every cell: attention over the cells then chooses among
+    the crop's own features alone.
+    """
+    if features.shape[-1] == 1:
+        return features.expand(-1, -1, CELLS, CELLS)
+    return features if features.shape[-1] == CELLS else adaptive_avg_pool2d(features, CELLS)
 
 
 def whole_image(image: ImageFeatures) -> Tensor:
@@ -53,7 +68,7 @@ def whole_image(image: ImageFeatures) -> Tensor:
 
 
 def _pooled_whole(image: ImageFeatures) -> Tensor:
-    return image.pool(whole_map(image.feature_map) / image.scale)
+    return cells(image.pool(image.detector.whole_box(image)))
 
 
 def _equal(boxes: Tensor, others: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from harness.data.candidates import load_candidates
 from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, check_images
 from harness.detection.store import DetectionStore
+from harness.detection.weight_files import detector_in
 from harness.device import pick_device
 from harness.errors import InputError
 from harness.evaluation.asked import check_image_folder, check_numbers, detector_of, grounders_of, rules_of, splits_of
@@ -231,6 +232,8 @@ def _detector(request: Request, store: WeightStore) -> Detector:
     """The detector asked for, with its weights loaded, on the device asked for."""
     plugin = DETECTORS.get(detector_of(request))
     options = {} if plugin.weights is None else {'weights': store.get(plugin.weights, None)}
+    if request.detector == DETECTOR:
+        plugin = DETECTORS.get(detector_in(options['weights']))
     if request.precision not in plugin.precisions:
         raise InputError(f'--precision {request.precision}: --detector {plugin.name} computes in '
                          f'{" or ".join(plugin.precisions)}; choose that')

@@ -29,6 +29,8 @@ def tasks_of(request: Request, tasks: Sequence[str], datasets: Mapping[str, Data
         return list(tasks), []
     if isinstance(source, FromNowhere) and request.masks is None:
         why = 'no detector makes masks, and --masks FILE is not given'
+    elif request.masks is None and not getattr(getattr(source, 'detector', None), 'makes_masks', True):
+        why = 'the detector makes no masks'
     elif not _have_masks(datasets, expressions):
         why = f'{", ".join(datasets)} has no masks of the referents'
     else:

@@ -7,7 +7,7 @@ against it before anything is built of it. Tensors are held against the network 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -67,6 +67,19 @@ class DetectorMetadata(Metadata):
     name = 'detector'
 
     config: str
+    classes: Annotated[list[Annotated[str, AfterValidator(_printable)]], AfterValidator(each_once)]
+
+
+class TwoStageMetadata(Metadata):
+    """``model`` and ``pipeline`` describe an mmdet network (:mod:`harness.detection.model_config`), ``classes`` are its
+    categories in order of their index."""
+
+    of = 'detector'
+    title = 'a detector'
+    name = 'detector'
+
+    model: dict[str, Any]
+    pipeline: list[Any]
     classes: Annotated[list[Annotated[str, AfterValidator(_printable)]], AfterValidator(each_once)]
 
 

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from harness.errors import InputError, shown
 from harness.files.archives import archive_fault
@@ -28,7 +29,22 @@ from harness.program import program
 
 Network = TypeVar('Network', bound=nn.Module)
 Loaded = TypeVar('Loaded')
+_MAKES_WEIGHTS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+
+
+class _Weightless(TorchFunctionMode):
+    """Lets networks be made without memory for their weights, which are laid out on the device ``meta``.
+
+    What networks compute while they are made, such as the rates of dropout, layer by layer, stays on the CPU:
+    ``torch.device('meta')`` would lose it.
+    """
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if function in _MAKES_WEIGHTS and kwargs.get('device') is None:
+            kwargs['device'] = 'meta'
+        return function(*args, **kwargs)
 
 
 @dataclass(eq=False)
@@ -121,7 +137,7 @@ def built(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path
         InputError: ``make`` fails, or as :func:`fill`.
     """
     try:
-        with torch.device('meta'):
+        with _Weightless():
             own = make().state_dict()
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError, OverflowError) as error:
         what = ' '.join(str(error).split())[:200]

@@ -8,44 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-CROP = 7
+from harness.detection import two_stage_parts as parts
 
 
-def crops(roi_head: nn.Module, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
-    """The crops of the detector, for the residual stage of Ref-NMS: ``(n, C, 7, 7)``.
-
-    Larger crops are averaged down (mmdet's C4 detectors cut 14 × 14). A cascade crops as in its last stage.
-
-    Args:
-        roi_head: of the detector.
-        maps: the levels of the feature pyramid, or the one C4 map, of the batch.
-        rois: ``(n, 5)`` image index in the batch, then xyxy in network-input pixels.
-    """
-    extractor: Any = _last(roi_head.bbox_roi_extractor)
-    cut = extractor(tuple(maps[:extractor.num_inputs]), rois)
-    return cut if max(cut.shape[-2:]) <= CROP else F.adaptive_avg_pool2d(cut, CROP)
+def crops(roi_head: Any, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
+    """The crops of the detector, for the residual stage of Ref-NMS: see :func:`two_stage_parts.crops`."""
+    return parts.crops(roi_head, maps, rois)
 
 
 def head_features(roi_head: Any, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
-    """The features from which the head of the detector classifies boxes: ``(n, F, 1, 1)``, arguments as of
-    :func:`crops`.
-
-    In mmdet's C4 detectors the average of the shared residual stage, in its others the last shared layer of the box
-    head; a cascade's is that of the last stage.
-    """
-    extractor, box_head = _last(roi_head.bbox_roi_extractor), _last(roi_head.bbox_head)
-    cut = extractor(tuple(maps[:extractor.num_inputs]), rois)
-    seen: list[Tensor] = []
-    watch = box_head.fc_cls.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    try:
-        box_head(roi_head.shared_head(cut) if roi_head.with_shared_head else cut)
-    finally:
-        watch.remove()
-    return torch.flatten(seen[0], 1)[..., None, None]
+    """The features from which the head of the detector classifies boxes, averaged over cells: ``(n, F, 1, 1)``,
+    arguments as of :func:`crops`."""
+    return parts.head_features(roi_head, parts.crops(roi_head, maps, rois)).mean(dim=(2, 3), keepdim=True)
 
 
 BOX_FEATURES = {'crops': crops, 'head': head_features}
@@ -53,11 +29,4 @@ BOX_FEATURES = {'crops': crops, 'head': head_features}
 
 def channels(roi_head: Any, name: str) -> int:
     """C of :func:`crops` or F of :func:`head_features`."""
-    if name == 'crops':
-        return int(_last(roi_head.bbox_roi_extractor).out_channels)
-    return int(_last(roi_head.bbox_head).fc_cls.in_features)
-
-
-def _last(part: Any) -> Any:
-    """The part itself, or the last stage of a cascade."""
-    return part[-1] if isinstance(part, nn.ModuleList | list) else part
+    return parts.crop_channels(roi_head) if name == 'crops' else parts.head_channels(roi_head)

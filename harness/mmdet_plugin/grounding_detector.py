@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.boxes import pairwise_iou
+from harness.detection.two_stage_parts import class_boxes
 from harness.errors import InputError
 from harness.files.weights import fill, load_weights
 from harness.mmdet_plugin.box_features import BOX_FEATURES, channels
@@ -135,18 +136,13 @@ class GroundingDetector(TwoStageDetector):
         if not all(bool(level.isfinite().all()) for level in maps):
             bad = torch.stack([level.flatten(1).isfinite().all(1) for level in maps]).all(0).tolist().index(False)
             raise _not_numbers(samples[bad], 'features')
-        regions = ([sample.proposals for sample in samples] if samples and 'proposals' in samples[0] else
-                   self.rpn_head.predict(maps, samples, rescale=False))
-        metas = [sample.metainfo for sample in samples]
-        raw = self.roi_head.predict_bbox(maps, metas, regions, rcnn_test_cfg=None, rescale=False)
-        return maps, [self._candidates(r, sample, at_least) for r, sample in zip(raw, samples, strict=True)]
+        found = class_boxes(self, maps, samples, rescale=False)
+        return maps, [self._candidates(*own, sample, at_least) for own, sample in zip(found, samples, strict=True)]
 
-    def _candidates(self, raw: InstanceData, sample: DetDataSample, at_least: int) -> InstanceData:
-        """``bboxes`` (R, 4) or (R, 4 · K) and ``scores`` (R, K + 1) to one image's candidates."""
-        if raw.scores.isnan().any():
+    def _candidates(self, boxes: Tensor, scores: Tensor, sample: DetDataSample, at_least: int) -> InstanceData:
+        """``(R, K, 4)`` class boxes and ``(R, K)`` confidences to one image's candidates."""
+        if scores.isnan().any():
             raise _not_numbers(sample, 'confidences')
-        scores = raw.scores[:, :-1]
-        boxes = raw.bboxes.reshape(len(scores), raw.bboxes.shape[1] // 4, 4).expand(-1, scores.shape[1], -1)
         found = find_candidates(boxes, scores, self.ref_nms.delta, self.ref_nms.delta_step, at_least)
         if len(found) <= self.max_candidates:
             return found

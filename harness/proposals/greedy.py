@@ -26,11 +26,13 @@ class Greedy(Rule):
         threshold: least confidence of a proposal.
         nms_iou: IoU from which a box is suppressed by a better one of its class.
         step: how far the threshold is lowered at a time.
+        inclusive: the two conventions of MAttNet's detector. False: plain areas, and suppression over the IoU alone, as
+            mmdet and torchvision have it.
     """
 
     @checked
-    def __init__(self, threshold: Share = 0.65, nms_iou: Share = 0.3, step: Step = 0.1) -> None:
-        self.threshold, self.nms_iou, self.step = threshold, nms_iou, step
+    def __init__(self, threshold: Share = 0.65, nms_iou: Share = 0.3, step: Step = 0.1, inclusive: bool = True) -> None:
+        self.threshold, self.nms_iou, self.step, self.inclusive = threshold, nms_iou, step, inclusive
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """The same ``InstanceData`` (best first; empty without regions) for each expression."""
@@ -39,11 +41,11 @@ class Greedy(Rule):
     def propose(self, image: ImageFeatures) -> InstanceData:
         """The image's proposals, best first."""
         # A box is only ever suppressed by a more confident one, so those under the threshold need not compete.
-        return image.once(_suppressed, self._least(confidences(image)), self.nms_iou)
+        return image.once(_suppressed, self._least(confidences(image)), self.nms_iou, self.inclusive)
 
     def ranked(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """The hundred best boxes after NMS, of which any threshold proposes the first ones."""
-        return Greedy100(nms_iou=self.nms_iou)(image, expressions)
+        return Greedy100(nms_iou=self.nms_iou, inclusive=self.inclusive)(image, expressions)
 
     def kept(self, scores: Tensor) -> int:
         """How many of a ranking's boxes are proposed, given their ``scores`` ``(n,)``, best first."""
@@ -64,13 +66,14 @@ class Greedy100(Rule):
     Args:
         top: number of proposals.
         nms_iou: as in :class:`Greedy`.
+        inclusive: as in :class:`Greedy`.
     """
 
     recall_only = True
 
     @checked
-    def __init__(self, top: Count = 100, nms_iou: Share = 0.3) -> None:
-        self.top, self.nms_iou = top, nms_iou
+    def __init__(self, top: Count = 100, nms_iou: Share = 0.3, inclusive: bool = True) -> None:
+        self.top, self.nms_iou, self.inclusive = top, nms_iou, inclusive
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression]) -> list[InstanceData]:
         """The same ``InstanceData`` (best first; empty without regions) for each expression."""
@@ -78,7 +81,7 @@ class Greedy100(Rule):
 
     def propose(self, image: ImageFeatures) -> InstanceData:
         """The image's proposals, best first."""
-        return image.once(_best, self.top, self.nms_iou)
+        return image.once(_best, self.top, self.nms_iou, self.inclusive)
 
 
 def confidences(image: ImageFeatures) -> Tensor:
@@ -93,23 +96,23 @@ def confidences(image: ImageFeatures) -> Tensor:
     return image.class_scores
 
 
-def _best(image: ImageFeatures, top: int, nms_iou: float) -> InstanceData:
+def _best(image: ImageFeatures, top: int, nms_iou: float, inclusive: bool) -> InstanceData:
     """The first ``top`` of the boxes that NMS leaves."""
     # Less confident boxes can't change what NMS does to more confident ones: take as many as it needs.
     ranked = confidences(image).flatten().sort(descending=True).values
     competitors = 4 * top
     while True:
         least = ranked[min(competitors, len(ranked)) - 1] if len(ranked) else 0.
-        proposals = _suppressed(image, least, nms_iou)
+        proposals = _suppressed(image, least, nms_iou, inclusive)
         if len(proposals) >= top or competitors >= len(ranked):
             return proposals[:top]
         competitors *= 2
 
 
-def _suppressed(image: ImageFeatures, least: float | Tensor, nms_iou: float) -> InstanceData:
+def _suppressed(image: ImageFeatures, least: float | Tensor, nms_iou: float, inclusive: bool) -> InstanceData:
     """NMS over the boxes of at least this confidence, category by category as the original; best first."""
     labels, regions = (image.class_scores >= least).T.nonzero(as_tuple=True)
     boxes, scores = image.class_boxes[regions, labels], image.class_scores[regions, labels]
-    kept = class_wise_nms(boxes, labels, scores, nms_iou, offset=1, suppress_equal=True).nonzero()[:, 0]
+    kept = class_wise_nms(boxes, labels, scores, nms_iou, int(inclusive), inclusive).nonzero()[:, 0]
     kept = kept[scores[kept].argsort(descending=True, stable=True)]
     return InstanceData(bboxes=boxes[kept], scores=scores[kept], labels=labels[kept], det_scores=scores[kept])

@@ -27,6 +27,9 @@ from harness.proposals.ranking import ordered
 from harness.proposals.ref_nms_metadata import RefNMSMetadata
 from harness.words.vectors import WordEmbedding
 
+#: Cells along each side of the crops that the head takes.
+CROP = 7
+
 
 @MODELS.register_module()
 class RefNMS(BaseModule):
@@ -95,6 +98,8 @@ class RefNMS(BaseModule):
         """``(n, C, 7, 7)`` pooled regions to ``(n, F)``: the head, averaged over cells."""
         if len(pooled) == 0:
             return pooled.new_zeros(0, self.features)
+        if max(pooled.shape[-2:]) > CROP:  # mmdet's C4 networks cut 14 × 14
+            pooled = F.adaptive_avg_pool2d(pooled, CROP)
         # Channels last in memory is nearly half as fast again on CPUs.
         return self.head(pooled.contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
 

@@ -14,6 +14,7 @@ checkpoints come from:
                ``tools/train_att_rank.py``                            the network is the same
 ``mask-rcnn``  lichengunc/mask-faster-rcnn ``lib/model/train_val.py:  a state dict
                snapshot``
+``detector``   mmdet's model zoo, mmengine's Runner                   ``{'state_dict': …, 'meta': …}``
 =============  =====================================================  =================================================
 """
 from __future__ import annotations
@@ -38,12 +39,13 @@ from adapters.originals.mattnet_data import words_in_order
 from adapters.originals.ref_nms_data import read_vocabulary
 from adapters.originals.writing import write_json
 from grounders.nmtree import NMTree, NMTreeOptions
+from harness.commands.detector_conversion import describe_detector, read_classes
 from harness.data.coco_categories import COCO_CLASSES
 from harness.detection.original_names import PAIRS, rename
 from harness.errors import InputError, shown
 from harness.files import fields, torch_file
 from harness.files.faults import fault
-from harness.files.metadata import DetectorMetadata, Metadata, read_metadata
+from harness.files.metadata import DetectorMetadata, Metadata, TwoStageMetadata, read_metadata
 from harness.files.reading import parse_json, read_bytes
 from harness.files.weights import Weights, check_numbers, differences, git_commit, save_weights
 from harness.proposals.ref_nms_metadata import RefNMSMetadata
@@ -56,22 +58,24 @@ _SHARED = 4
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read: tensors by their original names, options as plain JSON, and the hash of the file."""
+    """A checkpoint that was read: tensors by their original names, options as plain JSON, the hash of the file, and all
+    that the file holds."""
 
     path: Path
     state: dict[str, Tensor]
     opt: dict[str, Any] | None
     sha256: str
+    whole: Any = None
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
-        """Read a file. The network is what it holds under ``'model'``, or the whole file if there is no such key."""
+        """Read a file. The network is under ``'model'`` or ``'state_dict'``, or the whole file where neither is."""
         loaded = torch_file.load(path)
-        whole = {'model': loaded} if type(loaded) is not dict or 'model' not in loaded else loaded
-        state = torch_file.state_dict(whole['model'], str(path))
+        whole = loaded if type(loaded) is dict else {}
+        state = torch_file.state_dict(whole.get('model', whole.get('state_dict', loaded)), str(path))
         _check_numbers(state, path)
         opt = _plain_options(whole['opt'], path) if 'opt' in whole else None
-        return cls(path, state, opt, _sha256(path))
+        return cls(path, state, opt, _sha256(path), loaded)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,14 @@ class WordFiles:
 
 
 @dataclass(frozen=True)
+class DetectorFiles:
+    """What describes a detector of mmdet: ``--config``, a name or file, and the file of ``--classes``."""
+
+    config: str
+    classes: Path | None = None
+
+
+@dataclass(frozen=True)
 class Converted:
     """Tensors under our names, the metadata that the network is built from again, and (original, our) names."""
 
@@ -91,7 +103,7 @@ class Converted:
     names: list[tuple[str, str]]
 
 
-def convert(path: Path, out: Path, kind: str, words: WordFiles) -> str:
+def convert(path: Path, out: Path, kind: str, words: WordFiles, detector: DetectorFiles | None = None) -> str:
     """Convert and write; gives what was mapped, a line per tensor and a summary.
 
     Args:
@@ -99,12 +111,13 @@ def convert(path: Path, out: Path, kind: str, words: WordFiles) -> str:
         out: where the weights go; a JSON file goes beside them.
         kind: among :data:`KINDS`.
         words: the files with the words of the network.
+        detector: what describes a detector of mmdet.
 
     Raises:
         InputError: the checkpoint is not of that kind, is damaged, or does not fit the words.
     """
     checkpoint = Checkpoint.read(path)
-    converted = KINDS[kind](checkpoint, words)
+    converted = KINDS[kind](checkpoint, words) if detector is None else _detector(checkpoint, detector)
     if 'lacks' not in converted.meta:
         read_metadata(Weights(path, converted.tensors, converted.meta, checkpoint.sha256), METADATA[kind],
                       'give the checkpoint that --as names, and the words that it was trained on')
@@ -252,13 +265,21 @@ def _mask_rcnn(checkpoint: Checkpoint, words: WordFiles) -> Converted:
                      [(original, ours) for original, ours in PAIRS if original in checkpoint.state])
 
 
+def _detector(checkpoint: Checkpoint, files: DetectorFiles) -> Converted:
+    """A detector of mmdet, under its own names."""
+    classes = None if files.classes is None else read_classes(files.classes)
+    meta = describe_detector(checkpoint.state, checkpoint.whole, checkpoint.path, files.config, classes)
+    names = [(name, name) for name in checkpoint.state]
+    return Converted(checkpoint.state, {**meta, 'config_name': files.config}, names)
+
+
 KINDS: dict[str, Callable[[Checkpoint, WordFiles], Converted]] = {
     'mattnet': partial(_modular, 'mattnet', MAttNetOpt), 'cmae': partial(_modular, 'cmae', CMAEOpt), 'nmtree': _nmtree,
     'ref-nms': _ref_nms, 'mask-rcnn': _mask_rcnn}
 #: The schema that a loader holds the metadata against.
 METADATA: dict[str, type[Metadata]] = {
     'mattnet': MAttNetMetadata, 'cmae': CMAEMetadata, 'nmtree': NMTreeMetadata, 'ref-nms': RefNMSMetadata,
-    'mask-rcnn': DetectorMetadata}
+    'mask-rcnn': DetectorMetadata, 'detector': TwoStageMetadata}
 
 
 # Checks.

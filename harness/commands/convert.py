@@ -13,7 +13,7 @@ from harness.loading import loading
 from harness.names import OneLineParser
 
 #: Whose checkpoints can be converted.
-KINDS = ('mattnet', 'cmae', 'nmtree', 'ref-nms', 'mask-rcnn')
+KINDS = ('mattnet', 'cmae', 'nmtree', 'ref-nms', 'mask-rcnn', 'detector')
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,15 +27,25 @@ def main(argv: Sequence[str]) -> int:
                              'std_vocab_….txt of Ref-NMS')
     parser.add_argument('--vectors', type=Path, metavar='FILE',
                         help="Ref-NMS's std_glove_….npy (default: the one beside its vocabulary)")
+    parser.add_argument('--config', metavar='NAME', help='config of --as detector: one of the installed mmdet, such as '
+                        'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py, or your own file, which is Python and is run')
+    parser.add_argument('--classes', type=Path, metavar='FILE',
+                        help='names of the classes of --as detector, one per line (default: as the checkpoint says)')
     args = parser.parse_args(argv)
     if args.out.suffix != '.safetensors':
         raise InputError(f'{args.out}: the output must be called something.safetensors')
-    if args.vocabulary is not None and args.kind == 'mask-rcnn':
+    if args.vocabulary is not None and args.kind in ('mask-rcnn', 'detector'):
         raise InputError('--vocabulary: a detector has no words; leave it out')
     if args.vectors is not None and (args.kind != 'ref-nms' or args.vocabulary is None):
         raise InputError('--vectors: belongs to the words of --as ref-nms; give --vocabulary too, or leave it out')
+    if (args.config is None) == (args.kind == 'detector'):
+        raise InputError('--config: --as detector needs the config of its checkpoint; add --config NAME'
+                         if args.config is None else '--config: belongs to --as detector; leave it out')
+    if args.classes is not None and args.kind != 'detector':
+        raise InputError('--classes: belongs to --as detector; leave it out')
     require_file(args.checkpoint)
     loading('torch')
-    from harness.commands.checkpoint_conversion import WordFiles, convert
-    print(convert(args.checkpoint, args.out, args.kind, WordFiles(args.vocabulary, args.vectors)))
+    from harness.commands.checkpoint_conversion import DetectorFiles, WordFiles, convert
+    print(convert(args.checkpoint, args.out, args.kind, WordFiles(args.vocabulary, args.vectors),
+                  None if args.config is None else DetectorFiles(args.config, args.classes)))
     return 0

@@ -11,11 +11,25 @@ from typing import Any
 from torch import Tensor
 
 from harness.files import pickle_constructors
-from harness.files.pickle_values import Budget, Refused, as_exactly, check_keys, refuse
+from harness.files.pickle_values import Budget, Global, Refused, as_exactly, check_keys, refuse
 
 #: How many times over tensors may show the bytes of a file: parameters can share storages.
 _SHARED = 4
 _MAX_DIMENSIONS = 16
+_LONGEST_MENTION = 200
+
+
+class InertObject:
+    """An object of a class that is not imported: the name of the class, and the state that the file gives it."""
+
+    __slots__ = ('name', 'state')
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state: Any = None
+
+    def __repr__(self) -> str:
+        return f'InertObject({self.name})'
 
 
 class Storage:
@@ -94,6 +108,23 @@ def _size(budget: TensorBudget, sizes: Any = ()) -> tuple[Any, ...]:
     return as_exactly(tuple, sizes)
 
 
+def _counter(budget: TensorBudget, counts: Any = ()) -> dict[Any, Any]:
+    """A ``Counter``, which mmengine's schedulers keep milestones in, as a dict."""
+    if type(counts) is not dict:
+        return _ordered(budget, counts)
+    budget.spend_bytes(8 * len(counts))
+    return dict(counts)
+
+
+def _attribute(budget: TensorBudget, owner: Any, name: Any) -> InertObject:
+    """The mention of a method, as in the message hub of mmengine's runner; nothing is looked up, and nobody can call
+    it."""
+    if type(owner) not in (InertObject, Global):
+        refuse(f'an attribute of type {type(owner).__name__}')
+    budget.spend_objects(1)
+    return InertObject(f'{owner.name}.{as_exactly(str, name)}'[:_LONGEST_MENTION])
+
+
 def _nothing(budget: TensorBudget) -> None:
     """``None`` for the function backend that modules of PyTorch 0.3 carry along."""
 
@@ -109,4 +140,7 @@ CONSTRUCTORS: Mapping[str, Callable[..., Any]] = {
     'torch.Size': _size,
     'torch.nn.backends.thnn._get_thnn_function_backend': _nothing,
     'collections.OrderedDict': _ordered,
+    'collections.Counter': _counter,
+    '__builtin__.getattr': _attribute,
+    'builtins.getattr': _attribute,
 }

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.files.pickle_machine import Machine
 from harness.files.pickle_values import Global, Refused, as_exactly, check_keys, refuse, refuse_name
-from harness.files.torch_constructors import CONSTRUCTORS, Storage, TensorBudget, check_parameter_state
+from harness.files.torch_constructors import CONSTRUCTORS, InertObject, Storage, TensorBudget, check_parameter_state
 
 _MAX_STORAGES = 200_000
 _LONGEST_KEY = 16
@@ -22,19 +22,6 @@ _NUMBERS = {f'{module}.{kind}Storage': dtype for module in ('torch', 'torch.cuda
     'Double': torch.float64, 'Float': torch.float32, 'Half': torch.float16, 'BFloat16': torch.bfloat16,
     'Long': torch.int64, 'Int': torch.int32, 'Short': torch.int16, 'Char': torch.int8, 'Byte': torch.uint8,
     'Bool': torch.bool}.items()}
-
-
-class InertObject:
-    """An object of a class that is not imported: the name of the class, and the state that the file gives it."""
-
-    __slots__ = ('name', 'state')
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.state: Any = None
-
-    def __repr__(self) -> str:
-        return f'InertObject({self.name})'
 
 
 class ObjectMachine(Machine):

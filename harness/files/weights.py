@@ -136,17 +136,26 @@ def built(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path
     Raises:
         InputError: ``make`` fails, or as :func:`fill`.
     """
-    try:
-        with _Weightless():
-            own = make().state_dict()
-    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError, OverflowError) as error:
-        what = ' '.join(str(error).split())[:200]
-        raise InputError(f'{path}: its options make no network ({type(error).__name__}: {what}); train weights '
-                         f'with "{program()} train all" or name others with --weights') from error
-    check_fits(tensors, own, path)
+    check_network(make, tensors, path, f'train weights with "{program()} train all" or name others with --weights')
     network = make()
     fill(network, tensors, path)
     return network.eval()
+
+
+def check_network(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path, fix: str) -> Network:
+    """The network that ``make`` gives, without memory for its weights, once ``tensors`` are known to be them.
+
+    Raises:
+        InputError: ``make`` fails, and then what to do is ``fix``; or as :func:`fill`.
+    """
+    try:
+        with _Weightless():
+            network = make()
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError, OverflowError) as error:
+        what = ' '.join(str(error).split())[:200]
+        raise InputError(f'{path}: its options make no network ({type(error).__name__}: {what}); {fix}') from error
+    check_fits(tensors, network.state_dict(), path)
+    return network
 
 
 def shared(weights: Weights, load: Callable[[Weights], Loaded]) -> Loaded:

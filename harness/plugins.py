@@ -158,6 +158,10 @@ class Detector(ABC):
                  annotations: list[Annotation] | None = None) -> ImageFeatures:
         """``(H, W, 3)`` uint8 BGR to the class boxes and confidences of its regions, and its map."""
 
+    def maps_of(self, image: np.ndarray, info: ImageInfo) -> ImageFeatures:
+        """The same without looking for boxes, where those of another detector are used."""
+        return self.features(image, info)
+
     def prepare_to_run(self) -> None:  # noqa: B027 (most detectors have nothing to prepare)
         """Called once before the first image of a run: what training needs may be given up for speed."""
 

@@ -87,6 +87,7 @@ class Dataset:
     expressions: list[Expression]
     annotations: dict[int, list[Annotation]] | None = None
     categories: tuple[str, ...] = ()
+    category_ids: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     data_hash: str = ''
     file: str = ''
@@ -117,7 +118,8 @@ class ImageFeatures:
         scale: network-input pixels per image pixel.
         feature_map: ``(1, C, h, w)`` the stride-16 C4 map, or the finest level of a pyramid.
         class_boxes: ``(R, K, 4)`` xyxy image pixels, one box a region and class, before NMS, clipped to the image.
-        class_scores: ``(R, K)`` class confidences without the background.
+        class_scores: ``(R, K)`` class confidences without the background; minus infinity where a box is not of a class,
+            and so no candidate (:mod:`harness.detection.outside`).
         classes: the K category names.
         detector: whoever pools, runs the head and predicts masks on ``feature_map``.
         annotations: the image's annotated objects, ``None`` where not available.

@@ -69,7 +69,8 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument('--max-pixels', type=int, metavar='N',
                       help='leave out images of more pixels (default: 50 million)')
     data.add_argument('--candidates', type=Path, metavar='FILE',
-                      help='boxes from outside: {image_id: [[x, y, w, h], …]}')
+                      help='COCO\'s detection results as the candidates of every rule; or boxes as the proposals: '
+                      '{image_id: [[x, y, w, h], …]}')
     add_weights(data)
     data.add_argument('--detector', metavar='NAME', default='mmdet-c4',
                       help='the detector (default: mmdet-c4, which takes --weights detector=FILE)')

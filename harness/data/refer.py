@@ -61,6 +61,7 @@ def load_refer(root: Path, name: str, split_by: str, images: Path | None = None)
         expressions=_expressions(refs, name, infos, annotations, str(refs_path)),
         annotations=annotations,
         categories=tuple(categories.values()),
+        category_ids=categories,
         data_hash=hashlib.sha256(refs_bytes + instances_bytes).hexdigest(),
         file=str(instances_path),
     )

@@ -147,6 +147,10 @@ class Detector(plugins.Detector):
         """
         return self._describe(self.see(image), info, annotations)
 
+    def maps_of(self, image: np.ndarray, info: ImageInfo) -> ImageFeatures:
+        """See :class:`harness.plugins.Detector`."""
+        return self._describe(self.see(image), info, None, with_boxes=False)
+
     def _computed(self, part: Callable[[Any], Any], inputs: Any) -> Any:
         """The output of a part of the network, computed in :attr:`precision` and given in float32: boxes are decoded,
         confidences compared and maps sampled in that."""

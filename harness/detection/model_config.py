@@ -41,7 +41,8 @@ def described(config: Mapping[str, Any]) -> dict[str, Any]:
         InputError: it is no two-stage detector, or has a step that changes images in an unknown way.
     """
     model = _plain(config['model'])
-    pipeline = config.get('test_pipeline') or config['test_dataloader']['dataset']['pipeline']
+    tested = config.get('test_dataloader') or {}
+    pipeline = tested.get('dataset', {}).get('pipeline') or config.get('test_pipeline') or ()
     steps = [_plain(step) for step in pipeline
              if not str(step['type']).rpartition('.')[2].startswith(('Load', 'PackDetInputs'))]
     description = {'model': model, 'pipeline': steps}
@@ -92,6 +93,9 @@ def check_description(description: Mapping[str, Any], where: str) -> None:
 def _check_value(key: str, value: Any, known: frozenset[str], where: str) -> None:
     if key in LEFT_OUT:
         raise InputError(f'{where}: its network has {key}, which names what to begin from; convert the checkpoint '
+                         'again')
+    if key == 'type' and not isinstance(value, str):
+        raise InputError(f'{where}: its network has a type that is not the name of a part; convert the checkpoint '
                          'again')
     if isinstance(value, str):
         if key == 'type' and value.removeprefix('mmdet.') not in known:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.detection.outside import OutsideCandidates
 from harness.detection.pictures import read_recorded
 from harness.detection.store import DetectionStore
 from harness.errors import InputError
@@ -31,6 +32,7 @@ class FromPictures:
         oriented: what was done about the EXIF orientation of photographs that have one, by image.
         store: keeps what the detector says of an image.
         maps: the store keeps the detector's map too.
+        candidates: boxes from outside in the place of the detector's own.
     """
 
     detector: Detector
@@ -38,6 +40,7 @@ class FromPictures:
     oriented: dict[tuple[Any, ...], str] = field(default_factory=dict)
     store: DetectionStore | None = None
     maps: bool = False
+    candidates: OutsideCandidates | None = None
 
     def read(self, info: ImageInfo) -> np.ndarray:
         """``(H, W, 3)`` uint8 BGR, of the recorded size."""
@@ -58,6 +61,8 @@ class FromPictures:
 
     def features(self, pixels: np.ndarray, info: ImageInfo) -> ImageFeatures:
         """What the detector says of an image, kept by the store where there is one."""
+        if self.candidates is not None:
+            return self.candidates.put_into(self.detector.maps_of(pixels, info))
         if self.store is None or self._identity is None:
             return self.detector.features(pixels, info)
         key = self.store.key(pixels, f'{self._identity} {self.detector.precision} {"maps" if self.maps else "boxes"}')
@@ -110,11 +115,13 @@ class FromMaps:
         detector: with the weights that made the maps.
         stored: from an image id to its map.
         detect: whether regions are proposed and classified on it, which boxes from outside do not need.
+        candidates: boxes from outside in the place of the detector's own.
     """
 
     detector: Detector
     stored: Callable[[int], StoredMap]
     detect: bool = True
+    candidates: OutsideCandidates | None = None
 
     def read(self, info: ImageInfo) -> StoredMap:
         stored = self.stored(info.image_id)
@@ -127,8 +134,10 @@ class FromMaps:
         return stored
 
     def features(self, stored: StoredMap, info: ImageInfo) -> ImageFeatures:
-        return self.detector.from_map(stored.feature_map, stored.scale, info,
-                                      input_size=stored.input_size if self.detect else None)
+        detect = self.detect and self.candidates is None
+        image = self.detector.from_map(stored.feature_map, stored.scale, info,
+                                       input_size=stored.input_size if detect else None)
+        return image if self.candidates is None else self.candidates.put_into(image)
 
 
 def check_images(source: FromPictures | FromMaps | FromNowhere, images: Iterable[ImageInfo]) -> None:

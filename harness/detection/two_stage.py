@@ -85,6 +85,12 @@ class TwoStageDetector(plugins.Detector):
         boxes, scores = self.class_boxes(seen)
         return self._features(seen, boxes, scores, info, annotations)
 
+    def maps_of(self, image: np.ndarray, info: ImageInfo) -> ImageFeatures:
+        """See :class:`harness.plugins.Detector`."""
+        seen = self.see(image)
+        none = seen.maps[0].new_zeros(0, len(self.classes), 4)
+        return self._features(seen, none, none[..., 0], info)
+
     def _features(self, seen: Seen, boxes: Tensor, scores: Tensor, info: ImageInfo,
                   annotations: list[Annotation] | None = None) -> ImageFeatures:
         scale = sum(seen.sample.metainfo['scale_factor']) / 2

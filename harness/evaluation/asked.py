@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.data.detection_results import is_detection_results
 from harness.data.embedded_names import EMBEDDED, SPLITS
 from harness.errors import InputError
 from harness.evaluation.datasets import dataset_names
@@ -65,19 +66,30 @@ def check_image_folder(request: Request) -> None:
         raise InputError(f'--images {request.images}: there is no such folder')
 
 
+def has_candidates(request: Request) -> bool:
+    """Whether ``--candidates`` holds boxes with categories and scores, which rules can suppress.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return request.candidates is not None and is_detection_results(request.candidates)
+
+
 def rules_of(request: Request) -> list[str]:
     """The rules asked for; with boxes from outside there is only ``given``, and without them it is refused.
 
     Raises:
         InputError: a name is unknown, or a rule and boxes from outside exclude each other.
     """
-    if request.candidates is not None or request.detections is not None:
+    if request.detections is not None or (request.candidates is not None and not has_candidates(request)):
         rules = pick('--proposals', request.rules, names(PROPOSAL_RULES), ('given',))
         if rules != ['given']:
             raise InputError('--proposals: the boxes of --candidates or --detections are the proposals; leave '
                              '--proposals out')
         return rules
     known = [name for name in names(PROPOSAL_RULES) if not PROPOSAL_RULES.attribute(name, 'needs_candidates')]
+    if request.candidates is not None and request.rules == ['given']:
+        return ['given']
     if request.rules is not None and 'given' in request.rules:
         raise InputError('--proposals given: needs boxes from outside; add --candidates FILE or --detections FILE')
     return pick('--proposals', request.rules, known, TABLE_1)
@@ -92,7 +104,7 @@ def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:
         InputError: a name is unknown, or grounders and tasks exclude each other.
     """
     known = names(GROUNDERS)
-    outside = request.candidates is not None or request.detections is not None
+    outside = request.detections is not None or (request.candidates is not None and not has_candidates(request))
     for_recall = list(tasks) == ['recall'] or (outside and request.tasks is None)
     asked = pick('--grounder', request.grounders, [*known, 'all', 'none'], [] if for_recall else [DEFAULT_GROUNDER])
     if 'all' in asked:

@@ -231,8 +231,10 @@ def _check_scores(name: str, scores: Sequence[Tensor], proposals: Sequence[Insta
 def _unique_masks(image: ImageFeatures, boxes: Tensor, labels: Tensor) -> list[dict]:
     """The masks of chosen boxes ``(n, 4)``, each computed once: several expressions often choose the same box and
     label."""
-    # A ground-truth box of a category that the detector does not know has label -1: any class's mask has to do.
-    keys = torch.cat((boxes.double(), labels.clamp(min=0)[:, None].double()), dim=1)
+    # A ground-truth box of a category that the detector does not know has label -1, one from another detector a label
+    # over its own: any class's mask has to do.
+    known = torch.where(labels < len(image.detector.classes), labels, 0).clamp(min=0)
+    keys = torch.cat((boxes.double(), known[:, None].double()), dim=1)
     unique, where = keys.unique(dim=0, return_inverse=True)
     rles = image.detector.masks(image, unique[:, :4].float(), unique[:, 4].long())
     return [rles[i] for i in where.tolist()]

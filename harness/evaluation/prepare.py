@@ -13,14 +13,24 @@ from typing import Any
 from harness.data.answers import Answers
 from harness.data.candidates import load_candidates
 from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
+from harness.detection.outside import OutsideCandidates
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, check_images
 from harness.detection.store import DetectionStore
 from harness.detection.weight_files import detector_in
 from harness.device import pick_device
 from harness.errors import InputError
-from harness.evaluation.asked import check_image_folder, check_numbers, detector_of, grounders_of, rules_of, splits_of
+from harness.evaluation.asked import (
+    check_image_folder,
+    check_numbers,
+    detector_of,
+    grounders_of,
+    has_candidates,
+    rules_of,
+    splits_of,
+)
 from harness.evaluation.controls import Chance, WordsShuffled
 from harness.evaluation.datasets import EMBEDDED, find_datasets, notes_on
+from harness.evaluation.detection_candidates import detection_candidates, unknown_categories
 from harness.evaluation.plan import Plan, Plugins, images
 from harness.evaluation.request import DETECTOR, OWN_FORMS, TASKS, Readers, Request
 from harness.evaluation.settings import CRITICAL_OBJECTS, check_settings
@@ -77,10 +87,12 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     rules, said = _that_can_run(request, rules, datasets, store)
     notes += said
     detector = cache(lambda: _detector(request, store))
+    results, said = detection_candidates(request, datasets, expressions)
+    notes += said
     vectors = cache(lambda: _vectors(request, [e for es in expressions.values() for e in es], datasets, rules,
-                                     detector))
+                                     lambda: (*detector().classes, *(results.classes if results else ()))))
     plugins: dict[str, Plugins] = {}
-    outside = _outside_boxes(request, readers, grounders)
+    outside = results if rules == ['given'] and results else _outside_boxes(request, readers, grounders)
     if outside is not None:
         expressions, said = _covered(outside, datasets, expressions)
         notes += said
@@ -90,6 +102,9 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
                                  _build(PROPOSAL_RULES.get(r), r, name, store, request, vectors) for r in rules}, built,
                                 _controls(built, request.seed))
     source = _source(request, readers, detector, outside, [g for p in plugins.values() for g in p.grounders.values()])
+    if results is not None and outside is None and isinstance(source, FromPictures | FromMaps):
+        source.candidates = OutsideCandidates.of(results, source.detector.classes)
+        notes += unknown_categories(source.candidates)
     has_images = any(info.path is not None for d in datasets.values() for info in d.images.values())
     if isinstance(source, FromPictures) and not has_images:
         raise InputError(f'--expressions {request.expressions}: does not say where its images are; add --images DIR')
@@ -105,7 +120,8 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
         '--data-root': (request.data_root, request.expressions is None and not set(datasets) <= set(EMBEDDED)),
         '--detector': (None if request.detector == DETECTOR else request.detector,
                        isinstance(source, FromPictures | FromMaps)),
-        '--store': (None if request.store == 'boxes' else request.store, isinstance(source, FromPictures)),
+        '--store': (None if request.store == 'boxes' else request.store,
+                    isinstance(source, FromPictures) and source.candidates is None),
         '--precision': (None if request.precision == 'fp32' else request.precision,
                         isinstance(source, FromPictures | FromMaps)),
         '--device': (None if request.device in ('cpu', 'auto') else request.device,
@@ -220,8 +236,8 @@ def _outside_boxes(request: Request, readers: Readers, grounders: Sequence[str])
     """The boxes of ``--candidates`` or ``--detections``, if either is given."""
     if request.candidates is None:
         return None if request.detections is None else readers.detections(request.detections)
-    if request.detections is not None:
-        raise InputError('--detections: --candidates gives boxes as well; leave one of the two out')
+    if has_candidates(request):
+        return None
     if grounders:
         raise InputError('--candidates: boxes without categories are for recall only; use --task recall, or give '
                          'detections with categories by --detections FILE')
@@ -300,13 +316,13 @@ def _context(request: Request, datasets: Mapping[str, Dataset], expressions: Cho
 
 
 def _vectors(request: Request, expressions: Sequence[Expression], datasets: Mapping[str, Dataset],
-             rules: Sequence[str], detector: Callable[[], Detector]) -> WordVectors:
+             rules: Sequence[str], classes: Callable[[], Sequence[str]]) -> WordVectors:
     """The word vectors: the shipped ones, or those of ``--vectors`` for the words that can be looked up."""
     if request.vectors is None:
         return load_vectors()
     categories = {c for d in datasets.values() for c in d.categories}
     if any(PROPOSAL_RULES.get(r).with_vectors for r in rules):
-        categories.update(detector().classes)
+        categories.update(classes())
     return load_vectors(request.vectors, words_to_look_up(expressions, categories))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from harness.detection.outside import NO_CANDIDATE
 from harness.options import check_options
 from harness.proposals.ref_nms_network import RefNMS
 
@@ -28,9 +29,10 @@ def find_candidates(class_boxes: Tensor, class_scores: Tensor, delta: float = 0.
     """
     check_options(RefNMS, {'delta_step': step}, 'Ref-NMS', ': ')  # else it might be lowered for ever
     delta = min(delta, 1.)  # no confidence exceeds 1
-    while (count := int((class_scores > delta).sum())) < min(at_least, class_scores.numel()) and delta >= 0:
+    at_least = min(at_least, int((class_scores > NO_CANDIDATE).sum()))
+    while (count := int((class_scores > delta).sum())) < at_least and delta >= 0:
         delta -= step
-    if count < min(at_least, class_scores.numel()):  # confidences of exactly zero and below
-        delta = float('-inf')
+    if count < at_least:  # confidences of exactly zero and below
+        delta = NO_CANDIDATE
     labels, regions = (class_scores > delta).T.nonzero(as_tuple=True)
     return InstanceData(bboxes=class_boxes[regions, labels], labels=labels, det_scores=class_scores[regions, labels])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from harness.detection.outside import NO_CANDIDATE
 from harness.errors import InputError
 from harness.options import Count, Share, Step, checked
 from harness.plugins import Rule
@@ -54,7 +55,7 @@ class Greedy(Rule):
     def _least(self, scores: Tensor) -> float:
         """The threshold, lowered until some of the scores reach it."""
         threshold = self.threshold
-        while scores.numel() and not (scores >= threshold).any():
+        while bool((scores > NO_CANDIDATE).any()) and not (scores >= threshold).any():
             threshold -= self.step
         return threshold
 
@@ -99,7 +100,8 @@ def confidences(image: ImageFeatures) -> Tensor:
 def _best(image: ImageFeatures, top: int, nms_iou: float, inclusive: bool) -> InstanceData:
     """The first ``top`` of the boxes that NMS leaves."""
     # Less confident boxes can't change what NMS does to more confident ones: take as many as it needs.
-    ranked = confidences(image).flatten().sort(descending=True).values
+    scores = confidences(image)
+    ranked = scores[scores > NO_CANDIDATE].sort(descending=True).values
     competitors = 4 * top
     while True:
         least = ranked[min(competitors, len(ranked)) - 1] if len(ranked) else 0.
@@ -111,7 +113,8 @@ def _best(image: ImageFeatures, top: int, nms_iou: float, inclusive: bool) -> In
 
 def _suppressed(image: ImageFeatures, least: float | Tensor, nms_iou: float, inclusive: bool) -> InstanceData:
     """NMS over the boxes of at least this confidence, category by category as the original; best first."""
-    labels, regions = (image.class_scores >= least).T.nonzero(as_tuple=True)
+    there = (image.class_scores >= least) & (image.class_scores > NO_CANDIDATE)
+    labels, regions = there.T.nonzero(as_tuple=True)
     boxes, scores = image.class_boxes[regions, labels], image.class_scores[regions, labels]
     kept = class_wise_nms(boxes, labels, scores, nms_iou, int(inclusive), inclusive).nonzero()[:, 0]
     kept = kept[scores[kept].argsort(descending=True, stable=True)]

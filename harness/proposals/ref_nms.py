@@ -84,7 +84,12 @@ class RefNMSRule(RankedRule):
                              'numbers; check its weights (--weights detector=FILE)')
         found = find_candidates(image.class_boxes, image.class_scores, delta, network.delta_step)
         sentences = [vocabulary(e.tokens).to(image.feature_map) for e in expressions]
-        return network.relate(image.pool(found.bboxes), found, sentences)
+        pooled = image.pool(found.bboxes)
+        if pooled.shape[1] != network.in_channels:
+            raise InputError(f'image {image.info.image_id}: Ref-NMS takes crops of {network.in_channels} channels, the '
+                             f'detector gives {pooled.shape[1]}; name the detector that it was trained with by '
+                             '--weights detector=FILE, or a Ref-NMS trained on this one')
+        return network.relate(pooled, found, sentences)
 
 
 def _load(weights: Weights) -> tuple[RefNMS, WordEmbedding]:

@@ -68,7 +68,7 @@ class RefNMS(BaseModule):
         self.threshold, self.nms_iou = threshold, nms_iou
         self.delta, self.delta_step = delta, delta_step
         self.relu = relu
-        self.features = 4 * planes
+        self.in_channels, self.features = in_channels, 4 * planes
         self.head = residual_stage(in_channels, planes, blocks)
         self.rnn = nn.GRU(word_dim, hidden, bidirectional=True, batch_first=True)
         self.vis_a_fc = _two_layers(4 * planes, mlp, 2 * hidden)

@@ -1,0 +1,53 @@
+"""The detections of ``--candidates`` that take the place of a detector's own, held against what is evaluated."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.data.detection_results import DetectionResults, load_detection_results
+from harness.detection.outside import OutsideCandidates
+from harness.errors import InputError
+from harness.evaluation.asked import has_candidates
+from harness.evaluation.request import Request
+from harness.types import Dataset, Expression
+
+#: How many names a note gives.
+_NAMED = 8
+
+
+def detection_candidates(request: Request, datasets: Mapping[str, Dataset],
+                         expressions: Mapping[tuple[str, str], Sequence[Expression]]
+                         ) -> tuple[DetectionResults | None, list[str]]:
+    """The detections of ``--candidates`` if the file holds COCO's detection results, and notes on what does not fit.
+
+    Raises:
+        InputError: the file is wrong or has boxes on none of the images, or other boxes from outside are given too.
+    """
+    if request.candidates is None:
+        return None, []
+    if request.detections is not None:
+        raise InputError('--detections: --candidates gives boxes as well; leave one of the two out')
+    if not has_candidates(request):
+        return None, []
+    names = {number: name for dataset in datasets.values() for number, name in dataset.category_ids.items()}
+    results = load_detection_results(request.candidates, names)
+    asked = {e.image_id for es in expressions.values() for e in es}
+    if not asked & results.by_image.keys():
+        raise InputError(f'--candidates {request.candidates}: has boxes on none of the {len(asked)} images; check '
+                         '--dataset and --split')
+    notes = []
+    if others := results.by_image.keys() - asked:
+        notes.append(f'--candidates: {len(others)} of its {len(results.by_image)} images have no expression here')
+    if without := asked - results.by_image.keys():
+        notes.append(f'--candidates: has no box on {len(without)} of {len(asked)} images; nothing is proposed there')
+    if reaching := results.count_outside({k: info for d in datasets.values() for k, info in d.images.items()}):
+        notes.append(f'{reaching} candidates reach outside their image; they count as they are')
+    return results, notes
+
+
+def unknown_categories(candidates: OutsideCandidates) -> list[str]:
+    """A note on the categories that the detector does not know, if there are any."""
+    unknown, everything = candidates.unknown, len(candidates.results.classes)
+    if not unknown:
+        return []
+    return [f'--candidates: {len(unknown)} of {everything} categories are unknown to the detector, which masks them as '
+            f'its first class: {", ".join(unknown[:_NAMED])}{", …" * (len(unknown) > _NAMED)}']

@@ -142,6 +142,7 @@ class Detector(ABC):
             none.
         precisions: those of ``--precision`` that it can compute in.
         classes: names of the K categories.
+        trained_on: its training images, see :mod:`harness.detection.training_images`; ``None``: unknown.
         makes_masks: whether :meth:`masks` does.
         precision: the one to compute in; what it gives is float32 in any case.
     """
@@ -150,6 +151,7 @@ class Detector(ABC):
     weights: ClassVar[str | None] = 'detector'
     precisions: ClassVar[tuple[str, ...]] = ('fp32',)
     classes: tuple[str, ...] = ()
+    trained_on: str | list[int] | None = None
     makes_masks: bool = True
     precision: str = 'fp32'
 

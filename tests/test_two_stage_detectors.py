@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmdet.registry import MODELS
+from mmengine.registry import DefaultScope
 
+import harness.mmdet_plugin  # noqa: F401 (registers)
 from adapters.modular.object_features import ObjectFeatures
+from harness.data.plain import tokenize
 from harness.detection.model_config import check_description
 from harness.detection.two_stage import TwoStageDetector
 from harness.errors import InputError
-from harness.files.weights import Weights
-from harness.types import ImageInfo
+from harness.files.weights import Weights, load_weights, save_weights, shipped_path
+from harness.proposals.ref_nms import RefNMSB
+from harness.proposals.ref_nms_network import RefNMS
+from harness.types import Expression, ImageInfo
 from tests.mmdet_families import CONFIGS, Family, differences, family
 
 IMAGE = np.random.default_rng(3).integers(0, 255, (90, 120, 3), dtype=np.uint8)
@@ -112,3 +118,40 @@ def test_names_of_other_classes_are_refused(mask_rcnn: Family) -> None:
     meta = {**mask_rcnn.weights.meta, 'classes': ['cat']}
     with pytest.raises(InputError, match='names 1 classes, its network has 80'):
         TwoStageDetector(Weights(Path('x'), mask_rcnn.weights.tensors, meta, 'x'))
+
+
+def test_the_harness_and_the_plug_in_for_mmdet_propose_the_same(mask_rcnn: Family, tmp_path: Path) -> None:
+    """One config, checkpoint and Ref-NMS, by ``run_benchmark.py`` and by what mmdet's own ``tools/test.py`` calls."""
+    sizes = dict(in_channels=16, planes=8, blocks=1, word_dim=4, hidden=8, mlp=16, threshold=0.004, delta=0.01)
+    torch.manual_seed(5)
+    words = ['<unk>', 'left', 'cup', 'red', 'dog']
+    save_weights(tmp_path / 'ref-nms.safetensors', {
+        'words': torch.randn(len(words), 4), **{f'model.{k}': v for k, v in RefNMS(**sizes).state_dict().items()}},
+        {'kind': 'ref-nms', 'model': sizes, 'vocabulary': words, 'threshold': sizes['threshold']})
+
+    model = copy.deepcopy(mask_rcnn.config.model)
+    model.update(type='GroundingDetector', ref_nms=dict(type='RefNMS', weights=str(tmp_path / 'ref-nms.safetensors')))
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        plugged: Any = MODELS.build(model).eval()
+    missing, unexpected = plugged.load_state_dict(mask_rcnn.weights.tensors, strict=False)
+    assert not unexpected and all(name.startswith('ref_nms.') for name in missing)
+
+    detector = TwoStageDetector(mask_rcnn.weights)
+    said = ['left cup', 'the red dog']
+    ready = detector.prepare({'img': IMAGE, 'img_id': 0})
+    ready['data_samples'].set_metainfo({'text': said})
+    seen, = plugged.test_step({'inputs': [ready['inputs']], 'data_samples': [ready['data_samples']]})
+    rule = RefNMSB(load_weights(tmp_path / 'ref-nms.safetensors'))
+    expressions = [Expression('', '', 1, n, s, tokenize(s), (0, 0, 1, 1)) for n, s in enumerate(said)]
+    for theirs, found in zip(seen.expressions, rule(detector.features(IMAGE, ImageInfo(1, 90, 120)), expressions),
+                             strict=True):
+        assert 1 < len(theirs) < 100 and theirs.labels.tolist() == found.labels.tolist()
+        torch.testing.assert_close(theirs.bboxes, found.bboxes, rtol=1e-5, atol=1e-3)
+        torch.testing.assert_close(theirs.scores, found.scores, rtol=1e-4, atol=1e-6)
+
+
+def test_a_ref_nms_of_other_crops_is_refused_in_one_line(mask_rcnn: Family) -> None:
+    rule = RefNMSB(load_weights(shipped_path('ref-nms-b', 'mini-refcoco')))
+    image = TwoStageDetector(mask_rcnn.weights).features(IMAGE, ImageInfo(1, 90, 120))
+    with pytest.raises(InputError, match='takes crops of 96 channels, the detector gives 16'):
+        rule(image, [Expression('', '', 1, 1, 'cup', ('cup',), (0, 0, 1, 1))])

@@ -42,6 +42,7 @@ from grounders.nmtree import NMTree, NMTreeOptions
 from harness.commands.detector_conversion import describe_detector, read_classes
 from harness.data.coco_categories import COCO_CLASSES
 from harness.detection.original_names import PAIRS, rename
+from harness.detection.training_images import ORIGINALS, parse_trained_on
 from harness.errors import InputError, shown
 from harness.files import fields, torch_file
 from harness.files.faults import fault
@@ -88,10 +89,12 @@ class WordFiles:
 
 @dataclass(frozen=True)
 class DetectorFiles:
-    """What describes a detector of mmdet: ``--config``, a name or file, and the file of ``--classes``."""
+    """What describes a detector of mmdet: ``--config``, a name or file, the file of ``--classes``, and
+    ``--trained-on``."""
 
     config: str
     classes: Path | None = None
+    trained_on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -261,7 +264,8 @@ def _mask_rcnn(checkpoint: Checkpoint, words: WordFiles) -> Converted:
         tensors = rename(checkpoint.state)
     except InputError as error:
         raise InputError(f'{checkpoint.path}: {error}') from None
-    return Converted(tensors, {'kind': 'detector', 'config': 'res101_c4', 'classes': list(COCO_CLASSES)},
+    return Converted(tensors, {'kind': 'detector', 'config': 'res101_c4', 'classes': list(COCO_CLASSES),
+                               'trained_on': ORIGINALS},
                      [(original, ours) for original, ours in PAIRS if original in checkpoint.state])
 
 
@@ -269,8 +273,9 @@ def _detector(checkpoint: Checkpoint, files: DetectorFiles) -> Converted:
     """A detector of mmdet, under its own names."""
     classes = None if files.classes is None else read_classes(files.classes)
     meta = describe_detector(checkpoint.state, checkpoint.whole, checkpoint.path, files.config, classes)
+    trained_on = None if files.trained_on is None else parse_trained_on(files.trained_on)
     names = [(name, name) for name in checkpoint.state]
-    return Converted(checkpoint.state, {**meta, 'config_name': files.config}, names)
+    return Converted(checkpoint.state, {**meta, 'config_name': files.config, 'trained_on': trained_on}, names)
 
 
 KINDS: dict[str, Callable[[Checkpoint, WordFiles], Converted]] = {

@@ -31,6 +31,8 @@ def main(argv: Sequence[str]) -> int:
                         'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py, or your own file, which is Python and is run')
     parser.add_argument('--classes', type=Path, metavar='FILE',
                         help='names of the classes of --as detector, one per line (default: as the checkpoint says)')
+    parser.add_argument('--trained-on', metavar='NAME', help='images that --as detector was trained on: train2017, '
+                        'train2014, …, or a file of image ids, one per line')
     args = parser.parse_args(argv)
     if args.out.suffix != '.safetensors':
         raise InputError(f'{args.out}: the output must be called something.safetensors')
@@ -41,11 +43,12 @@ def main(argv: Sequence[str]) -> int:
     if (args.config is None) == (args.kind == 'detector'):
         raise InputError('--config: --as detector needs the config of its checkpoint; add --config NAME'
                          if args.config is None else '--config: belongs to --as detector; leave it out')
-    if args.classes is not None and args.kind != 'detector':
-        raise InputError('--classes: belongs to --as detector; leave it out')
+    for option, given in (('--classes', args.classes), ('--trained-on', args.trained_on)):
+        if given is not None and args.kind != 'detector':
+            raise InputError(f'{option}: belongs to --as detector; leave it out')
     require_file(args.checkpoint)
     loading('torch')
     from harness.commands.checkpoint_conversion import DetectorFiles, WordFiles, convert
     print(convert(args.checkpoint, args.out, args.kind, WordFiles(args.vocabulary, args.vectors),
-                  None if args.config is None else DetectorFiles(args.config, args.classes)))
+                  None if args.config is None else DetectorFiles(args.config, args.classes, args.trained_on)))
     return 0

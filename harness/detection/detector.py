@@ -129,6 +129,7 @@ class Detector(plugins.Detector):
         self.network: Any = build_network(config)  # mmdet's modules are looked up by name
         fill(self.network, weights.tensors, weights.path)
         self.network.to(self.device).eval()
+        self.trained_on = weights.meta.get('trained_on')
         self._sha256 = weights.sha256
         self._modules = (f'{CONFIGS_PACKAGE}.{Path(config.filename).stem}', *config.custom_imports['imports'])
 

@@ -61,7 +61,7 @@ class TwoStageDetector(plugins.Detector):
     def __init__(self, weights: Weights, device: str = 'cpu') -> None:
         meta = read_metadata(weights, TwoStageMetadata)
         check_description({'model': meta.model, 'pipeline': meta.pipeline}, str(weights.path))
-        self.classes = tuple(meta.classes)
+        self.classes, self.trained_on = tuple(meta.classes), meta.trained_on
         self.device = torch.device(device)
         self.prepare = input_pipeline(meta.pipeline)
         network: Any = built(lambda: build_network(meta.model), weights.tensors, weights.path)

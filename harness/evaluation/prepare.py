@@ -16,6 +16,7 @@ from harness.data.needed_masks import Referents, check_stored_masks, referent_ma
 from harness.detection.outside import OutsideCandidates
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, check_images
 from harness.detection.store import DetectionStore
+from harness.detection.training_images import seen_notes
 from harness.detection.weight_files import detector_in
 from harness.device import pick_device
 from harness.errors import InputError
@@ -105,6 +106,8 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     if results is not None and outside is None and isinstance(source, FromPictures | FromMaps):
         source.candidates = OutsideCandidates.of(results, source.detector.classes)
         notes += unknown_categories(source.candidates)
+    if isinstance(source, FromPictures | FromMaps) and source.candidates is None and outside is None:
+        notes += seen_notes(source.detector.trained_on, expressions)
     has_images = any(info.path is not None for d in datasets.values() for info in d.images.values())
     if isinstance(source, FromPictures) and not has_images:
         raise InputError(f'--expressions {request.expressions}: does not say where its images are; add --images DIR')

@@ -60,7 +60,8 @@ class Metadata(BaseModel):
 
 
 class DetectorMetadata(Metadata):
-    """``config`` is one of :mod:`harness.detection.configs`, ``classes`` its categories in order of their index."""
+    """``config`` is one of :mod:`harness.detection.configs`, ``classes`` its categories in order of their index,
+    ``trained_on`` its training images (:mod:`harness.detection.training_images`)."""
 
     of = 'detector'
     title = 'a detector'
@@ -68,11 +69,12 @@ class DetectorMetadata(Metadata):
 
     config: str
     classes: Annotated[list[Annotated[str, AfterValidator(_printable)]], AfterValidator(each_once)]
+    trained_on: Text | list[int] | None = None
 
 
 class TwoStageMetadata(Metadata):
-    """``model`` and ``pipeline`` describe an mmdet network (:mod:`harness.detection.model_config`), ``classes`` are its
-    categories in order of their index."""
+    """``model`` and ``pipeline`` describe an mmdet network (:mod:`harness.detection.model_config`); ``classes`` and
+    ``trained_on`` are as in :class:`DetectorMetadata`."""
 
     of = 'detector'
     title = 'a detector'
@@ -81,6 +83,7 @@ class TwoStageMetadata(Metadata):
     model: dict[str, Any]
     pipeline: list[Any]
     classes: Annotated[list[Annotated[str, AfterValidator(_printable)]], AfterValidator(each_once)]
+    trained_on: Text | list[int] | None = None
 
 
 def read_metadata(weights: Weights, schema: type[Checked], mend: str | None = None) -> Checked:

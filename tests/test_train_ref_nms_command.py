@@ -24,14 +24,17 @@ DETECTOR = ['--weights', f'detector={shipped_path("detector")}']
 
 @pytest.fixture
 def root(small_benchmark: Path, tmp_path: Path) -> Path:
-    """The embedded files under a real name; what was testA is to be trained on."""
+    """The embedded files under a real name; what was testA is to be trained on, and an image of val to validate on."""
     shutil.copytree(small_benchmark / 'mini-refcoco', tmp_path / 'root/refcoco')
     (tmp_path / 'root/images').mkdir()
     shutil.copytree(small_benchmark / 'images/train2014', tmp_path / 'root/images/train2014')
     path = tmp_path / 'root/refcoco/refs(unc).p'
     refs = pickle.loads(path.read_bytes())
-    path.write_bytes(pickle.dumps([{**ref, 'split': 'train' if ref['split'] == 'testA' else ref['split']}
-                                   for ref in refs], protocol=2))
+    validated = min(ref['image_id'] for ref in refs if ref['split'] == 'val')
+    now = {'testA': 'train', 'val': 'testB'}
+    path.write_bytes(pickle.dumps([
+        {**ref, 'split': now.get(ref['split'], ref['split'])} if ref['image_id'] != validated else ref
+        for ref in refs], protocol=2))
     return tmp_path / 'root'
 
 
@@ -66,7 +69,7 @@ def test_a_training_in_the_real_layout(root: Path, maps: str, more: tuple[str, .
     assert meta['options']['hidden'] == 4 and meta['options']['head_lr'] == 2e-4 and meta['options']['keep'] == 'best'
     assert meta['loss'] == ('ranking' if maps == 'kept' else 'binary cross-entropy')
     stored, = (tmp_path / 'work').glob('regions-refcoco-*')
-    assert len(list(stored.glob('*.safetensors'))) == 5, 'images of train and val'
+    assert len(list(stored.glob('*.safetensors'))) == 3, 'images of train and val'
 
 
 @pytest.mark.parametrize('more', [('--set', 'head=frozen'), ('--set', 'head=frozen', *RANKING)])
@@ -190,7 +193,7 @@ def test_a_real_dataset_needs_its_folder_images_and_detector(root: Path, capsys:
     assert '--weights detector=FILE' in capsys.readouterr().err
     next((root / 'images/train2014').glob('COCO_train2014_000000010*')).unlink()
     assert command_line(command(root, '--dry-run')) == 2
-    assert 'of 5 are missing' in capsys.readouterr().err
+    assert 'of 3 are missing' in capsys.readouterr().err
 
 
 def test_options_come_from_the_released_code() -> None:

@@ -14,8 +14,8 @@ BIN = .venv/bin
 # The environment's own, once there is one: which python3 comes first on the path is asked only to make it.
 PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3.12 python3; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
-# The tests of a file stay in one process, since they share what is slow to make.
-SPREAD = --numprocesses=2 --dist=loadfile
+# The tests of a file stay in one process, since they share what is slow to make; tests/conftest.py orders the files.
+SPREAD = --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 DATASET = mini-refcoco
 SPLIT = testB
 CHECKED = results/check

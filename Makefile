@@ -1,6 +1,6 @@
 # make benchmark      install what is missing, run the main job, print its tables, write report.html
 # make test           install what is missing, run the tests
-# make test-wide      the tests' laws on ten times as many examples
+# make test-wide      the tests' laws on twenty times as many examples
 # make check          run a part of the benchmark and hold it against the committed baseline
 # make baseline       run all of it and make the figures the baseline: make baseline REASON='what changed'
 # make speed          one call for an image against a loop over its expressions

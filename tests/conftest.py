@@ -62,6 +62,14 @@ def own_store(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ['REFNMS_STORE'] = str(tmp_path_factory.mktemp('store'))
 
 
+@pytest.fixture(scope='session', autouse=True)
+def unhurried_disk() -> Iterator[None]:
+    """No test cuts the power: a journal need not be waited for, line by line, until it is on the disk."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, 'fsync', lambda _: None)
+        yield
+
+
 @pytest.fixture(scope='session')
 def small_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache that holds an evaluation part of twelve images."""

@@ -91,10 +91,10 @@ def started(folder: Path, options: list[str]) -> int:
         quiet = os.open(folder.parent / 'said.txt', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
+        sys.stdout, sys.stderr = (os.fdopen(number, 'w', 1) for number in (1, 2))  # pytest has its own
         code = 1
         try:
             code = command_line([*options, '--out', str(folder)])
-            sys.stdout.flush()
         finally:
             os._exit(code)
     return pid

@@ -1,6 +1,6 @@
 # make benchmark      install what is missing, run the main job, print its tables, write report.html
 # make test           install what is missing, run the tests
-# make test-wide      the tests' laws on ten times as many examples
+# make test-wide      the tests' laws on twenty times as many examples
 # make check          run a part of the benchmark and hold it against the committed baseline
 # make baseline       run all of it and make the figures the baseline: make baseline REASON='what changed'
 # make speed          the main job cold, kept, busy, resumed; one call for an image against a loop (half an hour)
@@ -14,8 +14,8 @@ BIN = .venv/bin
 # The environment's own, once there is one: which python3 comes first on the path is asked only to make it.
 PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3.12 python3; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
-# The tests of a file stay in one process, since they share what is slow to make.
-SPREAD = --numprocesses=2 --dist=loadfile
+# The tests of a file stay in one process, since they share what is slow to make; tests/conftest.py orders the files.
+SPREAD = --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 DATASET = mini-refcoco
 SPLIT = testB
 CHECKED = results/check

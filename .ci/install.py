@@ -1,4 +1,4 @@
-"""Make ``.venv`` and install what pyproject.toml pins, in the order that works. Python 3.11 or 3.12 and C++ are needed.
+"""Make ``.venv`` and install what pyproject.toml pins, in the order that works. Python 3.11 to 3.13 and C++ are needed.
 
 torch comes first, so that nothing asks for another one; mmcv has no wheel and compiles its operators against it.
 """
@@ -37,8 +37,8 @@ def check_operators(kept: Path) -> None:
 
 
 def main() -> None:
-    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
-        sys.exit(f'error: {sys.executable} is Python {sys.version.split()[0]}; use 3.11 or 3.12, for instance '
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        sys.exit(f'error: {sys.executable} is Python {sys.version.split()[0]}; use 3.11 to 3.13, for instance '
                  'make PYTHON=python3.11 (docs/dependencies.md says where to get one)'
                  + ', and remove .venv before' * (Path(sys.prefix) == VENV))
     dependencies, build, dev, fingerprint = pins()

@@ -9,6 +9,8 @@ from types import ModuleType
 import mmcv.ops
 import pytest
 
+from harness.errors import PYTHON
+
 ROOT = Path(__file__).parents[1]
 MACHINE = ['2.13.0+cpu', 'cpython-311', 'linux-x86_64', 'glibc', '2.36', None, False]
 
@@ -33,12 +35,23 @@ def check_operators() -> ModuleType:
     return importlib.import_module('check_operators')
 
 
-@pytest.mark.parametrize('version', [(3, 10, 13), (3, 13, 0)])
+@pytest.mark.parametrize('version', [(3, 10, 13), (3, 14, 0)])
 def test_the_installation_names_the_pythons_that_it_takes(version: tuple[int, ...], install: ModuleType,
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, 'version_info', version)
-    with pytest.raises(SystemExit, match='use 3.11 or 3.12, for instance make PYTHON=python3.11'):
+    with pytest.raises(SystemExit, match='use 3.11 to 3.13, for instance make PYTHON=python3.11'):
         install.main()
+
+
+def test_the_pythons_that_are_taken_are_the_same_everywhere() -> None:
+    first, last = PYTHON
+    versions = [f'3.{minor}' for minor in range(first[1], last[1] + 1)]
+    for file, said in (('pyproject.toml', f'requires-python = ">={versions[0]},<3.{last[1] + 1}"'),
+                       ('.ci/install.py', f'{first} <= sys.version_info[:2] <= {last}'),
+                       ('.github/workflows/ci.yml', f'python: {versions}'),
+                       ('Makefile', ' '.join(f'python{version}' for version in versions)),
+                       ('README.md', f'Python {", ".join(versions[:-1])} or {versions[-1]}')):
+        assert said in (ROOT / file).read_text(), file
 
 
 # ------------------------------------------------------------------------------------------ unity files

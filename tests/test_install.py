@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import importlib
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -156,6 +158,22 @@ def test_a_wheel_with_wrong_operators_is_not_kept(install: ModuleType, tmp_path:
     with pytest.raises(SystemExit):
         install.check_operators(tmp_path / 'kept')
     assert not (tmp_path / 'kept').exists()
+
+
+def test_a_module_that_cannot_be_imported_ends_the_installation(tmp_path: Path) -> None:
+    (tmp_path / '.ci').mkdir()
+    script = shutil.copy(ROOT / '.ci/check_imports.py', tmp_path / '.ci')
+    for room in ('harness', 'adapters', 'grounders', 'reports'):
+        (tmp_path / room / 'inner').mkdir(parents=True)
+        (tmp_path / room / '__init__.py').touch()
+        (tmp_path / room / 'inner/__init__.py').touch()
+        (tmp_path / room / '__main__.py').write_text('raise SystemExit("is run")')
+    assert subprocess.run([sys.executable, script]).returncode == 0
+    (tmp_path / 'reports/inner/last.py').write_text('import not_there_at_all')
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == ("error: what is installed cannot be imported: No module named 'not_there_at_all'; "
+                           'remove .venv and install again\n')
 
 
 # ------------------------------------------------------------------------------------------ the operators

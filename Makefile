@@ -12,7 +12,7 @@
 # make lint           ruff and mypy
 BIN = .venv/bin
 # The environment's own, once there is one: which python3 comes first on the path is asked only to make it.
-PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3.12 python3; do \
+PYTHON ?= $(shell for python in $(BIN)/python python3.11 python3.12 python3.13 python3; do \
 	$$python -c '' 2>/dev/null && echo $$python && break; done)
 # The tests of a file stay in one process, since they share what is slow to make; tests/conftest.py orders the files.
 SPREAD = --numprocesses=2 --dist=loadfile --no-loadscope-reorder

@@ -298,7 +298,7 @@ def test_the_jobs_of_an_array_are_shards(options: list[str], whole: Path, tmp_pa
                                          monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """``sbatch --array=1-3``, each of two tasks by srun; one of them twice, as a job that was put back."""
     for name, value in {'ARRAY_TASK_MIN': 1, 'ARRAY_TASK_MAX': 3, 'ARRAY_TASK_STEP': 1, 'ARRAY_TASK_COUNT': 3,
-                        'NTASKS': 2}.items():
+                        'STEP_NUM_TASKS': 2}.items():
         monkeypatch.setenv(f'SLURM_{name}', str(value))
     for job, task in ((3, 1), (1, 0), (1, 1), (2, 0), (3, 0), (3, 1), (2, 1)):
         monkeypatch.setenv('SLURM_ARRAY_TASK_ID', str(job))

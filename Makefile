@@ -27,7 +27,7 @@ install:
 	@$(PYTHON) .ci/install.py
 
 benchmark: install
-	@echo 'MAttNet, NMTree and CM-A-E on the embedded benchmark, all datasets and evaluation splits: about 4 minutes on 2 free cores'
+	@echo 'MAttNet, NMTree and CM-A-E on the embedded benchmark, all datasets and evaluation splits: about 2.5 minutes on 2 free cores'
 	@$(BIN)/python run_benchmark.py --grounder all --fresh --out results/benchmark
 	@$(BIN)/python -m reports html results/benchmark -o results/benchmark/report.html
 

@@ -1,6 +1,6 @@
 """How what goes wrong is told: one line and an exit code.
 
-Another Python than 3.11 and 3.12 and one without the packages get as far as here, so that they too are told what to do.
+Another Python than 3.11 to 3.13 and one without the packages get as far as here, so that they too are told what to do.
 """
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from harness.program import CHECKOUT
 
 #: The first and the last Python that are tried.
-PYTHON = (3, 11), (3, 12)
+PYTHON = (3, 11), (3, 13)
 #: What is kept of a word without a blank, a path or what somebody typed, and of a whole line: their beginning and end.
 _WORD, _LINE = (160, 90), (420, 200)
 INSTALL = ('install with "make install" and run it by .venv/bin/python' if CHECKOUT
@@ -31,7 +31,7 @@ def exit_code(work: Callable[[], int], interrupted: str, fix: str) -> int:
         fix: what to do about a file that can't be read or written.
     """
     if not PYTHON[0] <= sys.version_info[:2] <= PYTHON[1]:
-        return _failed(f'this is Python {sys.version.split()[0]} and 3.11 or 3.12 is needed; {INSTALL}')
+        return _failed(f'this is Python {sys.version.split()[0]} and one of 3.11 to 3.13 is needed; {INSTALL}')
     try:
         code = work()
         sys.stdout.flush()

@@ -54,10 +54,26 @@ def check_options(make: Callable[..., Any], options: Mapping[str, Any], name: st
     Raises:
         InputError: the first value of another type or out of range.
     """
-    hints = _hints(make)
+    check_hinted(_hints(make), options, name, before)
+
+
+def check_hinted(hints: Mapping[str, Any], options: Mapping[str, Any], name: str, before: str = '.') -> None:
+    """Hold values against type hints, as :func:`check_options`.
+
+    Raises:
+        InputError: the first value of another type or out of range.
+    """
     for option, value in options.items():
         if (kinds := wanted_by(hints.get(option, Any), value)) is not None:
             raise InputError(f'{name}{before}{option}={_text(value)}: must be {kinds}')
+
+
+def hint_of(text: str) -> Any:
+    """A type hint of the project's source; ``Any`` where it names more than builtins and the types of this module."""
+    try:
+        return eval(text, globals())
+    except NameError:
+        return Any
 
 
 def wanted_by(hint: Any, value: object) -> str | None:

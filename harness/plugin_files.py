@@ -1,7 +1,8 @@
 """What plug-in files register, read from their source without importing them.
 
-Importing all plug-ins takes seconds, for torch and mmdet. Their names, the first lines of their docstrings and their
-flags stand in the source, and are all that ``--list`` and the check of a name need.
+Importing all plug-ins takes seconds, for torch and mmdet. Their names, the first lines of their docstrings, their
+flags and the types of their options stand in the source, and are all that ``--list`` and the check of a name or an
+option need.
 """
 from __future__ import annotations
 
@@ -20,11 +21,13 @@ class Listed(NamedTuple):
         module: the file that registers it.
         summary: first line of its docstring.
         attributes: what the class itself sets: constants by value, and methods, each by its own name.
+        hints: the type hints of its own constructor's parameters, as the file spells them.
     """
 
     module: str
     summary: str
     attributes: Mapping[str, Any]
+    hints: Mapping[str, str]
 
 
 def listed(registry: str, locations: Sequence[str]) -> dict[str, Listed]:
@@ -49,7 +52,7 @@ def listed(registry: str, locations: Sequence[str]) -> dict[str, Listed]:
             if isinstance(node, ast.ClassDef | ast.FunctionDef):
                 for name in _registered(node, registry):
                     summary = (ast.get_docstring(node) or '').split('\n')[0]
-                    found[name] = Listed(module, summary, dict(_attributes(node)))
+                    found[name] = Listed(module, summary, dict(_attributes(node)), dict(_hints(node)))
 
     for module in modules:
         visit(module)
@@ -99,3 +102,11 @@ def _attributes(node: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, Any
             except ValueError:  # computed
                 continue
             yield from ((target.id, value) for target in targets if isinstance(target, ast.Name))
+
+
+def _hints(node: ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, str]]:
+    for statement in node.body if isinstance(node, ast.ClassDef) else ():
+        if isinstance(statement, ast.FunctionDef) and statement.name == '__init__':
+            for parameter in (*statement.args.args, *statement.args.kwonlyargs):
+                if parameter.annotation is not None:
+                    yield parameter.arg, ast.unparse(parameter.annotation)

@@ -8,7 +8,6 @@ to the byte, and ``results.json`` but for its times. What differs makes the exit
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import random
 import shutil
@@ -16,20 +15,19 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.embedded import build
-from harness.registry import DETECTORS, GROUNDERS, METRICS, PROPOSAL_RULES
 from run_benchmark import command_line
 from tests.conftest import SMALL
 from tests.runs_in_parts import results_of, rows_of
 
 JOURNAL = 'journal.jsonl'
-RULES = ('greedy', 'ref-nms-b')
-OPTIONS = ['--grounder', 'cmae', '--proposals', ','.join(RULES), '--task', 'rec,res', '--device', 'cpu']
+OPTIONS = ['--grounder', 'cmae', '--proposals', 'greedy,ref-nms-b', '--task', 'rec,res', '--device', 'cpu']
 
 
 @dataclass(frozen=True)
@@ -93,10 +91,10 @@ def started(folder: Path, options: list[str]) -> int:
         quiet = os.open(folder.parent / 'said.txt', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
+        sys.stdout, sys.stderr = (os.fdopen(number, 'w', 1) for number in (1, 2))  # pytest has its own
         code = 1
         try:
             code = command_line([*options, '--out', str(folder)])
-            sys.stdout.flush()
         finally:
             os._exit(code)
     return pid
@@ -125,24 +123,18 @@ def through(folder: Path, options: list[str], moment: Moment | None) -> bool:
         time.sleep(0.001)
 
 
-def import_all() -> None:
-    """What a run imports on its way is imported once, and inherited."""
-    for module in ('adapters.originals.outside', 'harness.evaluation.measure', 'reports.tables.plain_tables'):
-        importlib.import_module(module)
-    for registry, name in ((DETECTORS, 'mmdet-c4'), (GROUNDERS, 'cmae'), *((PROPOSAL_RULES, rule) for rule in RULES)):
-        registry.get(name)
-    METRICS.import_from_location()
-
-
 def prepared(folder: Path, options: list[str]) -> Trial:
-    """The run that nobody kills, and how long its parts take."""
-    import_all()
+    """The run that nobody kills, and how long its parts take.
+
+    It is by one process, whatever the others have, and by this one: what it imports and reads on its way is inherited.
+    """
     cache = folder / 'cache'
     (cache / build.EMBEDDED_VERSION).mkdir(parents=True)
     build.build_part(cache / build.EMBEDDED_VERSION / 'eval', SMALL, 1)
     os.environ['REFNMS_CACHE'] = str(cache)
     whole = folder / 'whole'
-    assert through(whole, OPTIONS, None)  # by one process, whatever the others have
+    with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        assert command_line([*OPTIONS, '--workers', '1', '--out', str(whole)]) == 0
     start = time.monotonic()
     assert not through(folder / 'begun', OPTIONS, Moment(1, 0))
     began = time.monotonic()
@@ -152,14 +144,14 @@ def prepared(folder: Path, options: list[str]) -> Trial:
     return Trial(folder / 'run', options, rows_of(whole), results_of(whole), began - start, an_image, images)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Kill as often as is asked for."""
     parser = argparse.ArgumentParser(prog='python -m tests.kill_and_resume', allow_abbrev=False,
                                      description='Kill a small run again and again, and compare what comes of it.')
     parser.add_argument('--times', type=int, default=50, metavar='N', help='moments in all (default: 50)')
     parser.add_argument('--workers', type=int, default=2, metavar='N', help='processes of the run (default: 2)')
     parser.add_argument('--seed', type=int, default=0, metavar='N', help='of the moments (default: 0)')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     chance, killed, runs = random.Random(args.seed), 0, 0
     with tempfile.TemporaryDirectory() as folder:
         trial = prepared(Path(folder), [*OPTIONS, '--workers', str(args.workers)])

@@ -57,7 +57,7 @@ BREAKAGES = (
              'order = scores.shape[1] - 1 - scores.flip(1).argsort(dim=1, descending=True, stable=True)',
              ('test_proposals_nms',)),
     Breakage('NMS at the IoU threshold too', 'harness/proposals/nms.py',
-             'else iou > iou_threshold', 'else iou >= iou_threshold', ('test_proposals_nms',)),
+             'else overlap > iou_threshold', 'else overlap >= iou_threshold', ('test_proposals_nms',)),
     Breakage('Soft-NMS takes the last of equal scores', 'harness/proposals/soft_nms.py',
              'best = int(np.where(waiting, left, -np.inf).argmax())',
              'best = len(left) - 1 - int(np.where(waiting, left, -np.inf)[::-1].argmax())',

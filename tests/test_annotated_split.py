@@ -98,7 +98,7 @@ def test_three_right_pairs_a_referent(split):
     assert item['referent'].tolist() == [0, 0, 0, 1, 1, 1]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 1000), st.integers(0, 50))
 def test_wrong_ones_are_wrong_and_from_the_image_where_it_has_any(seed, epoch):
     generator = torch.Generator().manual_seed(0)

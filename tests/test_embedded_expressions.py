@@ -193,7 +193,7 @@ def test_a_contextual_object_must_itself_be_determined():
 
 
 @given(st.integers(0, 10_000), st.sampled_from(['left', 'right']), st.integers(1, 3))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_mirror_turns_left_into_right(seed, side, rank):
     things = random_scene(seed)
     mirrored = random_scene(seed)

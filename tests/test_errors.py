@@ -51,12 +51,12 @@ def test_a_path_is_told_whole(capsys: pytest.CaptureFixture) -> None:
     assert told(capsys, InputError(f'{path}: is empty; give another'))[1] == f'error: {path}: is empty; give another\n'
 
 
-@pytest.mark.parametrize('version', [(3, 8, 18), (3, 10, 13), (3, 13, 0)])
+@pytest.mark.parametrize('version', [(3, 8, 18), (3, 10, 13), (3, 14, 0)])
 def test_another_python_is_told_what_to_do(version: tuple[int, ...], capsys: pytest.CaptureFixture,
                                            monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness.errors.sys, 'version_info', version)
     assert exit_code(lambda: pytest.fail('runs'), '', '') == 2
-    assert '3.11 or 3.12 is needed; install with "make install"' in capsys.readouterr().err
+    assert 'one of 3.11 to 3.13 is needed; install with "make install"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('file', FIRST)
@@ -93,7 +93,7 @@ def test_whoever_has_read_enough_may_go(command: str, small_benchmark: Path) -> 
 
 def test_make_asks_for_a_python_only_to_make_the_environment(tmp_path: Path) -> None:
     (tmp_path / 'Makefile').write_text((ROOT / 'Makefile').read_text())
-    for name in ('python3', 'python3.11', 'python3.12'):
+    for name in ('python3', 'python3.11', 'python3.12', 'python3.13'):
         (tmp_path / 'bin').mkdir(exist_ok=True)
         (tmp_path / 'bin' / name).write_text('#!/bin/sh\n')
         (tmp_path / 'bin' / name).chmod(0o755)

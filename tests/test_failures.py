@@ -58,7 +58,7 @@ def test_a_stricter_mask_is_asked_for(tmp_path: Path) -> None:
 SHARE = st.none() | st.sampled_from([0.0, 0.4, 0.5, 0.6, 1.0])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(iou=SHARE, best=SHARE, candidate=SHARE, chosen=st.sampled_from([None, 4, 9]),
        label=st.sampled_from(['cup', 'bowl', None]), same=st.sampled_from([None, 2]),
        masks=st.sampled_from([None, 10, 90]))

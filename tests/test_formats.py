@@ -122,7 +122,7 @@ def sheets(draw: st.DrawFn) -> Sheet:
     return Sheet('title', [Head('label', number=False), *heads], 1, rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(sheets(), st.integers(40, 160))
 def test_any_table_fits_any_width_and_loses_no_number(sheet: Sheet, columns: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -76,7 +76,7 @@ def test_a_file_that_is_cut_short(tmp_path: Path, other: Path, capsys: CAPSYS, n
         assert str(run / name) in one_line_at_most(capsys, reader[name], run, other)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_value_in_the_place_of_any(tmp_path: Path, other: Path, capsys: CAPSYS, data: st.DataObject) -> None:
     run = tmp_path / 'run'

@@ -2,15 +2,30 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import harness.evaluation.measure
+from harness.evaluation.journal import Journal
+from harness.evaluation.one_image import Evaluated
+from harness.evaluation.plan import Plan
+from harness.evaluation.run import evaluate_images
 from harness.registry import GROUNDERS
 from run_benchmark import command_line
 
 README = Path(__file__).parents[1] / 'README.md'
+WIDEST = '''from harness.registry import GROUNDERS
+@GROUNDERS.register_module(name='mine')
+class Mine:
+    def __call__(self, image, expressions, proposals):
+        return [p.bboxes[:, 2] - p.bboxes[:, 0] for p in proposals]
+'''
 LOOK = ('--dataset', 'mini-refcoco', '--split', 'testB', '--task', 'rec', '--proposals', 'ground-truth')
 
 
@@ -34,6 +49,26 @@ def test_the_readme_s_grounder_as_it_stands_there(small_benchmark: Path, tmp_pat
     accuracy = {r['grounder']: r['value'] for r in records if r['metric'] == 'accuracy'}
     assert set(accuracy) == {'mine', 'mine-shuffled', 'chance'}
     assert accuracy['mine'] > accuracy['chance']
+
+
+def first_image(rebuild: Callable[[int], Callable[[int], Evaluated]]) -> bytearray:
+    return rebuild(0)(0).predictions
+
+
+def test_a_spawned_worker_of_a_gpu_knows_it_too(small_benchmark: Path, tmp_path: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a processor, which only the first process takes for a GPU."""
+    spawned = []
+
+    def one_worker(plan: Plan, work: Any, journal: Journal, progress: Any, number: int, rebuild: Any) -> None:
+        with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
+            spawned.append(pool.submit(first_image, rebuild).result())
+        evaluate_images(plan, work, journal)
+
+    monkeypatch.setattr(harness.evaluation.measure, 'pick_device', lambda wanted: 'cuda')
+    monkeypatch.setattr(harness.evaluation.measure, 'evaluate_images', one_worker)
+    assert imported(tmp_path, WIDEST, '--grounder', 'mine', '--limit', '8') == 0
+    assert b'"mine"' in spawned[0] and (tmp_path / 'out/predictions.jsonl').read_bytes().startswith(spawned[0])
 
 
 @pytest.mark.parametrize(('text', 'line'), [

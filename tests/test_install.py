@@ -2,12 +2,16 @@
 from __future__ import annotations
 
 import importlib
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import mmcv.ops
 import pytest
+
+from harness.errors import PYTHON
 
 ROOT = Path(__file__).parents[1]
 MACHINE = ['2.13.0+cpu', 'cpython-311', 'linux-x86_64', 'glibc', '2.36', None, False]
@@ -33,12 +37,23 @@ def check_operators() -> ModuleType:
     return importlib.import_module('check_operators')
 
 
-@pytest.mark.parametrize('version', [(3, 10, 13), (3, 13, 0)])
+@pytest.mark.parametrize('version', [(3, 10, 13), (3, 14, 0)])
 def test_the_installation_names_the_pythons_that_it_takes(version: tuple[int, ...], install: ModuleType,
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, 'version_info', version)
-    with pytest.raises(SystemExit, match='use 3.11 or 3.12, for instance make PYTHON=python3.11'):
+    with pytest.raises(SystemExit, match='use 3.11 to 3.13, for instance make PYTHON=python3.11'):
         install.main()
+
+
+def test_the_pythons_that_are_taken_are_the_same_everywhere() -> None:
+    first, last = PYTHON
+    versions = [f'3.{minor}' for minor in range(first[1], last[1] + 1)]
+    for file, said in (('pyproject.toml', f'requires-python = ">={versions[0]},<3.{last[1] + 1}"'),
+                       ('.ci/install.py', f'{first} <= sys.version_info[:2] <= {last}'),
+                       ('.github/workflows/ci.yml', f'python: {versions}'),
+                       ('Makefile', ' '.join(f'python{version}' for version in versions)),
+                       ('README.md', f'Python {", ".join(versions[:-1])} or {versions[-1]}')):
+        assert said in (ROOT / file).read_text(), file
 
 
 # ------------------------------------------------------------------------------------------ unity files
@@ -143,6 +158,22 @@ def test_a_wheel_with_wrong_operators_is_not_kept(install: ModuleType, tmp_path:
     with pytest.raises(SystemExit):
         install.check_operators(tmp_path / 'kept')
     assert not (tmp_path / 'kept').exists()
+
+
+def test_a_module_that_cannot_be_imported_ends_the_installation(tmp_path: Path) -> None:
+    (tmp_path / '.ci').mkdir()
+    script = shutil.copy(ROOT / '.ci/check_imports.py', tmp_path / '.ci')
+    for room in ('harness', 'adapters', 'grounders', 'reports'):
+        (tmp_path / room / 'inner').mkdir(parents=True)
+        (tmp_path / room / '__init__.py').touch()
+        (tmp_path / room / 'inner/__init__.py').touch()
+        (tmp_path / room / '__main__.py').write_text('raise SystemExit("is run")')
+    assert subprocess.run([sys.executable, script]).returncode == 0
+    (tmp_path / 'reports/inner/last.py').write_text('import not_there_at_all')
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == ("error: what is installed cannot be imported: No module named 'not_there_at_all'; "
+                           'remove .venv and install again\n')
 
 
 # ------------------------------------------------------------------------------------------ the operators

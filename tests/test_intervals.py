@@ -23,7 +23,7 @@ from reports.statistics.intervals import (
 
 ROW = st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
 ROWS = st.lists(ROW, min_size=1, max_size=40)
-few = settings(max_examples=50, deadline=None)
+few = settings(max_examples=25, deadline=None)
 
 
 def columns(rows: list[tuple[int, int, int, int]]) -> tuple[np.ndarray, ...]:

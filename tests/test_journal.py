@@ -99,7 +99,7 @@ def test_what_is_torn_is_cut_at_every_byte_of_every_file(whole: dict[str, bytes]
 CUTS = st.tuples(*[st.floats(0, 1)] * 3)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(CUTS, st.lists(st.binary(max_size=9), min_size=3, max_size=3), st.integers(1, 4))
 @example((1, 1, 1), [b'', b'', b'{"number":4}\n'], 4)
 @example((1, 1, 1), [b'', b'', b'\n\n'], 1)

@@ -103,12 +103,12 @@ def prediction_rows(draw):
 
 @pytest.mark.parametrize('name', NAMES)
 class TestLaws:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(rows=st.lists(prediction_rows(), max_size=20), seed=st.integers(0, 99))
     def test_the_order_of_the_rows_does_not_matter(self, name, rows, seed):
         assert compute(name, random.Random(seed).sample(rows, len(rows))) == compute(name, rows)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(shards=st.lists(st.lists(prediction_rows(), max_size=8), max_size=4))
     def test_parts_add_up_to_the_whole(self, name, shards):
         metric = build(name)

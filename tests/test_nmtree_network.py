@@ -46,7 +46,7 @@ def depth(head: list[int], word: int) -> int:
     return 0 if head[word] < 0 else 1 + depth(head, head[word])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(sentences(), st.integers(1, 4)), min_size=1, max_size=6))
 def test_all_at_once_gives_what_one_after_the_other_gives(drawn: list[tuple[Sentence, int]]) -> None:
     network, said = a_network().eval(), [sentence for sentence, _ in drawn]
@@ -112,7 +112,7 @@ def test_a_forest_lies_level_by_level() -> None:
         (slice(0, 2), [-1, -1]), (slice(2, 4), [0, 0])]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(sentences(), min_size=1, max_size=6))
 def test_every_node_reaches_its_own_root(said: list[Sentence]) -> None:
     forest = forest_of(said)

@@ -104,7 +104,7 @@ records = st.lists(st.tuples(ids, ids, ids, ids, ids, st.tuples(*[coordinates] *
     st.characters(exclude_categories=['Cs', 'Z', 'C']), min_size=1)), min_size=1, max_size=5, unique_by=lambda r: r[0])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(records, st.booleans())
 def test_what_is_written_is_read(tmp_path_factory, rows, by_sentence):
     path = tmp_path_factory.mktemp('dets') / 'dets.json'

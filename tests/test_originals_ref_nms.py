@@ -216,7 +216,7 @@ class TestProposals:
         (tmp_path / 'a.json.gz').write_bytes(gzip.compress((tmp_path / 'proposals.json').read_bytes()))
         assert read_proposals(tmp_path / 'a.json.gz')['val'][31].scores.tolist() == [.25, .75, .5]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(st.dictionaries(st.text(st.characters(exclude_categories=['Cs']), max_size=5), st.dictionaries(
         st.integers(0, 2**50), st.lists(st.tuples(st.tuples(*[st.floats(-1e6, 1e6)] * 4), st.floats(0, 1),
                                                   st.integers(1, 80)), max_size=3), max_size=3), max_size=3),

@@ -219,7 +219,7 @@ def recall_hits(proposals, top, referent):
     return best_iou(xywh_to_xyxy([referent]), proposals.bboxes[:top].double().numpy())[0] > 0.5
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(scenes)
 def test_suppressing_again_changes_nothing(scene):
     for rule, options in ((Confidence, {}), (ClassAgnostic, dict(offset=1, suppress_equal=True))):
@@ -228,7 +228,7 @@ def test_suppressing_again_changes_nothing(scene):
         assert bool(class_wise_nms(proposals.bboxes, labels, proposals.scores, 0.3, **options).all())
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(scenes)
 def test_class_agnostic_boxes_are_those_of_greedy_if_there_were_one_class(scene):
     for_all, = ClassAgnostic(delta=0., **ANYTHING)(scene, [expression()])
@@ -238,14 +238,14 @@ def test_class_agnostic_boxes_are_those_of_greedy_if_there_were_one_class(scene)
     assert torch.equal(for_all.bboxes, one_class.bboxes) and torch.equal(for_all.scores, one_class.scores)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(scenes)
 def test_gaussian_soft_nms_of_a_tiny_sigma_is_nms_at_any_overlap(scene):
     soft, = SoftNMS(method='gaussian', sigma=1e-9, delta=0., **ANYTHING)(scene, [expression()])
     assert shown(soft) == shown(Greedy100(nms_iou=1e-6).propose(scene))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(scenes)
 def test_soft_nms_where_only_full_overlap_counts_keeps_every_different_candidate(scene):
     soft, = SoftNMS(nms_iou=1., delta=0., **ANYTHING)(scene, [expression()])
@@ -255,7 +255,7 @@ def test_soft_nms_where_only_full_overlap_counts_keeps_every_different_candidate
     assert len(soft) == len(different)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(scenes)
 def test_soft_nms_only_ever_takes_confidence_off(scene):
     for method in ('linear', 'gaussian'):
@@ -264,7 +264,7 @@ def test_soft_nms_only_ever_takes_confidence_off(scene):
         assert soft.scores[0] == soft.det_scores.max(), 'the most confident box loses nothing'
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(scenes, corners, st.integers(1, 5))
 def test_no_rule_finds_a_referent_that_the_oracle_does_not(scene, referent, top):
     asked = [expression('cup', referent)]
@@ -274,7 +274,7 @@ def test_no_rule_finds_a_referent_that_the_oracle_does_not(scene, referent, top)
     assert oracle >= max(recall_hits(rule(scene, asked)[0], top, referent) for rule in rivals)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(scenes, st.lists(confidence, min_size=2, max_size=2).map(sorted))
 def test_a_higher_threshold_proposes_the_first_of_the_same_boxes(scene, thresholds):
     for rule in (GreedyTopN, SoftNMS, ClassAgnostic, Confidence, Oracle):

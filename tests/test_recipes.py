@@ -12,8 +12,10 @@ import pickle
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import mmdet
@@ -23,8 +25,9 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
+from mmengine.runner import CheckpointLoader, Runner
 from torch.distributed.run import get_args_parser
+from torch.utils.data import DataLoader
 
 import run_benchmark
 from harness.registry import GROUNDERS
@@ -207,13 +210,23 @@ def tiny_refcoco(folder: Path) -> None:
     (folder / 'refcoco/refs(unc).p').write_bytes(pickle.dumps(refs))
 
 
+def loaded_here(config: dict, *others: Any, build: Callable = Runner.build_dataloader, **more: Any) -> DataLoader:
+    """A printed loader of images, without processes of its own."""
+    return build({**config, 'num_workers': 0, 'persistent_workers': False}, *others, **more)
+
+
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A working directory with the printed config, its data and mmdet's checkpoint with random weights, after the
-    printed training with its own five epochs."""
+    printed training with its own five epochs.
+
+    What is torch's and mmengine's alone and takes longer than the epochs is left out: processes that load an image each
+    and are waited for in vain, a config that is written down prettily, and a look for the same base configs again.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        # A Runner writes its config down prettily, which takes longer than an epoch.
+        patch.setattr(Config, '_get_cfg_path', staticmethod(cache(Config._get_cfg_path)))
         patch.setattr(Config, 'pretty_text', property(lambda config: str(config.to_dict())))
+        patch.setattr(Runner, 'build_dataloader', staticmethod(loaded_here))
         patch.chdir(tmp_path_factory.mktemp('in_mmdet'))
         Path('grounding.py').write_text(python_block('docs/mmdet.md', '# grounding.py'))
         tiny_refcoco(Path('data/coco'))

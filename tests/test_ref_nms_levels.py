@@ -75,7 +75,7 @@ def test_the_released_numbers() -> None:
 
 # ------------------------------------------------------------------------------------------------- jittered boxes
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 5), st.floats(0, 60), st.floats(0, 40), st.floats(4, 60), st.floats(4, 40), st.integers(0, 999))
 def test_a_jittered_box_overlaps_its_target_as_wanted_and_lies_in_the_image(level: int, x: float, y: float, w: float,
                                                                             h: float, seed: int) -> None:
@@ -120,7 +120,7 @@ def test_only_the_hardest_negatives_are_paired() -> None:
     assert float(loss) == pytest.approx(((0.9 - 0.2 + 0.1) + (0.9 - 0.85 + 0.1)) / 2)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(st.lists(st.tuples(st.integers(-1, 5), st.floats(-3, 3)), min_size=6, max_size=6), min_size=1,
                 max_size=3), st.integers(1, 6))
 def test_the_ranking_loss_is_a_mean_over_pairs(rows: list, top_h: int) -> None:

@@ -212,7 +212,7 @@ def test_whatever_the_json_it_is_read_or_refused_in_one_line(tmp_path_factory: p
             assert '\n' not in str(error)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.fixed_dictionaries({}, optional={name: ANY | st.dictionaries(st.text(), ANY, max_size=2) for name in RUN}))
 def test_whatever_a_run_says_of_itself_the_tables_are_printed_or_it_is_refused(
         tmp_path_factory: pytest.TempPathFactory, run: dict) -> None:

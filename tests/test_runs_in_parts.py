@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -17,9 +18,9 @@ from harness.errors import InputError
 from run_benchmark import command_line
 from tests.runs_in_parts import boxes_from_outside, results_of, rows_of
 
-ROOT = Path(__file__).parents[1]
 GROUNDED = ['--grounder', 'cmae', '--proposals', 'greedy,ref-nms-b', '--device', 'cpu']
 IMAGES = 12
+fork = multiprocessing.get_context('fork')
 LAUNCHED = re.compile('RANK|WORLD_SIZE|OMPI_|SLURM_')
 
 
@@ -263,13 +264,31 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not LAUNCHED.match(name)}
 
 
+SAYS_WHERE_IT_IS = 'import json, os, sys; open(sys.argv[1] + os.environ["RANK"], "w").write(json.dumps({**os.environ}))'
+
+
+def begun(environment: dict[str, str], options: list[str]) -> None:
+    """A run in an environment, by a process whose exit code is the run's."""
+    os.environ.update(environment)
+    sys.exit(command_line(options))
+
+
 def test_torchrun_starts_shards(options: list[str], whole: Path, tmp_path: Path) -> None:
+    """Two at a time. They are copies of this process, where all is imported, in the environments of torchrun's own."""
     torchrun = shutil.which('torchrun', path=str(Path(sys.executable).parent)) or shutil.which('torchrun')
     if torchrun is None:
         pytest.skip('there is no torchrun')
-    done = subprocess.run([torchrun, '--nproc-per-node', '2', '--master-port', '0', str(ROOT / 'run_benchmark.py'),
-                           *options], capture_output=True, text=True, cwd=ROOT, env=clean_environment())
+    done = subprocess.run([torchrun, '--nproc-per-node', '2', '--master-port', '0', '--no-python', sys.executable, '-c',
+                           SAYS_WHERE_IT_IS, str(tmp_path / 'rank')], capture_output=True, text=True,
+                          env=clean_environment())
     assert done.returncode == 0, done.stderr
+    shards = [fork.Process(target=begun, args=(json.loads((tmp_path / f'rank{rank}').read_text()), options))
+              for rank in range(2)]
+    for shard in shards:
+        shard.start()
+    for shard in shards:
+        shard.join()
+    assert [shard.exitcode for shard in shards] == [0, 0]
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['shard-1-of-2', 'shard-2-of-2']
     assert command_line(['merge', str(tmp_path / 'out')]) == 0
     assert same(tmp_path / 'out', whole)
@@ -279,7 +298,7 @@ def test_the_jobs_of_an_array_are_shards(options: list[str], whole: Path, tmp_pa
                                          monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """``sbatch --array=1-3``, each of two tasks by srun; one of them twice, as a job that was put back."""
     for name, value in {'ARRAY_TASK_MIN': 1, 'ARRAY_TASK_MAX': 3, 'ARRAY_TASK_STEP': 1, 'ARRAY_TASK_COUNT': 3,
-                        'NTASKS': 2}.items():
+                        'STEP_NUM_TASKS': 2}.items():
         monkeypatch.setenv(f'SLURM_{name}', str(value))
     for job, task in ((3, 1), (1, 0), (1, 1), (2, 0), (3, 0), (3, 1), (2, 1)):
         monkeypatch.setenv('SLURM_ARRAY_TASK_ID', str(job))

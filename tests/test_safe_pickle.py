@@ -46,7 +46,7 @@ def refusal(data):
 
 
 class TestPlainData:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(plain, st.sampled_from(PROTOCOLS))
     def test_comes_out_as_it_went_in(self, data, protocol):
         assert loads(pickle.dumps(data, protocol)) == data

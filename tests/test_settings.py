@@ -56,7 +56,7 @@ def test_values_that_made_no_sense_or_never_ended(setting: str) -> None:
         check_settings(parse_settings([setting]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_whatever_passes_runs_to_the_end(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(['greedy', 'greedy-100', 'greedy-top-n', 'soft-nms', 'class-agnostic',

@@ -51,7 +51,9 @@ def test_a_shard_names_itself_and_its_folder() -> None:
 
 TORCHRUN = {'RANK': '1', 'WORLD_SIZE': '4', 'LOCAL_RANK': '0', 'MASTER_ADDR': 'localhost'}
 OPEN_MPI = {'OMPI_COMM_WORLD_RANK': '0', 'OMPI_COMM_WORLD_SIZE': '2'}
-SLURM = {'SLURM_PROCID': '3', 'SLURM_NTASKS': '5', 'SLURM_JOB_ID': '77'}
+SLURM = {'SLURM_PROCID': '3', 'SLURM_STEP_NUM_TASKS': '5', 'SLURM_NTASKS': '5', 'SLURM_JOB_ID': '77'}
+#: A batch script for five tasks, which srun has not been asked to start.
+BATCH = {'SLURM_PROCID': '0', 'SLURM_NTASKS': '5', 'SLURM_JOB_ID': '77'}
 
 
 def array(task: object, first: object = 1, last: object = 4, step: object = 1, count: object = 4) -> dict[str, str]:
@@ -63,12 +65,14 @@ def array(task: object, first: object = 1, last: object = 4, step: object = 1, c
     ({}, None), ({'HOME': '/root', 'RANK': '1'}, None), ({'WORLD_SIZE': '2'}, None), ({'SLURM_JOB_ID': '7'}, None),
     (TORCHRUN, '2/4'), (OPEN_MPI, '1/2'), (SLURM, '4/5'),
     ({**SLURM, **TORCHRUN}, '2/4'),  # torchrun started by srun: its own numbers count
-    ({'RANK': '0', 'WORLD_SIZE': '1'}, None), ({'SLURM_PROCID': '0', 'SLURM_NTASKS': '1'}, None),
+    ({'RANK': '0', 'WORLD_SIZE': '1'}, None), ({'SLURM_PROCID': '0', 'SLURM_STEP_NUM_TASKS': '1'}, None),
+    (BATCH, None), ({**array(2), **BATCH}, '2/4'),
+    ({**SLURM, 'SLURM_STEP_NUM_TASKS': '4'}, '4/4'),  # srun --ntasks 4 in a job for five
     (array(1), '1/4'), (array(4), '4/4'), (array(0, 0, 3), '1/4'), (array(30, 10, 40, 10), '3/4'),
     (array(0, 0, 0, 1, 1), None), (array(5, 2, 5), '4/4'),
     ({'SLURM_ARRAY_TASK_ID': '2', 'SLURM_ARRAY_TASK_COUNT': '3'}, '3/3'),
-    ({**array(1), 'SLURM_PROCID': '0', 'SLURM_NTASKS': '1'}, '1/4'),
-    ({**array(2), 'SLURM_PROCID': '1', 'SLURM_NTASKS': '3'}, '5/12'),  # parts of parts
+    ({**array(1), 'SLURM_PROCID': '0', 'SLURM_STEP_NUM_TASKS': '1'}, '1/4'),
+    ({**array(2), 'SLURM_PROCID': '1', 'SLURM_STEP_NUM_TASKS': '3'}, '5/12'),  # parts of parts
     ({**array(4), **TORCHRUN}, '14/16'),
 ])
 def test_the_shard_that_a_launcher_means(environment: dict[str, str], shard: str | None) -> None:
@@ -91,7 +95,7 @@ def test_the_processes_of_all_jobs_of_an_array_are_all_shards(jobs: int, process
     ({'RANK': '-1', 'WORLD_SIZE': '4'}, 'RANK=-1'), ({'RANK': '', 'WORLD_SIZE': '4'}, 'RANK='),
     ({'RANK': '1', 'WORLD_SIZE': 'many'}, 'WORLD_SIZE=many'), ({'RANK': '1.0', 'WORLD_SIZE': '4'}, 'RANK=1.0'),
     ({'RANK': '²', 'WORLD_SIZE': '4'}, 'RANK=²'), ({'RANK': '1' * 5000, 'WORLD_SIZE': '4'}, 'is not a number'),
-    ({'SLURM_PROCID': '9', 'SLURM_NTASKS': '2'}, 'SLURM_PROCID=9 of SLURM_NTASKS=2'),
+    ({'SLURM_PROCID': '9', 'SLURM_STEP_NUM_TASKS': '2'}, 'SLURM_PROCID=9 of SLURM_STEP_NUM_TASKS=2'),
     ({**array(2), 'RANK': '5', 'WORLD_SIZE': '2'}, 'RANK=5 of WORLD_SIZE=2'),  # not shard 8/8
     (array(1, 1, 7, 1, 3), 'has gaps'), (array(3, 1, 7, 1, 3), 'has gaps'), (array(7, 1, 7, 1, 3), 'has gaps'),
     (array(5), 'has gaps'), (array(0), 'has gaps'), (array(15, 10, 40, 10), 'has gaps'),

@@ -5,12 +5,14 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 
 from harness.commands import checkpoint_conversion, convert
 from harness.data.embedded_names import SPLITS
 from harness.embedded.known import load_embedded
+from harness.options import hint_of
 from harness.registry import DATASETS, DETECTORS, GROUNDERS, METRICS, PROPOSAL_RULES, PluginRegistry, names
 from harness.studies.parsers import PARSERS, STUDIES
 from reports.drawing.formats import FORMATS
@@ -64,6 +66,8 @@ def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> N
     ('--seed -1', '--seed -1: must be from 0'),
     ('--data-root nowhere', '--data-root nowhere: there is no such folder'),
     ('--set greedyy.threshold=1', '--set greedyy.…: there is no rule or grounder of that name'),
+    ('--set greedy.threshold=7', '--set greedy.threshold=7: must be less than or equal to 1'),
+    ('--set ref-nms-b-100.top=2.5', '--set ref-nms-b-100.top=2.5: must be a whole number'),
     ('--weights cmae', '--weights cmae: write NAME=FILE'),
     ('--grounder none --task rec', '--task: rec and res need a grounder'),
     ('--out a.file', '--out a.file: is a file; choose a folder'),
@@ -166,6 +170,8 @@ def test_what_is_read_of_plug_in_files_is_what_they_register(variable: str) -> N
         for flag in FLAGS:
             if hasattr(registry.base, flag):
                 assert bool(read.attribute(name, flag)) == bool(registry.attribute(name, flag)), (name, flag)
+        for option, text in read.listed[name].hints.items():
+            assert hint_of(text) in (Any, get_type_hints(plugin.__init__, include_extras=True)[option]), (name, option)
 
 
 def test_every_registering_file_of_the_locations_is_read() -> None:

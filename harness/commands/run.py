@@ -8,6 +8,7 @@ import argparse
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -225,10 +226,9 @@ def measure_request(args: argparse.Namespace, request: Request, about: Mapping[s
     from harness.evaluation.measure import Execution, measure
     from harness.progress import track
 
-    shard = asked_shard(args)
-    return measure(request, Execution(args.out, args.workers, shard, args.fresh), lambda work: track(
-        work, 'images', console), about, READERS, console.print,
-        lambda plan: console.print(announcement(plan), markup=False))
+    execution = Execution(args.out, args.workers, asked_shard(args), args.fresh, partial(import_plugins, args.imports))
+    return measure(request, execution, lambda work: track(work, 'images', console), about, READERS, console.print,
+                   lambda plan: console.print(announcement(plan), markup=False))
 
 
 def judge_file(args: argparse.Namespace, request: Request, console: Console) -> Measured:

@@ -8,7 +8,7 @@ from harness.data.embedded_names import EMBEDDED, SPLITS
 from harness.errors import InputError
 from harness.evaluation.datasets import dataset_names
 from harness.evaluation.request import TASKS, Request
-from harness.evaluation.settings import check_names
+from harness.evaluation.settings import check_names, check_values
 from harness.files import fields
 from harness.names import pick
 from harness.registry import DETECTORS, GROUNDERS, PROPOSAL_RULES, names
@@ -34,6 +34,7 @@ def check_asked(request: Request) -> None:
     rules_of(request)
     grounders_of(request, tasks)
     check_names(request.settings)
+    check_values(request.settings)
     detector_of(request)
     check_image_folder(request)
     if request.expressions is None:

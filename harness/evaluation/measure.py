@@ -32,6 +32,10 @@ def silent(line: Any) -> None:
     """Say nothing."""
 
 
+def no_plug_ins() -> None:
+    """Register nothing."""
+
+
 @dataclass(frozen=True)
 class Execution:
     """How a request is carried out; nothing here changes a row.
@@ -41,12 +45,14 @@ class Execution:
         workers: the number of processes; ``None``: as many as are useful.
         shard: the shard to run; ``None``: the whole run.
         fresh: move an earlier run in the folder aside. Otherwise it is continued, or refused if it is a different run.
+        register: registers the user's own plug-ins; called first in a spawned worker, which knows the project's alone.
     """
 
     out: Path | None = None
     workers: int | None = None
     shard: Shard | None = None
     fresh: bool = False
+    register: Callable[[], object] = no_plug_ins
 
     @property
     def folder(self) -> Path:
@@ -109,7 +115,7 @@ def measure(request: Request, execution: Execution, progress: Callable[[Any], An
     with open_run(folder, header, execution.fresh, say) as journal:
         if journal.entries:
             say(f'{folder}: {len(journal.entries)} of {len(numbers)} images were done before; --fresh starts again')
-        rebuild = None if device == 'cpu' else partial(rebuilt, request, readers)
+        rebuild = None if device == 'cpu' else partial(rebuilt, request, readers, execution.register)
         evaluate_images(plan, work, journal, progress, workers, rebuild)
     outcome = outcome_of(folder, plan.tasks)
     outcome.timing.stage_of('read data and weights').seconds = loaded
@@ -122,10 +128,12 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def rebuilt(request: Request, readers: Readers, worker: int) -> Callable[[int], Evaluated]:
+def rebuilt(request: Request, readers: Readers, register: Callable[[], object],
+            worker: int) -> Callable[[int], Evaluated]:
     """The work of a spawned worker; each takes the next GPU unless the request names one."""
     one_thread()
     without_tf32()
+    register()
     if request.device in (None, 'auto', 'cuda') and torch.cuda.device_count() > 1:
         request = replace(request, device=f'cuda:{worker % torch.cuda.device_count()}')
     plan = prepare(request, readers).plan

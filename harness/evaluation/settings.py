@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.names import nearest
-from harness.options import LOADED, check_options
+from harness.options import LOADED, check_hinted, check_options, hint_of
 from harness.registry import GROUNDERS, PROPOSAL_RULES, names
 
 #: The one name with options that is no rule or grounder: the finder of contextual objects.
@@ -45,6 +45,20 @@ def check_names(settings: Iterable[str]) -> None:
     for name in settings:
         if name not in known:
             raise InputError(f'--set {name}.…: there is no rule or grounder of that name{nearest(name, known)}')
+
+
+def check_values(settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check values of ``--set`` before any plug-in is imported, as far as the file of a plug-in itself tells the types:
+    :func:`check_settings` checks the others, such as those of an inherited constructor.
+
+    Raises:
+        InputError: a value has the wrong type or is out of range.
+    """
+    listed = {**PROPOSAL_RULES.listed, **GROUNDERS.listed}
+    for name, options in settings.items():
+        if name in listed:
+            hints = {option: hint_of(text) for option, text in listed[name].hints.items()}
+            check_hinted(hints, options, f'--set {name}')
 
 
 def _with_options(name: str) -> Any:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 #: The cost of detection on an image, in units of the cost of an expression.
 _DETECTION = 5
-#: The variables by which launchers tell a process its number, from 0, and the number of processes.
+#: The variables by which launchers tell a process its number, from 0, and the number of processes. Slurm's number is
+#: that of the step, which only srun sets: SLURM_NTASKS is there in a batch script too, which is one process.
 _LAUNCHERS = (('RANK', 'WORLD_SIZE'), ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'),
-              ('SLURM_PROCID', 'SLURM_NTASKS'))
+              ('SLURM_PROCID', 'SLURM_STEP_NUM_TASKS'))
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def parse_shard(text: str) -> Shard:
 def shard_of(environment: Mapping[str, str] = os.environ) -> Shard | None:
     """The shard that a launcher assigns to this process; ``None`` if there is only one process.
 
-    Launchers are torchrun (whose variables mmengine reads too), Open MPI, and Slurm with tasks, job arrays or both.
+    Launchers are torchrun (whose variables mmengine reads too), Open MPI, and Slurm with tasks that srun starts, job
+    arrays or both.
 
     Raises:
         InputError: the variables contradict each other.

@@ -79,7 +79,8 @@ class Dataset:
     """A set of expressions with whatever else its files provide.
 
     ``annotations`` is ``None`` where the files hold expressions alone (plain JSONL): then categories, masks and
-    contextual objects are not available, and what needs them says so. ``file`` is where they stand, for messages.
+    contextual objects are not available, and what needs them says so. ``file`` is where they stand, for messages;
+    ``category_ids`` has the category of each of the files' ids.
     """
 
     name: str
@@ -87,10 +88,10 @@ class Dataset:
     expressions: list[Expression]
     annotations: dict[int, list[Annotation]] | None = None
     categories: tuple[str, ...] = ()
-    category_ids: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     data_hash: str = ''
     file: str = ''
+    category_ids: dict[int, str] = field(default_factory=dict)
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -134,7 +134,7 @@ def test_the_harness_and_the_plug_in_for_mmdet_propose_the_same(mask_rcnn: Famil
     with DefaultScope.overwrite_default_scope('mmdet'):
         plugged: Any = MODELS.build(model).eval()
     missing, unexpected = plugged.load_state_dict(mask_rcnn.weights.tensors, strict=False)
-    assert not unexpected and all(name.startswith('ref_nms.') for name in missing)
+    assert not unexpected and [name for name in missing if not name.startswith(('ref_nms.', 'words.'))] == []
 
     detector = TwoStageDetector(mask_rcnn.weights)
     said = ['left cup', 'the red dog']

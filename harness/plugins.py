@@ -194,10 +194,6 @@ class Detector(ABC):
         raise InputError(f'--detector {self.name}: gives no features to ground by or to relate; choose rules and '
                          'grounders that need none')
 
-    def whole_box(self, image: ImageFeatures) -> Tensor:
-        """``(1, 4)`` xyxy image pixels: the box whose crop stands for the whole image."""
-        return image.feature_map.new_tensor([[0, 0, image.info.width, image.info.height]])
-
     def head(self, crops: Tensor) -> Tensor:
         """``(n, C, 7, 7)`` crops to ``(n, F, 7, 7)`` features of the last stage."""
         raise InputError(f'--detector {self.name}: gives no features to ground by; choose grounders that need none')

@@ -117,7 +117,7 @@ class ImageFeatures:
     Attributes:
         info: the image.
         scale: network-input pixels per image pixel.
-        feature_map: ``(1, C, h, w)`` the stride-16 C4 map, or the finest level of a pyramid.
+        feature_map: ``(1, C, h, w)`` the stride-16 C4 map, or the level of a pyramid with that stride.
         class_boxes: ``(R, K, 4)`` xyxy image pixels, one box a region and class, before NMS, clipped to the image.
         class_scores: ``(R, K)`` class confidences without the background; minus infinity where a box is not of a class,
             and so no candidate (:mod:`harness.detection.outside`).

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data.detection_results import is_detection_results, load_detection_results
+from harness.data.candidate_forms import is_detection_results
+from harness.data.detection_results import load_detection_results
 from harness.detection.outside import OutsideCandidates
 from harness.errors import InputError
 from harness.proposals.candidates import find_candidates

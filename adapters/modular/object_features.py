@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from adapters.modular.place_features import last_pixel_corners
+from harness.detection.crop import whole_map
 from harness.types import ImageFeatures
 
 #: Cells along each side of a crop.
@@ -68,7 +69,7 @@ def whole_image(image: ImageFeatures) -> Tensor:
 
 
 def _pooled_whole(image: ImageFeatures) -> Tensor:
-    return cells(image.pool(image.detector.whole_box(image)))
+    return cells(image.pool(whole_map(image.feature_map) / image.scale))
 
 
 def _equal(boxes: Tensor, others: Tensor) -> Tensor:

@@ -77,11 +77,6 @@ class DetectionResults:
                    for xyxy, info in known)
 
 
-def is_detection_results(path: Path) -> bool:
-    """Whether a file is a JSON list; boxes without categories are a JSON object."""
-    return read_bytes(path).lstrip()[:1] == b'['
-
-
 def load_detection_results(path: Path, categories: Mapping[int, str]) -> DetectionResults:
     """Read COCO's detection results.
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from harness import plugins
 from harness.data.masks import as_text
-from harness.detection.crop import crop_and_resize, whole_map
+from harness.detection.crop import crop_and_resize
 from harness.detection.folding import fold
 from harness.detection.pictures import read_image as read_image
 from harness.errors import InputError, shown
@@ -248,10 +248,6 @@ class Detector(plugins.Detector):
     def pool(self, image: ImageFeatures, boxes: Tensor) -> Tensor:
         """``(n, 4)`` xyxy image pixels to ``(n, C, 7, 7)`` crops of the C4 map."""
         return crop_and_resize(image.feature_map, boxes.to(self.device) * image.scale, self.stride)
-
-    def whole_box(self, image: ImageFeatures) -> Tensor:
-        """From the centre of the map's first cell to that of its last."""
-        return whole_map(image.feature_map, self.stride) / image.scale
 
     @torch.inference_mode()
     def head(self, crops: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ from harness.files.weights import Weights, built
 from harness.registry import DETECTORS
 from harness.types import Annotation, ImageFeatures, ImageInfo
 
+#: Of the map that stands for the image, in network-input pixels per cell.
+STRIDE = 16
 _CROPS_AT_ONCE = 256  # bounds the memory of the head
 
 
@@ -70,6 +72,8 @@ class TwoStageDetector(plugins.Detector):
         if box_head.num_classes != len(self.classes):
             raise InputError(f'{weights.path}: names {len(self.classes)} classes, its network has '
                              f'{box_head.num_classes}; convert the checkpoint again')
+        strides = parts.last_stage(self.network.roi_head.bbox_roi_extractor).featmap_strides
+        self._level = min(range(len(strides)), key=lambda level: abs(strides[level] - STRIDE))
         self.makes_masks = bool(self.network.roi_head.with_mask)
         self._sha256 = weights.sha256
 
@@ -94,8 +98,9 @@ class TwoStageDetector(plugins.Detector):
     def _features(self, seen: Seen, boxes: Tensor, scores: Tensor, info: ImageInfo,
                   annotations: list[Annotation] | None = None) -> ImageFeatures:
         scale = sum(seen.sample.metainfo['scale_factor']) / 2
-        return ImageFeatures(info=info, scale=scale, feature_map=seen.maps[0], class_boxes=boxes, class_scores=scores,
-                             classes=self.classes, detector=self, annotations=annotations, seen=seen)
+        return ImageFeatures(info=info, scale=scale, feature_map=seen.maps[self._level], class_boxes=boxes,
+                             class_scores=scores, classes=self.classes, detector=self, annotations=annotations,
+                             seen=seen)
 
     @torch.inference_mode()
     def see(self, image: np.ndarray) -> Seen:

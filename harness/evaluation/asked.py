@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.data.detection_results import is_detection_results
+from harness.data.candidate_forms import is_detection_results
 from harness.data.embedded_names import EMBEDDED, SPLITS
 from harness.errors import InputError
 from harness.evaluation.datasets import dataset_names

@@ -6,17 +6,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from harness.files import pickle_constructors
-from harness.files.pickle_values import Budget, Global, Refused, as_exactly, check_keys, refuse
+from harness.files.pickle_values import Budget, Global, Refused, as_exactly, check_keys, refuse, refuse_name
 
 #: How many times over tensors may show the bytes of a file: parameters can share storages.
 _SHARED = 4
 _MAX_DIMENSIONS = 16
 _LONGEST_MENTION = 200
+_HISTORY = 'mmengine.logging.history_buffer.HistoryBuffer'
 
 
 class InertObject:
@@ -116,13 +118,13 @@ def _counter(budget: TensorBudget, counts: Any = ()) -> dict[Any, Any]:
     return dict(counts)
 
 
-def _attribute(budget: TensorBudget, owner: Any, name: Any) -> InertObject:
-    """The mention of a method, as in the message hub of mmengine's runner; nothing is looked up, and nobody can call
-    it."""
-    if type(owner) not in (InertObject, Global):
-        refuse(f'an attribute of type {type(owner).__name__}')
+def _method(called: str, budget: TensorBudget, owner: Any = None, name: Any = '', *rest: Any) -> InertObject:
+    """The mention of a method of mmengine's histories, which its Runner saves in the message hub; nothing is looked up,
+    and nobody can call it."""
+    if type(owner) not in (InertObject, Global) or owner.name != _HISTORY or type(name) is not str or rest:
+        refuse_name(called)
     budget.spend_objects(1)
-    return InertObject(f'{owner.name}.{as_exactly(str, name)}'[:_LONGEST_MENTION])
+    return InertObject(f'{owner.name}.{name}'[:_LONGEST_MENTION])
 
 
 def _nothing(budget: TensorBudget) -> None:
@@ -141,6 +143,5 @@ CONSTRUCTORS: Mapping[str, Callable[..., Any]] = {
     'torch.nn.backends.thnn._get_thnn_function_backend': _nothing,
     'collections.OrderedDict': _ordered,
     'collections.Counter': _counter,
-    '__builtin__.getattr': _attribute,
-    'builtins.getattr': _attribute,
+    **{name: partial(_method, name) for name in ('__builtin__.getattr', 'builtins.getattr')},
 }

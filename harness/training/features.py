@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from harness.boxes import corners_to_last_pixel
+from harness.detection.crop import whole_map
 from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
@@ -43,7 +44,7 @@ class AnnotatedFeatures:
         """Pool one image's annotated boxes and the image itself."""
         annotations = image.annotations or []
         boxes = corners_to_last_pixel(torch.tensor([a.xywh for a in annotations], dtype=torch.float32).reshape(-1, 4))
-        pool5 = image.pool(torch.cat((boxes, image.detector.whole_box(image).cpu())))
+        pool5 = image.pool(torch.cat((boxes, whole_map(image.feature_map).cpu() / image.scale)))
         self._parts['pool5'].append(pool5[:-1].half().cpu())
         self._parts['image_pool5'].append(pool5[-1:].half().cpu())
         self._parts['fc7'].append(image.head(pool5[:-1]).half().cpu())

@@ -40,7 +40,7 @@ CONFIGS = {
 #: Lowered from mmdet's 0.05, as 80 classes of random weights hardly reach that.
 THRESHOLD = 0.0126
 #: How the logits of classes are spread: by the last layer's weights.
-_SPREAD = {'mask-r101-caffe-c4': 0.4}
+_SPREAD = {'mask-r101-caffe-c4': 0.05}
 
 
 @dataclass

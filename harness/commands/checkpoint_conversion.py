@@ -120,7 +120,7 @@ def convert(path: Path, out: Path, kind: str, words: WordFiles, detector: Detect
         InputError: the checkpoint is not of that kind, is damaged, or does not fit the words.
     """
     checkpoint = Checkpoint.read(path)
-    converted = KINDS[kind](checkpoint, words) if detector is None else _detector(checkpoint, detector)
+    converted = KINDS[kind](checkpoint, words if detector is None else detector)
     if 'lacks' not in converted.meta:
         read_metadata(Weights(path, converted.tensors, converted.meta, checkpoint.sha256), METADATA[kind],
                       'give the checkpoint that --as names, and the words that it was trained on')
@@ -278,9 +278,9 @@ def _detector(checkpoint: Checkpoint, files: DetectorFiles) -> Converted:
     return Converted(checkpoint.state, {**meta, 'config_name': files.config, 'trained_on': trained_on}, names)
 
 
-KINDS: dict[str, Callable[[Checkpoint, WordFiles], Converted]] = {
+KINDS: dict[str, Callable[[Checkpoint, Any], Converted]] = {
     'mattnet': partial(_modular, 'mattnet', MAttNetOpt), 'cmae': partial(_modular, 'cmae', CMAEOpt), 'nmtree': _nmtree,
-    'ref-nms': _ref_nms, 'mask-rcnn': _mask_rcnn}
+    'ref-nms': _ref_nms, 'mask-rcnn': _mask_rcnn, 'detector': _detector}
 #: The schema that a loader holds the metadata against.
 METADATA: dict[str, type[Metadata]] = {
     'mattnet': MAttNetMetadata, 'cmae': CMAEMetadata, 'nmtree': NMTreeMetadata, 'ref-nms': RefNMSMetadata,

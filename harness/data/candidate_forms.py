@@ -1,15 +1,17 @@
-"""Which of its two forms a file of candidates has, told from its first character."""
+"""Which of its forms a file of candidates has, told before anything large is imported or parsed."""
 from __future__ import annotations
 
 from pathlib import Path
 
+from harness.data.excerpt import is_excerpt
 from harness.files.reading import read_bytes
 
 
 def is_detection_results(path: Path) -> bool:
-    """Whether a file is a JSON list, as COCO's detection results are; boxes without categories are a JSON object.
+    """Whether a file holds COCO's detection results: a JSON list like an excerpt, but of single boxes.
 
     Raises:
         InputError: the file cannot be read.
     """
-    return read_bytes(path).lstrip()[:1] == b'['
+    data = read_bytes(path)
+    return is_excerpt(data) and b'"bbox"' in data and b'"pred_boxes"' not in data

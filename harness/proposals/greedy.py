@@ -116,6 +116,7 @@ def _suppressed(image: ImageFeatures, least: float | Tensor, nms_iou: float, inc
     there = (image.class_scores >= least) & (image.class_scores > NO_CANDIDATE)
     labels, regions = there.T.nonzero(as_tuple=True)
     boxes, scores = image.class_boxes[regions, labels], image.class_scores[regions, labels]
-    kept = class_wise_nms(boxes, labels, scores, nms_iou, int(inclusive), inclusive).nonzero()[:, 0]
+    kept = class_wise_nms(boxes, labels, scores, nms_iou, offset=int(inclusive),
+                          suppress_equal=inclusive).nonzero()[:, 0]
     kept = kept[scores[kept].argsort(descending=True, stable=True)]
     return InstanceData(bboxes=boxes[kept], scores=scores[kept], labels=labels[kept], det_scores=scores[kept])

@@ -69,9 +69,9 @@ def describe_detector(tensors: Mapping[str, Any], loaded: Any, path: Path, confi
         InputError: the config describes no two-stage detector, the checkpoint is of another config, or it is not known
             what its classes are called.
     """
-    description = described(read_config(config))
-    network: Any = check_network(lambda: build_network(description['model']), tensors, path,
-                            f'give the config that the checkpoint was trained with, not {config}')
+    description = described(read_config(config), f'--config {config}')
+    fix = f'give the config that the checkpoint was trained with, not {config}'
+    network: Any = check_network(lambda: build_network(description['model']), tensors, path, fix, fix)
     count = last_stage(network.roi_head.bbox_head).num_classes
     names = list(classes or _classes_of(loaded) or (COCO_CLASSES if count == len(COCO_CLASSES) else ()))
     if len(names) != count:

@@ -34,8 +34,8 @@ _DEEPEST = 40
 _LARGEST = 100_000
 
 
-def described(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``model`` and ``pipeline`` of a resolved mmdet config, as JSON.
+def described(config: Mapping[str, Any], where: str = 'the config') -> dict[str, Any]:
+    """The ``model`` and ``pipeline`` of a resolved mmdet config, as JSON; ``where`` names it in messages.
 
     Raises:
         InputError: it is no two-stage detector, or has a step that changes images in an unknown way.
@@ -46,7 +46,7 @@ def described(config: Mapping[str, Any]) -> dict[str, Any]:
     steps = [_plain(step) for step in pipeline
              if not str(step['type']).rpartition('.')[2].startswith(('Load', 'PackDetInputs'))]
     description = {'model': model, 'pipeline': steps}
-    check_description(description, 'the config')
+    check_description(description, where)
     return description
 
 

@@ -29,6 +29,7 @@ from harness.program import program
 
 Network = TypeVar('Network', bound=nn.Module)
 Loaded = TypeVar('Loaded')
+_BELONGS = 'give the file that belongs here'
 _MAKES_WEIGHTS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
@@ -142,11 +143,12 @@ def built(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path
     return network.eval()
 
 
-def check_network(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path, fix: str) -> Network:
+def check_network(make: Callable[[], Network], tensors: Mapping[str, Tensor], path: Path, fix: str,
+                  fix_weights: str = _BELONGS) -> Network:
     """The network that ``make`` gives, without memory for its weights, once ``tensors`` are known to be them.
 
     Raises:
-        InputError: ``make`` fails, and then what to do is ``fix``; or as :func:`fill`.
+        InputError: ``make`` fails (what to do is ``fix``), or as :func:`fill` (``fix_weights``).
     """
     try:
         with _Weightless():
@@ -154,7 +156,7 @@ def check_network(make: Callable[[], Network], tensors: Mapping[str, Tensor], pa
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError, OverflowError) as error:
         what = ' '.join(str(error).split())[:200]
         raise InputError(f'{path}: its options make no network ({type(error).__name__}: {what}); {fix}') from error
-    check_fits(tensors, network.state_dict(), path)
+    check_fits(tensors, network.state_dict(), path, fix_weights)
     return network
 
 
@@ -172,14 +174,14 @@ def moved_to(network: Network, device: torch.device) -> Network:
     return network if there is None or there.device == device else network.to(device)
 
 
-def check_fits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
+def check_fits(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path, fix: str = _BELONGS) -> None:
     """``tensors`` are a network's ``own``, all of them numbers.
 
     Raises:
         InputError: as :func:`fill`.
     """
     if wrong := differences(tensors, own):
-        raise InputError(f'{path}: weights of another network: {"; ".join(wrong)}; give the file that belongs here')
+        raise InputError(f'{path}: weights of another network: {"; ".join(wrong)}; {fix}')
     check_numbers(tensors, path)
 
 

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from tests.kill_and_resume import images_in
+
 ROOT = Path(__file__).parents[1]
 RUN = [sys.executable, 'run_benchmark.py', '--grounder', 'all', '--device', 'cpu']
 TESTS = [sys.executable, '-m', 'pytest', '-q', '--numprocesses=2', '--dist=loadfile']
@@ -49,8 +51,7 @@ class Bars:
         """The main job in a new folder; the store is one of this measurement's own."""
         out = self.folder / name
         print(f'{name} …', flush=True)
-        return took([*RUN, *self.options, *options, '--store', store, '--out', str(out)], self.folder,
-                    out / 'journal.jsonl')
+        return took([*RUN, *self.options, *options, '--store', store, '--out', str(out)], self.folder, out)
 
     def say(self, what: str, measured: str, asked: str) -> None:
         """A row of the table."""
@@ -84,19 +85,19 @@ def main(options: list[str]) -> int:
     return 0
 
 
-def took(command: Sequence[str], folder: Path, journal: Path | None = None) -> Took:
+def took(command: Sequence[str], folder: Path, run: Path | None = None) -> Took:
     """Run a command to its end.
 
     Args:
         command: its words.
         folder: of its output, and of the store.
-        journal: of a run; when it has its first image and half of them.
+        run: the folder of the run that the command is, of which the first and the middle image are waited for.
     """
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     process = started(command, folder)
     moments: list[tuple[float, int]] = []
     while process.poll() is None:
-        images = images_in(journal)
+        images = 0 if run is None else images_in(run)
         if images > (moments[-1][1] if moments else 0):
             moments.append((time.perf_counter() - start, images))
         time.sleep(0.05)
@@ -112,10 +113,10 @@ def resumed_at_half(bars: Bars) -> float:
     """How long the rest of a run takes that was killed when half of its images were done."""
     out = bars.folder / 'resumed'
     command = [*RUN, *bars.options, '--workers', '2', '--store', 'none', '--out', str(out)]
-    half = images_in(bars.folder / 'two-workers' / 'journal.jsonl') / 2
+    half = images_in(bars.folder / 'two-workers') / 2
     print('resumed …', flush=True)
     process = started(command, bars.folder)
-    while process.poll() is None and images_in(out / 'journal.jsonl') < half:
+    while process.poll() is None and images_in(out) < half:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -127,11 +128,6 @@ def started(command: Sequence[str], folder: Path) -> subprocess.Popen:
     said = (folder / 'said.txt').open('w')
     environment = {**os.environ, 'REFNMS_STORE': str(folder / 'store'), 'PYTHONPATH': str(ROOT)}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said, start_new_session=True)
-
-
-def images_in(journal: Path | None) -> int:
-    """How many images a journal has, its header left out."""
-    return max(0, journal.read_bytes().count(b'\n') - 1) if journal is not None and journal.exists() else 0
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections import Counter
+from collections.abc import Collection
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -26,7 +26,7 @@ from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
 from harness.device import pick_device
 from harness.evaluation.datasets import load_dataset
-from harness.evaluation.precision import changes
+from harness.evaluation.precision import Changes, changes
 from harness.files.weights import load_weights, shipped_path
 from run_benchmark import command_line
 
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     print(speeds(runs))
     print()
     for other in runs[1:]:
-        print(f'{other.name}: {said(changes(other.lines, runs[0].lines, other.name), other.name)}'
+        print(f'{other.name}: {said(changes(other.lines, runs[0].lines).values())}'
               + ('' if other.memory is None else f'; at most {other.memory:,.0f} MB of its memory'))
     for fault in faults:
         print(f'differs: {fault}')
@@ -116,11 +116,10 @@ def speeds(runs: list[Ran]) -> str:
     return tabulate(rows, ['images/s', *(one.name for one in runs)], 'github', floatfmt='.1f')
 
 
-def said(counts: Counter[str], name: str) -> str:
+def said(found: Collection[Changes]) -> str:
     """How many choices differ from those on the CPU."""
-    compared, other, answers = (sum(n for what, n in counts.items() if part in what) for part in (
-        'compared with', f'that {name} changes', 'right in only one'))
-    return f'{other} of {compared} choices differ from those on the CPU, {answers} of them right in only one'
+    return (f'{sum(one.other_box for one in found)} of {sum(one.compared for one in found)} choices differ from those '
+            f'on the CPU, {sum(one.right_in_one for one in found)} answers are right in only one')
 
 
 if __name__ == '__main__':

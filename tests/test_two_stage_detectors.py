@@ -93,6 +93,7 @@ def changed(description: dict[str, Any], *keys: Any, value: Any) -> dict[str, An
     (('model', 'backbone', 'type'), ['ResNet'], 'not the name of a part'),
     (('model', 'test_cfg', 'rcnn', 'nms', 'type'), '__import__("os")', 'mmdet has no part called'),
     (('model', 'backbone', 'init_cfg'), {'type': 'Pretrained', 'checkpoint': 'x.pth'}, 'its network has init_cfg'),
+    (('model', 'backbone', '_scope_'), 'somebodys_package', 'its network has _scope_'),
     (('model', 'backbone', 'style'), '/etc/passwd', 'a path or an address'),
     (('model', 'backbone', 'base_channels'), 10 ** 9, 'larger than any'),
     (('model', 'type'), 'RetinaNet', 'RetinaNet is not a two-stage detector'),

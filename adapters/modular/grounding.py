@@ -50,19 +50,19 @@ class ModularGrounder(Grounder):
     network: ModularNetwork
 
     def __init__(self, weights: Weights, with_st: bool | None = None) -> None:
-        meta = read_metadata(weights, self.metadata)
+        meta, self.network = shared(weights, self.load)
         self.path = weights.path
         self.options = meta.opt.options
         self.vocabulary = meta.read_vocabulary()
         self.longest = self.vocabulary.max_length
         self.slots = meta.opt.context_slots
         self.with_st = meta.opt.with_same_category if with_st is None else with_st
-        self.network = shared(weights, self.load)
 
     @classmethod
-    def load(cls, weights: Weights) -> ModularNetwork:
-        """The network, which all grounders with the same weights share."""
-        return built(read_metadata(weights, cls.metadata).opt.network, weights.tensors, weights.path)
+    def load(cls, weights: Weights) -> tuple[ModularMetadata, ModularNetwork]:
+        """The metadata and the network, which all grounders with the same weights share."""
+        meta = read_metadata(weights, cls.metadata)
+        return meta, built(meta.opt.network, weights.tensors, weights.path)
 
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],
                  proposals: Sequence[InstanceData]) -> list[Tensor]:

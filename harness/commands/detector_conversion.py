@@ -13,7 +13,8 @@ import mmdet
 from mmengine.config import Config
 
 from harness.data.coco_categories import COCO_CLASSES
-from harness.detection.model_config import build_network, described
+from harness.detection.detector import build_network
+from harness.detection.model_config import config_of, described
 from harness.detection.two_stage_parts import last_stage
 from harness.errors import InputError, shown
 from harness.files.weights import check_network
@@ -71,7 +72,7 @@ def describe_detector(tensors: Mapping[str, Any], loaded: Any, path: Path, confi
     """
     description = described(read_config(config), f'--config {config}')
     fix = f'give the config that the checkpoint was trained with, not {config}'
-    network: Any = check_network(lambda: build_network(description['model']), tensors, path, fix, fix)
+    network: Any = check_network(lambda: build_network(config_of(description)), tensors, path, fix, fix)
     count = last_stage(network.roi_head.bbox_head).num_classes
     names = list(classes or _classes_of(loaded) or (COCO_CLASSES if count == len(COCO_CLASSES) else ()))
     if len(names) != count:

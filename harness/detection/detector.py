@@ -89,6 +89,12 @@ def wholly_outside(boxes: Tensor, height: int, width: int) -> Tensor:
     return (boxes[:, 2:] < 0).any(1) | (boxes[:, :2] > boxes.new_tensor((width, height))).any(1)
 
 
+def identity_of(sha256: str, device: torch.device, *modules: str) -> str:
+    """What a detector's results follow from: its weights, the code that computes with them, versions and device."""
+    versions = ' '.join(version(name) for name in COMPUTING)
+    return f'{sha256} {code_of(*modules)} {versions} {device.type}'
+
+
 def in_float32(outputs: Any) -> Any:
     """Tensors, nested in tuples and lists, as float32."""
     if isinstance(outputs, tuple | list):
@@ -161,11 +167,10 @@ class Detector(plugins.Detector):
             return in_float32(part(inputs))
 
     def identity(self) -> str | None:
-        """Hash of the weights, which name the config, and of all code that computes with them, and versions."""
+        """See :func:`identity_of`; the weights name the config."""
         if type(self).__module__ != __name__:  # a class of somebody's own, whose code this does not see
             return None
-        versions = ' '.join(version(name) for name in COMPUTING)
-        return f'{self._sha256} {code_of(__name__, *self._modules)} {versions} {self.device.type}'
+        return identity_of(self._sha256, self.device, __name__, *self._modules)
 
     def to_store(self, image: ImageFeatures, maps: bool) -> dict[str, Tensor]:
         """See :class:`harness.plugins.Detector`."""

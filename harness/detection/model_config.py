@@ -12,18 +12,15 @@ from typing import Any
 
 from mmdet.models.detectors import TwoStageDetector
 from mmdet.registry import MODELS, TASK_UTILS
-from mmengine.config import ConfigDict
-from mmengine.dataset import Compose
+from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
-from mmengine.registry import DefaultScope
-from torch import nn
 
 from harness.errors import InputError, shown
 from harness.names import nearest
 
-#: Parts of a config that training alone needs, or that name weights to begin with.
-LEFT_OUT = frozenset({'init_cfg', 'pretrained', 'train_cfg'})
+#: Parts of a config that training alone needs, that name weights to begin with, or a package to look parts up in.
+LEFT_OUT = frozenset({'init_cfg', 'pretrained', 'train_cfg', '_scope_'})
 #: The steps of a test pipeline between reading and packing that a description may have.
 STEPS = frozenset({'Resize', 'FixScaleResize', 'Pad'})
 #: Parts that mmcv finds by name without a registry; it evaluates the names of the suppressions.
@@ -92,7 +89,7 @@ def check_description(description: Mapping[str, Any], where: str) -> None:
 
 def _check_value(key: str, value: Any, known: frozenset[str], where: str) -> None:
     if key in LEFT_OUT:
-        raise InputError(f'{where}: its network has {key}, which names what to begin from; convert the checkpoint '
+        raise InputError(f'{where}: its network has {key}, which a detector\'s file leaves out; convert the checkpoint '
                          'again')
     if key == 'type' and not isinstance(value, str):
         raise InputError(f'{where}: its network has a type that is not the name of a part; convert the checkpoint '
@@ -121,17 +118,11 @@ def _walk(value: Any, key: str = '', depth: int = 0) -> Iterator[tuple[str, Any]
             yield from _walk(inner, key, depth + 1)
 
 
-def build_network(model: Mapping[str, Any]) -> nn.Module:
-    """The network that a checked description has, with weights at random."""
-    DefaultScope.get_instance(f'detector-{id(model)}', scope_name='mmdet')
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        return MODELS.build(ConfigDict({**model, 'train_cfg': None}))
-
-
-def input_pipeline(steps: Sequence[Mapping[str, Any]]) -> Compose:
-    """From ``{'img': (H, W, 3) uint8 BGR}`` to what mmdet's networks take."""
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        return Compose([{'type': 'LoadImageFromNDArray'},
-                        *({name: tuple(value) if isinstance(value, list) else value for name, value in step.items()}
-                          for step in steps),
-                        {'type': 'PackDetInputs', 'meta_keys': ('img_shape', 'ori_shape', 'scale_factor')}])
+def config_of(description: Mapping[str, Any]) -> Config:
+    """The config that a checked description stands for: of a network that is not trained, from
+    ``{'img': (H, W, 3) uint8 BGR}`` on."""
+    steps = ({name: tuple(value) if isinstance(value, list) else value for name, value in step.items()}
+             for step in description['pipeline'])
+    packed = {'type': 'PackDetInputs', 'meta_keys': ('img_shape', 'ori_shape', 'scale_factor')}
+    return Config({'model': {**description['model'], 'train_cfg': None},
+                   'test_pipeline': [{'type': 'LoadImageFromNDArray'}, *steps, packed]})

@@ -7,7 +7,6 @@ Its file holds the description of the network (:mod:`harness.detection.model_con
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +18,9 @@ from torch import Tensor
 from harness import plugins
 from harness.data.masks import as_text
 from harness.detection import two_stage_parts as parts
-from harness.detection.detector import COMPUTING, in_float32, wholly_outside
-from harness.detection.model_config import build_network, check_description, input_pipeline
+from harness.detection.detector import build_network, identity_of, in_float32, input_pipeline, wholly_outside
+from harness.detection.model_config import check_description, config_of
 from harness.errors import InputError
-from harness.files.fingerprint import code_of
 from harness.files.metadata import TwoStageMetadata, read_metadata
 from harness.files.weights import Weights, built
 from harness.registry import DETECTORS
@@ -62,11 +60,13 @@ class TwoStageDetector(plugins.Detector):
 
     def __init__(self, weights: Weights, device: str = 'cpu') -> None:
         meta = read_metadata(weights, TwoStageMetadata)
-        check_description({'model': meta.model, 'pipeline': meta.pipeline}, str(weights.path))
+        description = {'model': meta.model, 'pipeline': meta.pipeline}
+        check_description(description, str(weights.path))
+        config = config_of(description)
         self.classes, self.trained_on = tuple(meta.classes), meta.trained_on
         self.device = torch.device(device)
-        self.prepare = input_pipeline(meta.pipeline)
-        network: Any = built(lambda: build_network(meta.model), weights.tensors, weights.path)
+        self.prepare = input_pipeline(config)
+        network: Any = built(lambda: build_network(config), weights.tensors, weights.path)
         self.network = network.to(self.device)
         box_head = parts.last_stage(self.network.roi_head.bbox_head)
         if box_head.num_classes != len(self.classes):
@@ -78,9 +78,8 @@ class TwoStageDetector(plugins.Detector):
         self._sha256 = weights.sha256
 
     def identity(self) -> str | None:
-        """Hash of the file, which describes the network, and of the code that computes with it, and versions."""
-        versions = ' '.join(version(name) for name in COMPUTING)
-        return f'{self._sha256} {code_of(__name__)} {versions} {self.device.type}'
+        """See :func:`harness.detection.detector.identity_of`; the file describes the network."""
+        return identity_of(self._sha256, self.device, __name__)
 
     def features(self, image: np.ndarray, info: ImageInfo,
                  annotations: list[Annotation] | None = None) -> ImageFeatures:

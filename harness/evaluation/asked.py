@@ -76,13 +76,18 @@ def has_candidates(request: Request) -> bool:
     return request.candidates is not None and is_detection_results(request.candidates)
 
 
+def has_proposals(request: Request) -> bool:
+    """Whether boxes from outside are the proposals themselves, whatever rules are asked for."""
+    return request.detections is not None or (request.candidates is not None and not has_candidates(request))
+
+
 def rules_of(request: Request) -> list[str]:
     """The rules asked for; with boxes from outside there is only ``given``, and without them it is refused.
 
     Raises:
         InputError: a name is unknown, or a rule and boxes from outside exclude each other.
     """
-    if request.detections is not None or (request.candidates is not None and not has_candidates(request)):
+    if has_proposals(request):
         rules = pick('--proposals', request.rules, names(PROPOSAL_RULES), ('given',))
         if rules != ['given']:
             raise InputError('--proposals: the boxes of --candidates or --detections are the proposals; leave '
@@ -105,8 +110,7 @@ def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:
         InputError: a name is unknown, or grounders and tasks exclude each other.
     """
     known = names(GROUNDERS)
-    outside = request.detections is not None or (request.candidates is not None and not has_candidates(request))
-    for_recall = list(tasks) == ['recall'] or (outside and request.tasks is None)
+    for_recall = list(tasks) == ['recall'] or (has_proposals(request) and request.tasks is None)
     asked = pick('--grounder', request.grounders, [*known, 'all', 'none'], [] if for_recall else [DEFAULT_GROUNDER])
     if 'all' in asked:
         asked = [name for name in known if not GROUNDERS.attribute(name, 'control')]

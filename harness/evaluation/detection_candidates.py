@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.data.answers import first_few
 from harness.data.detection_results import DetectionResults, load_detection_results
 from harness.detection.outside import OutsideCandidates
 from harness.errors import InputError
@@ -50,4 +51,4 @@ def unknown_categories(candidates: OutsideCandidates) -> list[str]:
     if not unknown:
         return []
     return [f'--candidates: {len(unknown)} of {everything} categories are unknown to the detector, which masks them as '
-            f'its first class: {", ".join(unknown[:_NAMED])}{", …" * (len(unknown) > _NAMED)}']
+            f'its first class: {first_few(unknown, _NAMED)}']

@@ -63,11 +63,12 @@ def evaluate(plan: Plan, groups: Sequence[Group], number: int) -> Evaluated:
         InputError: a rule or grounder returns what cannot be used. An image that cannot be read is only counted.
     """
     done = _evaluated(plan, groups, number)
-    detector = getattr(plan.source, 'detector', None)
+    detector = plan.detector
     if detector is not None and detector.precision != 'fp32' and number % COMPARED_EVERY == 0:
         with in_fp32(detector):
             exact = _evaluated(plan, groups, number)
-        done.counters.oddities += changes(done.predictions, exact.predictions, detector.precision)
+        for grounder, found in changes(done.predictions, exact.predictions).items():
+            done.counters.oddities.update(found.counts(grounder, detector.precision))
     return done
 
 

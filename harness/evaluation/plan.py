@@ -9,7 +9,7 @@ from typing import Any
 from harness.data.needed_masks import Referents
 from harness.detection.source import FromMaps, FromNowhere, FromPictures
 from harness.evaluation.request import TASKS
-from harness.plugins import Grounder, Rule
+from harness.plugins import Detector, Grounder, Rule
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 
 
@@ -53,6 +53,11 @@ class Plan:
     referents: Referents = field(default_factory=dict)
     masks: Callable[[int, int, int], dict] | None = None
     seed: int = 0
+
+    @property
+    def detector(self) -> Detector | None:
+        """The detector that looks at the images; ``None`` if none does."""
+        return self.source.detector if isinstance(self.source, FromPictures | FromMaps) else None
 
     def annotated(self, group: Group) -> list[Annotation] | None:
         """The annotated objects of a group's image, ``None`` where its dataset has none."""

@@ -79,8 +79,7 @@ def _stated(paths: Iterable[Path], of: Callable[[os.stat_result], int]) -> str:
 def _user_files(plan: Plan) -> Iterator[Path]:
     """The files of rules, grounders, detectors and metrics that are not the project's."""
     plugins = [plugin for mine in plan.plugins.values() for plugin in (*mine.rules.values(), *mine.grounders.values())]
-    detector = getattr(plan.source, 'detector', None)
-    classes = [*(type(plugin) for plugin in [*plugins, detector]), *METRICS.module_dict.values()]
+    classes = [*(type(plugin) for plugin in [*plugins, plan.detector]), *METRICS.module_dict.values()]
     files = {getattr(sys.modules.get(cls.__module__), '__file__', None) for cls in classes
              if cls.__module__.split('.')[0] not in OURS}
     yield from sorted(Path(file) for file in files if file is not None and Path(file).is_file())

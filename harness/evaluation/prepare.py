@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.data.answers import Answers
 from harness.data.candidates import load_candidates
+from harness.data.detection_results import DetectionResults
 from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
 from harness.detection.outside import OutsideCandidates
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, check_images
@@ -93,7 +94,7 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     vectors = cache(lambda: _vectors(request, [e for es in expressions.values() for e in es], datasets, rules,
                                      lambda: (*detector().classes, *(results.classes if results else ()))))
     plugins: dict[str, Plugins] = {}
-    outside = results if rules == ['given'] and results else _outside_boxes(request, readers, grounders)
+    outside = _outside_boxes(request, readers, grounders, results if rules == ['given'] else None)
     if outside is not None:
         expressions, said = _covered(outside, datasets, expressions)
         notes += said
@@ -235,12 +236,13 @@ def _expressions(request: Request, datasets: Mapping[str, Dataset]) -> Chosen:
     return chosen
 
 
-def _outside_boxes(request: Request, readers: Readers, grounders: Sequence[str]) -> OutsideBoxes | None:
-    """The boxes of ``--candidates`` or ``--detections``, if either is given."""
+def _outside_boxes(request: Request, readers: Readers, grounders: Sequence[str],
+                   given: DetectionResults | None) -> OutsideBoxes | None:
+    """The boxes from outside that are the proposals, if any are; ``given`` are COCO's detection results among them."""
     if request.candidates is None:
         return None if request.detections is None else readers.detections(request.detections)
     if has_candidates(request):
-        return None
+        return given
     if grounders:
         raise InputError('--candidates: boxes without categories are for recall only; use --task recall, or give '
                          'detections with categories by --detections FILE')

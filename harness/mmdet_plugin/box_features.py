@@ -13,20 +13,16 @@ from torch import Tensor
 from harness.detection import two_stage_parts as parts
 
 
-def crops(roi_head: Any, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
-    """The crops of the detector, for the residual stage of Ref-NMS: see :func:`two_stage_parts.crops`."""
-    return parts.crops(roi_head, maps, rois)
-
-
 def head_features(roi_head: Any, maps: Sequence[Tensor], rois: Tensor) -> Tensor:
     """The features from which the head of the detector classifies boxes, averaged over cells: ``(n, F, 1, 1)``,
-    arguments as of :func:`crops`."""
+    arguments as of :func:`two_stage_parts.crops`."""
     return parts.head_features(roi_head, parts.crops(roi_head, maps, rois)).mean(dim=(2, 3), keepdim=True)
 
 
-BOX_FEATURES = {'crops': crops, 'head': head_features}
+#: The crops are for the residual stage of Ref-NMS.
+BOX_FEATURES = {'crops': parts.crops, 'head': head_features}
 
 
 def channels(roi_head: Any, name: str) -> int:
-    """C of :func:`crops` or F of :func:`head_features`."""
+    """C of :func:`two_stage_parts.crops` or F of :func:`head_features`."""
     return parts.crop_channels(roi_head) if name == 'crops' else parts.head_channels(roi_head)

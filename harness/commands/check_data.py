@@ -21,6 +21,7 @@ from adapters.originals import layout
 from harness.data.counts import PUBLISHED, SPLIT_BY, check_counts
 from harness.data.known import datasets_in, split_maker, split_makers
 from harness.data.refer import load_refer
+from harness.data.rehearsal_mark import NOTE, PREFIX, is_rehearsal
 from harness.errors import InputError
 from harness.files.image_header import Unusable, read_header
 from harness.names import OneLineParser
@@ -107,7 +108,7 @@ def look(root: Path, split_by: str | None = None) -> Found:
         if name in PUBLISHED:
             _prepared(found, name, bases, known, weights)
     _shared(found, bases)
-    found.rows.sort(key=lambda row: [*names, '-'].index(row.dataset))
+    found.rows.sort(key=lambda row: [*names, '-'].index(row.dataset.removeprefix(PREFIX)))
     return found
 
 
@@ -135,12 +136,14 @@ def _annotations(found: Found, name: str, root: Path, places: Sequence[Path], sp
         return None
     for split in dataset.splits:
         members = dataset.split(split)
-        found.add(name, f'{split} expressions', f'{len(members):,}', there / name)
-    if maker == SPLIT_BY.get(name):
+        found.add(dataset.name, f'{split} expressions', f'{len(members):,}', there / name)
+    if is_rehearsal(dataset.name):
+        found.add(dataset.name, 'counts', NOTE, there / name)
+    elif maker == SPLIT_BY.get(name):
         for state in [f'differ: {line}' for line in check_counts(dataset)] or ['as published']:
             found.add(name, 'counts', state, there / name)
     images = _images(found, dataset)
-    found.datasets.append(f'{name} by {maker}: {len(dataset.expressions):,} expressions, {images:,} of '
+    found.datasets.append(f'{dataset.name} by {maker}: {len(dataset.expressions):,} expressions, {images:,} of '
                           f'{len(dataset.images):,} images')
     options: list[str | Path] = ['--data-root', there, '--dataset', name]
     if split_by is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.data.counts import SPLIT_BY, counts_note
 from harness.data.refer import load_refer
+from harness.data.rehearsal_mark import NOTE, is_rehearsal
 from harness.errors import InputError, shown
 from harness.names import nearest
 from harness.registry import DATASETS
@@ -55,7 +56,7 @@ def split_maker(name: str, root: Path, asked: str | None = None) -> str:
 
 
 def load_known(name: str, root: Path | None, split_by: str | None = None, images: Path | None = None) -> Dataset:
-    """A dataset of a data root; what its counts differ in stands in ``notes``.
+    """A dataset of a data root; what its counts differ in, or that it is a rehearsal, stands in ``notes``.
 
     Args:
         name: of its folder.
@@ -72,7 +73,9 @@ def load_known(name: str, root: Path | None, split_by: str | None = None, images
                          f'{name}/instances.json and images/train2014/')
     maker = split_maker(name, Path(root), split_by)
     dataset = load_refer(Path(root), name, maker, images)
-    if maker == usual:
+    if is_rehearsal(dataset.name):
+        dataset.notes.append(f'{dataset.name}: {NOTE}')
+    elif maker == usual:
         dataset.notes += counts_note(dataset)
     elif usual is not None:
         dataset.notes.append(f'{name}: divided by {maker}, not {usual}: not comparable with published numbers')

@@ -19,6 +19,7 @@ from typing import Any
 
 from harness.data.box_forms import check_truth
 from harness.data.image_files import ImageFolders, folders_of_images, folders_of_root
+from harness.data.rehearsal_mark import dataset_name
 from harness.errors import InputError
 from harness.files import fields, safe_pickle
 from harness.files.reading import parse_json, read_bytes
@@ -38,7 +39,8 @@ def load_refer(root: Path, name: str, split_by: str, images: Path | None = None)
 
     Returns:
         Only images that refs mention, with all their annotations; categories in order of their ids; boxes as the
-        file has them. Sentence fields beyond REFER's are in ``Expression.truth``.
+        file has them. Sentence fields beyond REFER's are in ``Expression.truth``. A rehearsal's name says that it is
+        one (:mod:`harness.data.rehearsal_mark`).
 
     Raises:
         InputError: a file is missing or damaged, a field is missing or of the wrong type, a size is negative, not
@@ -52,6 +54,7 @@ def load_refer(root: Path, name: str, split_by: str, images: Path | None = None)
     refs = _refs(refs_bytes, refs_path)
     mentioned = {fields.integer(ref, 'image_id', f'{refs_path}: refs[{i}]') for i, ref in enumerate(refs)}
     instances = parse_json(instances_bytes, str(instances_path))
+    name = dataset_name(name, instances)
     categories = _categories(instances, str(instances_path))
     infos = _images(instances, mentioned, files, str(instances_path))
     annotations = _annotations(instances, infos, categories, str(instances_path))

@@ -8,12 +8,13 @@ from harness.errors import InputError, exit_code
 from harness.names import nearest
 
 COMMANDS = {'build': 'harness.embedded.build', 'stats': 'harness.embedded.stats',
-            'sheet': 'harness.embedded.contact_sheet'}
+            'sheet': 'harness.embedded.contact_sheet', 'rehearsal': 'harness.embedded.rehearsal'}
 USAGE = """usage: python -m harness.embedded COMMAND [options]
 
-  build   draw the embedded benchmark into the cache, where it is missing
-  stats   tables of its expressions, beside the real ones if their file is given
-  sheet   contact sheets of its images
+  build       draw the embedded benchmark into the cache, where it is missing
+  stats       tables of its expressions, beside the real ones if their file is given
+  sheet       contact sheets of its images
+  rehearsal   write it in the layout of RefCOCO, RefCOCO+ and RefCOCOg on disk
 
 COMMAND --help lists the options of a command."""
 

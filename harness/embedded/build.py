@@ -44,6 +44,8 @@ EMBEDDED_VERSION = '1'
 SEED = 20_140_000
 EXPRESSIONS_AN_IMAGE = {'mini-refcoco': 7, 'mini-refcoco+': 7, 'mini-refcocog': 4}
 IMAGES = Path('images/train2014')
+#: How OpenCV writes a form of image files.
+PICTURES = {'png': (cv2.IMWRITE_PNG_COMPRESSION, 1), 'jpg': (cv2.IMWRITE_JPEG_QUALITY, 95)}
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Split:
     Attributes:
         scenes: kinds of scenes, taken in turns.
         referents: kind of objects that sentences refer to: ``'people'``, ``'objects'`` or ``'mixed'``.
+        picture: the form of the image files, a key of ``PICTURES``.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Split:
     images: int
     scenes: tuple[str, ...]
     referents: str
+    picture: str = 'png'
 
 
 COCO_PAIR = ('mini-refcoco', 'mini-refcoco+')
@@ -136,7 +140,7 @@ def build_part(folder: Path, splits: Sequence[Split], processes: int | None = No
     beside = folder.with_name(f'.{folder.name}.part-{os.getpid()}')
     (beside / IMAGES).mkdir(parents=True)
     jobs = [(beside / IMAGES, split, number) for split in splits for number in range(split.images)]
-    pictures = _make_pictures(jobs, processes or os.cpu_count() or 1)
+    pictures = make_pictures(jobs, processes or os.cpu_count() or 1)
     counts: dict[str, Any] = {}
     for dataset in dict.fromkeys(name for split in splits for name in split.datasets):
         mine = [picture for picture in pictures if dataset in picture['refs']]
@@ -151,23 +155,24 @@ def build_part(folder: Path, splits: Sequence[Split], processes: int | None = No
 
 
 def make_picture(job: tuple[Path, Split, int]) -> dict[str, Any]:
-    """Draw one image, write its PNG and return its records: image, annotations, refs by dataset, sha256 of the file."""
+    """Draw one image, write its file and return its records: image, annotations, refs by dataset, sha256 of it."""
     folder, split, number = job
     image_id = split.first_image + number
     scene = make_scene(SEED + image_id, split.scenes[number % len(split.scenes)])
     height, width = scene.image.shape[:2]
-    name = f'COCO_train2014_{image_id:012d}.png'
-    png = cv2.imencode('.png', scene.image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-    (folder / name).write_bytes(png)
+    name = f'COCO_train2014_{image_id:012d}.{split.picture}'
+    content = cv2.imencode(f'.{split.picture}', scene.image, PICTURES[split.picture])[1].tobytes()
+    (folder / name).write_bytes(content)
     refs = {dataset: _refs(scene.objects, width, height, dataset, split, image_id, name) for dataset in split.datasets}
     return {
         'image': {'id': image_id, 'file_name': name, 'height': int(height), 'width': int(width)},
         'annotations': [_annotation(o, image_id, i, (height, width)) for i, o in enumerate(scene.objects)],
-        'refs': refs, 'split': split.name, 'sha256': hashlib.sha256(png).hexdigest(),
+        'refs': refs, 'split': split.name, 'sha256': hashlib.sha256(content).hexdigest(),
     }
 
 
-def _make_pictures(jobs: Sequence[tuple[Path, Split, int]], processes: int) -> list[dict[str, Any]]:
+def make_pictures(jobs: Sequence[tuple[Path, Split, int]], processes: int) -> list[dict[str, Any]]:
+    """:func:`make_picture` of each job, by some processes, in the order of the jobs."""
     if processes == 1 or len(jobs) < 16:
         return [make_picture(job) for job in track(jobs, 'images drawn')]
     with multiprocessing.get_context('spawn').Pool(processes, initializer=_start_worker) as pool:

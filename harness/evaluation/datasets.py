@@ -7,6 +7,7 @@ from pathlib import Path
 from harness.data.counts import SPLIT_BY
 from harness.data.embedded_names import EMBEDDED
 from harness.data.known import datasets_in, load_known, split_makers
+from harness.data.rehearsal_mark import PREFIX
 from harness.errors import InputError
 from harness.names import pick
 from harness.registry import DATASETS, names
@@ -17,13 +18,14 @@ STAND_IN = {'refcoco': 'mini-refcoco', 'refcoco+': 'mini-refcoco+', 'refcocog': 
 
 
 def home(name: str) -> str:
-    """The embedded dataset whose shipped weights a dataset takes; a user's own dataset takes those for RefCOCO."""
-    return name if name in EMBEDDED else STAND_IN.get(name, STAND_IN['refcoco'])
+    """The embedded dataset whose shipped weights a dataset takes; a user's own dataset takes those for RefCOCO, a
+    rehearsal those for what it rehearses."""
+    return name if name in EMBEDDED else STAND_IN.get(name.removeprefix(PREFIX), STAND_IN['refcoco'])
 
 
 def find_datasets(asked: Sequence[str] | None, root: Path | None, split_by: str | None, images: Path | None) -> tuple[
         dict[str, Dataset], list[str]]:
-    """The datasets asked for, by name, and notes on those that are left out.
+    """The datasets asked for, by the names that they have for themselves, and notes on those that are left out.
 
     Without ``--data-root`` the default is the embedded datasets, with it every dataset in REFER's layout there.
 
@@ -31,7 +33,8 @@ def find_datasets(asked: Sequence[str] | None, root: Path | None, split_by: str 
         InputError: a name is unknown, the folder holds no dataset, or a file is wrong.
     """
     wanted, notes = dataset_names(asked, root, split_by)
-    return {name: load_dataset(name, root, split_by, images) for name in wanted}, notes
+    loaded = [load_dataset(name, root, split_by, images) for name in wanted]
+    return {dataset.name: dataset for dataset in loaded}, notes
 
 
 def dataset_names(asked: Sequence[str] | None, root: Path | None, split_by: str | None) -> tuple[list[str], list[str]]:
@@ -109,7 +112,7 @@ def notes_on(datasets: Iterable[Dataset], shipped_weights: bool) -> list[str]:
     for dataset in datasets:
         notes += dataset.notes
         if shipped_weights and dataset.name not in EMBEDDED:
-            whose = '' if dataset.name in STAND_IN else f', those of {home(dataset.name)},'
+            whose = '' if dataset.name.removeprefix(PREFIX) in STAND_IN else f', those of {home(dataset.name)},'
             notes.append(f'{dataset.name}: the embedded benchmark\'s weights{whose} on other images: meaningless as '
                          'accuracy')
         if dataset.annotations is None:

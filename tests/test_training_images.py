@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.detection.training_images import ORIGINALS, parse_trained_on, seen_notes
+from harness.detection.training_images import ORIGINALS, parse_trained_on, seen_images, seen_notes
 from harness.errors import InputError
 from harness.types import Expression
 
@@ -44,3 +44,28 @@ def test_the_option_takes_a_split_or_a_file_of_ids(tmp_path: Path) -> None:
     for wrong in ('train2015', str(tmp_path)):
         with pytest.raises(InputError, match='--trained-on'):
             parse_trained_on(wrong)
+
+
+def test_by_split_the_images_are_counted_once_each() -> None:
+    assert seen_images([1, 99], REFCOCO) == {
+        'refcoco': {'val': {'seen': 1, 'images': 2}, 'testA': {'seen': 0, 'images': 2}}}
+    assert seen_images('train2017', REFCOCO)['refcoco']['val'] == {'seen': 2, 'images': 2}
+    assert seen_images(ORIGINALS, REFCOCO)['refcoco']['testA'] == {'seen': 0, 'images': 2}
+    assert seen_images(None, REFCOCO)['refcoco']['val'] == {'seen': None, 'images': 2}
+
+
+def test_a_split_without_expressions_and_an_embedded_dataset_are_left_out() -> None:
+    assert seen_images(None, {('refcoco', 'val'): [], ('mini-refcoco', 'val'): of('mini-refcoco', 7)}) == {}
+
+
+def test_of_a_rehearsal_it_is_said_as_of_what_it_rehearses() -> None:
+    rehearsed = {('rehearsal-refcoco', 'val'): of('rehearsal-refcoco', 1, 2)}
+    assert seen_images('train2014', rehearsed)['rehearsal-refcoco']['val'] == {'seen': 2, 'images': 2}
+    note, = seen_notes([1], rehearsed)
+    assert note.startswith('rehearsal-refcoco: the detector was trained on 1 of the 2 images')
+
+
+def test_the_name_of_a_coco_split_says_nothing_of_other_images_and_a_list_does() -> None:
+    mine = {('mine', 'val'): of('mine', 1, 2)}
+    assert seen_images('train2017', mine)['mine']['val']['seen'] is None
+    assert seen_images([2], mine)['mine']['val']['seen'] == 1

@@ -51,7 +51,8 @@ def merge_folders(folders: Sequence[Path], out: Path, fresh: bool) -> int:
                          'files of metrics')
     header = merge(shards, out, fresh, lambda line: print(line, file=sys.stderr))
     about, outcome = header.about, outcome_of(out, header.tasks)
-    measured = Measured(out, outcome, about['data'], about['notes'], about['weights'], about['images_in'])
+    measured = Measured(out, outcome, about['data'], about['notes'], about['weights'], about['images_in'],
+                        about.get('detector_seen', {}))
     spent = sum(stage.seconds for stage in outcome.timing.stages.values())
     finish(measured, about['command'], {**about['options'], 'out': str(out)}, spent)
     return 0

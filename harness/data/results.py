@@ -78,6 +78,14 @@ class Record(TypedDict):
     n: Annotated[int, Ge(1), Le(_LARGEST)]
 
 
+@with_config(_STRICT)
+class SeenImages(TypedDict):
+    """How many of a split's evaluated images the detector was trained on, ``None`` where that is unknown."""
+
+    seen: Count | None
+    images: Count
+
+
 class Throughput(BaseModel):
     """What went through a stage; a rate is there where anything did."""
 
@@ -92,8 +100,9 @@ class Throughput(BaseModel):
 class RunRecord(BaseModel):
     """What a run says of itself: what was asked for, what it was made from, and what it took.
 
-    ``options`` are the command line's, ``data`` has each dataset's hash, ``images_in`` its folder of images. Values
-    that are compared between runs and never computed with may be anything.
+    ``options`` are the command line's, ``data`` has each dataset's hash, ``images_in`` its folder of images.
+    ``detector_seen`` has the datasets that are not embedded, by split; of those it lacks no detector of the run's own
+    saw the images. Values that are compared between runs and never computed with may be anything.
     """
 
     model_config = _STRICT
@@ -106,6 +115,7 @@ class RunRecord(BaseModel):
     machine: str = ''
     data: dict[str, Any] = {}
     images_in: dict[str, str] = {}
+    detector_seen: dict[Name, dict[Name, SeenImages]] = {}
     weights: dict[str, WeightFile] = {}
     conventions: dict[str, Any] = {}
     seconds: dict[str, Amount] = {}

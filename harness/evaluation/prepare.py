@@ -14,10 +14,11 @@ from harness.data.answers import Answers
 from harness.data.candidates import load_candidates
 from harness.data.detection_results import DetectionResults
 from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
+from harness.data.results import SeenImages
 from harness.detection.outside import OutsideCandidates
 from harness.detection.source import FromMaps, FromNowhere, FromPictures, check_images
 from harness.detection.store import DetectionStore
-from harness.detection.training_images import seen_notes
+from harness.detection.training_images import seen_images, seen_notes
 from harness.detection.weight_files import detector_in
 from harness.device import pick_device
 from harness.errors import InputError
@@ -60,6 +61,7 @@ class Prepared:
     weights: dict[str, dict[str, Any]]
     data: dict[str, str]
     notes: list[str]
+    detector_seen: Mapping[str, Mapping[str, SeenImages]]
 
 
 def prepare(request: Request, readers: Readers = OWN_FORMS,
@@ -107,7 +109,9 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     if results is not None and outside is None and isinstance(source, FromPictures | FromMaps):
         source.candidates = OutsideCandidates.of(results, source.detector.classes)
         notes += unknown_categories(source.candidates)
+    seen: Mapping[str, Mapping[str, SeenImages]] = {}
     if isinstance(source, FromPictures | FromMaps) and source.candidates is None and outside is None:
+        seen = seen_images(source.detector.trained_on, expressions)
         notes += seen_notes(source.detector.trained_on, expressions)
     has_images = any(info.path is not None for d in datasets.values() for info in d.images.values())
     if isinstance(source, FromPictures) and not has_images:
@@ -148,7 +152,7 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
         plan = replace(plan, context=context)
         notes += said
     notes += notes_on(datasets.values(), source is not None and store.uses_shipped())
-    return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes)
+    return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes, seen)
 
 
 def prepare_judgement(request: Request, sets: Sequence[Answers], readers: Readers = OWN_FORMS) -> tuple[

@@ -86,7 +86,8 @@ def main(argv: Sequence[str]) -> int:
                         options={k: v if isinstance(v, str | int | float | None) else str(v)
                                  for k, v in vars(args).items()},
                         seed=0, data=prepared.data, weights=prepared.weights, notes=notes,
-                        wall=time.perf_counter() - start, images_in=image_folders(prepared.plan.datasets))
+                        wall=time.perf_counter() - start, images_in=image_folders(prepared.plan.datasets),
+                        detector_seen=prepared.detector_seen)
     write_results(out, outcome, record)
     write_text(out / 'fair.json', json.dumps({name: {rule: asdict(choice) for rule, choice in mine.items()}
                                               for name, mine in choices.items()}, indent=1) + '\n')

@@ -41,6 +41,7 @@ from reports.tables.layout import Table
 from reports.tables.paper_tables import left_out, paper_tables
 from reports.tables.plain_tables import plain_tables
 from reports.tables.record_intervals import RecordIntervals, said_of_intervals
+from reports.tables.seen_images import seen_in
 
 
 class Report(NamedTuple):
@@ -97,7 +98,8 @@ def html_report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
     values = {
         'title': title, 'results': results, 'summary': said, 'tables': tables,
         'left_out': left_out([shown.table for shown in tables]),
-        'plain': plain_tables(results.records), 'embedded': embedded, 'lacks': lacks, 'counts': counts,
+        'plain': plain_tables(results.records, seen=seen_in(run.run for run in results.runs)),
+        'embedded': embedded, 'lacks': lacks, 'counts': counts,
         'bins': list(zip(BINS, titles(MASK_IOU), strict=True)),
         'remarks': remarks(rows_of('accuracy', predictions)) if counts is not None and predictions is not None else [],
         'sizes': _sizes(results), 'costs': list(map(_cost, results.runs)), 'figures': figures,

@@ -91,7 +91,8 @@ class Line:
 class Table:
     """A table with its title, the heads of its label columns, a footer of text cells, and notes that go under it.
 
-    ``note`` is what a paper has under it, in one line; ``notes`` are everything.
+    ``note`` is what a paper has under it, in one line; ``notes`` are everything. ``marks`` stand behind the heads of
+    splits, by dataset and split.
     """
 
     name: str
@@ -102,16 +103,21 @@ class Table:
     footer: tuple[str, ...] = ()
     notes: Sequence[str] = field(default=())
     note: str = ''
+    marks: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def alone(self) -> bool:
         """Whether it holds published numbers only."""
         return all(cell.value is None for line in self.lines for cell in line.cells)
 
+    def head(self, column: Column) -> str:
+        """What stands over a column: its split with its mark."""
+        return column.split + self.marks.get((column.dataset, column.split), '')
+
     def sheet(self) -> Sheet:
         """The sheet to draw."""
         heads = [*(Head(head, number=False) for head in self.heads),
-                 *(Head(column.split, (column.top, column.head)) for column in self.columns)]
+                 *(Head(self.head(column), (column.top, column.head)) for column in self.columns)]
         rows = [[*map(words, line.labels), *(cell.parts(self.alone) for cell in line.cells)] for line in self.lines]
         ends = {i for i, (line, after) in enumerate(zip(self.lines, self.lines[1:], strict=False))
                 if line.block != after.block}

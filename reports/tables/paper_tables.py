@@ -22,6 +22,7 @@ from reports.rows.results_files import Results
 from reports.tables.layout import Cell, Column, Line, Table, marked
 from reports.tables.outside_rows import Method, Named
 from reports.tables.record_intervals import RecordIntervals, measured_cell
+from reports.tables.seen_images import footnotes, seen_in, with_marks
 from reports.tables.table_notes import TITLES, note_under, notes_under
 
 #: The paper's columns.
@@ -261,7 +262,10 @@ def _table(layout: Layout, rows: Sequence[Row], numbers: Numbers, measured: Mapp
     lines = [line for line in lines if any(cell.shown is not None for cell in line.cells)]
     where = f', on {", ".join(dict.fromkeys(column.dataset for column in columns))}' if own else ''
     table = Table(layout.name, layout.caption + where, heads, columns, marked(lines, layout.compete))
+    seen = seen_in(run.run for run in results.runs)
+    table = with_marks(table, seen)
     notes, limits = notes_under(table, results, own, layout.compete)
+    limits += footnotes(table, seen)
     return replace(table, notes=[*notes, *limits], note=note_under(table, own, layout.compete, limits))
 
 

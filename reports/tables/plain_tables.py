@@ -14,6 +14,7 @@ from reports.drawing.sheets import Drawn, Head, Sheet, words
 from reports.rows.metrics import METRICS, TitledMetric
 from reports.tables.layout import Cell, Column, Line, Table, Tables
 from reports.tables.record_intervals import RecordIntervals, measured_cell, said_of_intervals
+from reports.tables.seen_images import Seen, footnotes, seen_in, with_marks
 
 #: The tables that a terminal shows after a run; the rest is in tables.md.
 SHOWN = ('referent_recall', 'context_recall', 'mean_proposals', 'accuracy', 'overall_iou')
@@ -26,32 +27,33 @@ def tables(results: ResultsFile, metrics: Iterable[str] | None = None) -> list[s
         results: ``results.json``.
         metrics: only these; ``None`` for all.
     """
-    return [markdown(Tables([table])) for table in plain_tables(results.records, metrics)]
+    return [markdown(Tables([table])) for table in plain_tables(results.records, metrics, seen=seen_in([results.run]))]
 
 
 def printed(results: ResultsFile) -> str:
     """What a run prints at its end: its first tables and its stages, drawn in a terminal, else as Markdown."""
-    sheets = [table.sheet() for table in plain_tables(results.records, SHOWN)]
+    sheets = [table.sheet() for table in plain_tables(results.records, SHOWN, seen=seen_in([results.run]))]
     return written(Drawn([*sheets, *([stages(results.run)] if results.run.throughput else [])]))
 
 
 def plain_tables(records: Sequence[Record], metrics: Iterable[str] | None = None,
-                 intervals: RecordIntervals | None = None) -> list[Table]:
+                 intervals: RecordIntervals | None = None, seen: Seen | None = None) -> list[Table]:
     """One table a metric, the known ones first.
 
     Args:
         records: of ``results.json``.
         metrics: only these; ``None`` for all.
         intervals: gives every number its interval.
+        seen: the images that the detector has seen, for marks and footnotes.
     """
     there = list(dict.fromkeys(record['metric'] for record in records))
     wanted = there if metrics is None else [metric for metric in there if metric in set(metrics)]
     known = [metric for metric in METRICS if metric in wanted]
-    return [_table(metric, [r for r in records if r['metric'] == metric], intervals)
+    return [_table(metric, [r for r in records if r['metric'] == metric], intervals, seen or {})
             for metric in (*known, *(metric for metric in wanted if metric not in METRICS))]
 
 
-def _table(metric: str, records: Sequence[Record], intervals: RecordIntervals | None) -> Table:
+def _table(metric: str, records: Sequence[Record], intervals: RecordIntervals | None, seen: Seen) -> Table:
     """Lines by (grounder, rule), columns by (dataset, split), in order of appearance, a dataset's splits together."""
     grounded = any(record['grounder'] != '-' for record in records)
     first = {name: i for i, name in enumerate(dict.fromkeys(record['dataset'] for record in records))}
@@ -67,7 +69,8 @@ def _table(metric: str, records: Sequence[Record], intervals: RecordIntervals | 
     heads = ('grounder', 'proposals') if grounded else ('proposals',)
     footer = ('expressions', *('' for _ in heads[1:]), *(str(counts[split]) for split in splits))
     table = Table(metric, METRICS.get(metric, TitledMetric(metric)).title, heads, columns, lines, footer)
-    return replace(table, notes=said_of_intervals(table))
+    said = footnotes(table, seen)
+    return with_marks(replace(table, notes=[*said, *said_of_intervals(table)], note=' '.join(said)), seen)
 
 
 def document(results: ResultsFile, title: str) -> str:

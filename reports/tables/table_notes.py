@@ -9,6 +9,7 @@ from reports.rows.metrics import METRICS
 from reports.rows.results_files import Results, Run
 from reports.tables.layout import Table
 from reports.tables.record_intervals import said_of_intervals
+from reports.tables.seen_images import SHORT
 
 #: The paper's datasets as it writes them.
 TITLES = {'refcoco': 'RefCOCO', 'refcoco+': 'RefCOCO+', 'refcocog': 'RefCOCOg'}
@@ -49,6 +50,7 @@ def note_under(table: Table, own: bool, compete: bool, limits: Sequence[str]) ->
     sure = any(cell.low is not None for line in table.lines for cell in line.cells)
     brackets = 'In brackets, 95 % intervals. ' if sure else ''
     dagger = '' if own else ' † run by the paper\'s authors.'
+    dagger += f' {SHORT}' if any(table.head(column) != column.split for column in table.columns) else ''
     more = ' '.join(f'{limit.rstrip(".")}.' for limit in limits)
     more = more if len(more) <= ROOM else 'Limited: see the notes.'
     return f'{numbers}{brackets}Bold is the best {_scope(compete)}, italic the second.{dagger} {more}'.rstrip()

@@ -207,6 +207,47 @@ class TestTheOtherRepositories:
         assert any(line.endswith('--as nmtree') for line in commands)
 
 
+class TestWhatADetectorHasSeen:
+    """Beside the data, or as ``--weights`` names it."""
+
+    @staticmethod
+    def detector(path: Path, **meta: object) -> Path:
+        save_weights(path, {'a': torch.zeros(1)}, {'kind': 'detector', **meta})
+        return path
+
+    @pytest.mark.parametrize('trained_on, state', [
+        ([7, 9], '1 of 1'), ([9], '0 of 1'), ('train2017', '1 of 1'), ('val2017', '0 of 1'),
+        (None, 'unknown, convert it with --trained-on'), ({'a': 1}, 'unknown, convert it with --trained-on')])
+    def test_is_said_of_every_split_that_is_evaluated(self, tmp_path, trained_on, state):
+        annotate(tmp_path)
+        path = self.detector(tmp_path / 'detector.safetensors', trained_on=trained_on)
+        row, = (row for row in look(tmp_path).rows if row.what.endswith('seen in training'))
+        assert row == ('refcoco', 'val images seen in training', state, str(path))
+
+    def test_without_a_detector_nothing_is_said(self, tmp_path):
+        annotate(tmp_path)
+        assert 'val images seen in training' not in said(tmp_path)
+
+    def test_the_one_that_is_named_comes_before_those_in_the_folder(self, tmp_path, capsys):
+        annotate(tmp_path / 'root')
+        picture(tmp_path / 'root' / 'images' / 'train2014')
+        self.detector(tmp_path / 'root' / 'detector.safetensors', trained_on='val2017')
+        named = self.detector(tmp_path / 'mine.safetensors', trained_on='train2014')
+        main(['--data-root', str(tmp_path / 'root'), '--weights', f'detector={named}'])
+        out = capsys.readouterr().out
+        told, = (line for line in out.splitlines() if 'seen in training' in line)
+        assert told.split() == ['refcoco', 'val', 'images', 'seen', 'in', 'training', '1', 'of', '1', str(named)]
+        assert f'--dataset refcoco --grounder cmae --weights detector={named}' in out
+
+    def test_what_is_no_detector_is_refused(self, tmp_path):
+        other = self.detector(tmp_path / 'cmae.safetensors', kind='cmae')
+        for given, what in ((f'cmae={other}', 'nothing is said of it'), (f'detector={other}', 'is no converted detec'),
+                            (f'detector={touch(tmp_path / "x.safetensors")}', 'is no converted detector'),
+                            (f'detector={tmp_path}/none', 'is no converted detector')):
+            with pytest.raises(InputError, match=f'--weights .*{what}'):
+                main(['--data-root', str(tmp_path), '--weights', given])
+
+
 class TestCommand:
     def test_prints_and_ends_with_0_where_something_can_be_run(self, tmp_path, capsys):
         annotate(tmp_path)

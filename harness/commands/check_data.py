@@ -9,20 +9,23 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 from tabulate import tabulate
 
 from adapters.originals import layout
+from harness.arguments import add_weights
 from harness.data.counts import PUBLISHED, SPLIT_BY, check_counts
 from harness.data.known import datasets_in, split_maker, split_makers
 from harness.data.refer import load_refer
 from harness.data.rehearsal_mark import NOTE, PREFIX, is_rehearsal
+from harness.detection.training_images import TrainedOn, seen_images
 from harness.errors import InputError
+from harness.evaluation.settings import parse_weights
 from harness.files.image_header import Unusable, read_header
 from harness.names import OneLineParser
 from harness.program import program
@@ -64,16 +67,18 @@ def main(argv: Sequence[str]) -> int:
     """Print the table and the command lines; return 0 if anything can be run, else 1.
 
     Raises:
-        InputError: the folder does not exist.
+        InputError: the folder does not exist, or ``--weights`` names no converted detector.
     """
     parser = OneLineParser(prog='run_benchmark.py check-data', description=__doc__.split('\n')[0], allow_abbrev=False)
     parser.add_argument('--data-root', type=Path, required=True, metavar='DIR', help='the folder to look through')
     parser.add_argument('--split-by', metavar='NAME', help='who made the splits: refs(NAME).p (default: as published, '
                         'or the only one there)')
+    add_weights(parser, 'a converted detector, of which it is said how many evaluation images it was trained on '
+                        '(default: those in DIR)', 'detector=FILE')
     args = parser.parse_args(argv)
     if not args.data_root.is_dir():
         raise InputError(f'--data-root {args.data_root}: there is no such folder; check the path')
-    found = look(args.data_root, args.split_by)
+    found = look(args.data_root, args.split_by, _detector(parse_weights(args.weights)))
     print(f'there: {"; ".join(found.datasets) or "no annotations that can be read"}')
     print(f'run: {_first(found.commands) or "nothing, the table below says what is missing"}\n')
     print(tabulate(found.rows, ('dataset', 'what', 'state', 'where'), tablefmt='simple', disable_numparse=True))
@@ -90,12 +95,28 @@ def _first(commands: Sequence[str]) -> str | None:
     return next(iter([*runs, *commands]), None)
 
 
-def look(root: Path, split_by: str | None = None) -> Found:
+def _detector(weights: Mapping[str, Path]) -> Path | None:
+    """The file of ``--weights detector=FILE``.
+
+    Raises:
+        InputError: it is no converted detector, or there are weights of something else.
+    """
+    for name, path in weights.items():
+        if name != 'detector':
+            raise InputError(f'--weights {name}: nothing is said of it; give detector=FILE alone')
+        if (kind := _kind(path)) is None or _CALLED.get(kind, kind) != 'detector':
+            raise InputError(f'--weights {name}={path}: is no converted detector; give a file that '
+                             '"convert … --as detector" wrote')
+    return weights.get('detector')
+
+
+def look(root: Path, split_by: str | None = None, detector: Path | None = None) -> Found:
     """Look through a folder.
 
     Args:
         root: the folder.
         split_by: who made the splits, if there are several.
+        detector: a converted one, in the place of those in the folder.
     """
     found = Found()
     bases = [root, *_subfolders(root)]
@@ -103,6 +124,8 @@ def look(root: Path, split_by: str | None = None) -> Found:
               if (place := Path(os.path.normpath(base / folder))).is_dir()]
     names = list(dict.fromkeys([*PUBLISHED, *(name for place in places for name in datasets_in(place))]))
     weights = _weights(found, bases)
+    if detector is not None:
+        weights = [*(w for w in weights if w.name != 'detector'), Weights('detector', detector, None)]
     for name in names:
         known = _annotations(found, name, root, places, split_by, weights)
         if name in PUBLISHED:
@@ -143,6 +166,8 @@ def _annotations(found: Found, name: str, root: Path, places: Sequence[Path], sp
         for state in [f'differ: {line}' for line in check_counts(dataset)] or ['as published']:
             found.add(name, 'counts', state, there / name)
     images = _images(found, dataset)
+    for path in (w.path for w in weights if w.name == 'detector'):
+        _seen(found, dataset, path)
     found.datasets.append(f'{dataset.name} by {maker}: {len(dataset.expressions):,} expressions, {images:,} of '
                           f'{len(dataset.images):,} images')
     options: list[str | Path] = ['--data-root', there, '--dataset', name]
@@ -172,6 +197,15 @@ def _of_another_size(info: ImageInfo) -> bool:
         return info.path is not None and not read_header(info.path).can_be((info.height, info.width))
     except Unusable:
         return False
+
+
+def _seen(found: Found, dataset: Dataset, detector: Path) -> None:
+    """A row for each split that is evaluated: how many of its images the detector was trained on."""
+    splits = {(dataset.name, split): dataset.split(split) for split in dataset.splits if split != 'train'}
+    for split, images in seen_images(_trained_on(detector), splits).get(dataset.name, {}).items():
+        told = ('unknown, convert it with --trained-on' if images['seen'] is None else
+                f'{images["seen"]:,} of {images["images"]:,}')
+        found.add(dataset.name, f'{split} images seen in training', told, detector)
 
 
 def _grounding(weights: Sequence[Weights], name: str, needed: Sequence[str] = ()) -> list[str | Path]:
@@ -313,14 +347,27 @@ def _safetensors(base: Path) -> list[Path]:
     return sorted({path for place in places for path in base.glob(place)})[:_MOST]
 
 
-def _kind(path: Path) -> str | None:
-    """The kind of a weight file, from its header."""
+def _meta(path: Path) -> dict[str, Any]:
+    """What a weight file says of itself, from its header; nothing of one that can't be read."""
     try:
         with safe_open(str(path), framework='np') as file:
-            kind = json.loads((file.metadata() or {})['meta'])['kind']
-    except (SafetensorError, OSError, ValueError, LookupError, TypeError):
-        return None
+            meta = json.loads((file.metadata() or {})['meta'])
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
+def _kind(path: Path) -> str | None:
+    """The kind of a weight file."""
+    kind = _meta(path).get('kind')
     return kind if isinstance(kind, str) and kind.isprintable() else None
+
+
+def _trained_on(path: Path) -> TrainedOn:
+    """What a detector was trained on, as far as its file says."""
+    said = _meta(path).get('trained_on')
+    whole = isinstance(said, list) and all(type(number) is int for number in said)
+    return said if isinstance(said, str) or whole else None
 
 
 def _dataset_of(path: Path, base: Path) -> str | None:

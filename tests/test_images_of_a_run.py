@@ -113,6 +113,50 @@ class TestSizes:
                                                                               value)
 
 
+class TestOtherImages:
+    """A folder of other photographs under the same ids: some have the recorded size by chance, and nothing is run."""
+
+    FIX = ("give the images that the annotations were made on, for RefCOCO COCO's train2014, or train2017 and val2017, "
+           'with --images DIR')
+
+    def test_are_refused_where_most_have_another_size(self, root: Root, run: Runs) -> None:
+        for image_id in (10_001, 10_002):
+            resize(root.image(image_id), 0.5)
+        message = run.refusal('--data-root', root.path)
+        assert message.startswith(f'error: {root.photos}: of the first 3 images 2 have another size than their record; '
+                                  f'{self.FIX} ({root.image(10_001)}: has ')
+
+    def test_are_counted_beside_those_that_are_missing(self, root: Root, run: Runs) -> None:
+        root.image(10_001).unlink()
+        for image_id in (10_002, 10_003):
+            resize(root.image(image_id), 2)
+        message = run.refusal('--data-root', root.path)
+        assert message.startswith('error: none of the 3 images can be used; ')
+        assert (f'{root.photos}: of the first 3 images 1 are missing and 2 have another size than their record; '
+                f'{self.FIX}') in message
+
+    def test_named_as_those_of_test2015_are_not_found(self, root: Root, run: Runs, tmp_path: Path) -> None:
+        other = tmp_path / 'test2015'
+        root.photos.rename(other)
+        for path in list(other.iterdir()):
+            path.rename(other / path.name.replace('train2014', 'test2015'))
+        message = run.refusal('--data-root', root.path, '--images', other)
+        assert message.startswith(f'error: none of the 3 images can be used; {other}: of the first 3 images 3 are '
+                                  f'missing; {self.FIX} (')
+
+    def test_named_as_those_of_coco_2017_are_the_same_photographs(self, root: Root, run: Runs, tmp_path: Path) -> None:
+        before = run('--data-root', root.path)['records']
+        (root.path / 'train2017').mkdir()
+        for path in list(root.photos.iterdir()):
+            path.rename(root.path / 'train2017' / path.name.removeprefix('COCO_train2014_'))
+        assert run('--data-root', root.path)['records'] == before
+
+    def test_where_half_have_their_size_the_others_are_left_out(self, root: Root, run: Runs) -> None:
+        root.image(10_001).unlink()
+        resize(root.image(10_002), 2)
+        assert run('--data-root', root.path)['run']['images'] == 1
+
+
 class TestOrientation:
     """A photograph with an EXIF orientation gives the figures of the same picture without one, and is counted."""
 

@@ -75,6 +75,23 @@ class TestRefersLayout:
         Image.new('RGB', size).save(tmp_path / 'images' / '7.png')
         assert said(tmp_path).get('image sizes', []) == states
 
+    def test_other_images_are_no_way_to_run(self, tmp_path, capsys):
+        annotate(tmp_path)
+        (tmp_path / 'images').mkdir()
+        Image.new('RGB', (100, 50)).save(tmp_path / 'images' / '7.png')
+        assert main(['--data-root', str(tmp_path)]) == 1
+        told, = (line for line in capsys.readouterr().out.splitlines() if 'refuses' in line)
+        assert told == (f'refcoco: a run refuses the images in {tmp_path}/images: of the first 1 images 1 have another '
+                        'size than their record; give the images that the annotations were made on, for RefCOCO '
+                        "COCO's train2014, or train2017 and val2017, with --images DIR")
+
+    def test_images_of_coco_2017_are_the_same_photographs(self, tmp_path):
+        annotate(tmp_path)
+        (tmp_path / 'images' / 'val2017').mkdir(parents=True)
+        Image.new('RGB', (200, 100)).save(tmp_path / 'images' / 'val2017' / '000000000007.jpg')
+        states = said(tmp_path)
+        assert states['images'] == ['1 of 1'] and 'image sizes' not in states and not look(tmp_path).refused
+
     def test_without_images(self, tmp_path):
         annotate(tmp_path)
         assert said(tmp_path)['images'] == ['missing'] and look(tmp_path).commands == []

@@ -21,15 +21,15 @@ from adapters.originals import layout
 from harness.arguments import add_weights
 from harness.data.counts import PUBLISHED, SPLIT_BY, check_counts
 from harness.data.known import datasets_in, split_maker, split_makers
+from harness.data.recorded_images import look_at_first
 from harness.data.refer import load_refer
 from harness.data.rehearsal_mark import NOTE, PREFIX, is_rehearsal
 from harness.detection.training_images import TrainedOn, seen_images
 from harness.errors import InputError
 from harness.evaluation.settings import parse_weights
-from harness.files.image_header import Unusable, read_header
 from harness.names import OneLineParser
 from harness.program import program
-from harness.types import Dataset, ImageInfo
+from harness.types import Dataset
 
 #: Where REFER's layout lies under a data root, MAttNet's, ref-nms's and NMTree's repository.
 REFER_FOLDERS = ('.', 'data', 'data/refer', 'data/datasets')
@@ -47,10 +47,12 @@ class Row(NamedTuple):
 
 @dataclass
 class Found:
-    """The findings: one line per dataset, the rows of the table, and the commands that can be run."""
+    """The findings: one line per dataset, the rows of the table, a line on images that a run refuses, and the commands
+    that can be run."""
 
     datasets: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
 
     def add(self, dataset: str, what: str, state: str, where: Path | str) -> None:
@@ -82,6 +84,8 @@ def main(argv: Sequence[str]) -> int:
     print(f'there: {"; ".join(found.datasets) or "no annotations that can be read"}')
     print(f'run: {_first(found.commands) or "nothing, the table below says what is missing"}\n')
     print(tabulate(found.rows, ('dataset', 'what', 'state', 'where'), tablefmt='simple', disable_numparse=True))
+    for line in found.refused:
+        print(f'\n{line}')
     print('\nwhat can be run with it:' if found.commands else '\nnothing can be run with it: at least '
           'refcoco/refs(unc).p and refcoco/instances.json are needed')
     for line in found.commands:
@@ -179,24 +183,18 @@ def _annotations(found: Found, name: str, root: Path, places: Sequence[Path], sp
 
 
 def _images(found: Found, dataset: Dataset) -> int:
-    """The number of a dataset's images that a run finds; a row says where."""
+    """The number of a dataset's images that a run finds, none where it refuses them; a row says where."""
     paths = [info.path for info in dataset.images.values() if info.path is not None]
     there = [path for path in paths if os.path.isfile(path)]
     folders = ', '.join(dict.fromkeys(str(path.parent) for path in there or paths[:1]))
-    first = set(there[:_MOST])
-    looked_at = [info for info in dataset.images.values() if info.path in first]
-    if wrong := sum(map(_of_another_size, looked_at)):
-        found.add(dataset.name, 'image sizes', f'{wrong} of the first {len(looked_at)} are not as recorded', folders)
+    first = look_at_first(dataset.images.values())
+    if first.resized:
+        found.add(dataset.name, 'image sizes', f'{first.resized} of the first {first.images - first.missing} are not '
+                  'as recorded', folders)
     found.add(dataset.name, 'images', f'{len(there):,} of {len(paths):,}' if there else 'missing', folders)
-    return len(there)
-
-
-def _of_another_size(info: ImageInfo) -> bool:
-    """Whether an image differs in size from its record; a file that is no image is left to the run to report."""
-    try:
-        return info.path is not None and not read_header(info.path).can_be((info.height, info.width))
-    except Unusable:
-        return False
+    if first.are_others:
+        found.refused.append(f'{dataset.name}: a run refuses the images in {first.folders}: {first}')
+    return 0 if first.are_others else len(there)
 
 
 def _seen(found: Found, dataset: Dataset, detector: Path) -> None:

@@ -4,7 +4,7 @@ A source has ``read(info)``, which can fail, and ``features(what was read, info)
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.data.recorded_images import refuse_others
 from harness.detection.outside import OutsideCandidates
 from harness.detection.pictures import read_recorded
 from harness.detection.store import DetectionStore
@@ -140,12 +141,15 @@ class FromMaps:
         return image if self.candidates is None else self.candidates.put_into(image)
 
 
-def check_images(source: FromPictures | FromMaps | FromNowhere, images: Iterable[ImageInfo]) -> None:
-    """Refuse images of which not one can be used, before anything is written; looks no further than the first that can.
+def check_images(source: FromPictures | FromMaps | FromNowhere, images: Sequence[ImageInfo]) -> None:
+    """Refuse images before anything is written: pictures that are not those of the records, and images of which not one
+    can be used; looks no further than the first that can.
 
     Raises:
         InputError: with what is wrong with the first.
     """
+    if isinstance(source, FromPictures):
+        refuse_others(images)
     tried, first = 0, None
     for info in images:
         try:

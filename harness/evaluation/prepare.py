@@ -144,7 +144,7 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
                 ground_recall_only=request.rules is not None or outside is not None,
                 referents=referents, masks=stored_masks, seed=request.seed)
     if source is not None and request.reads_images:
-        check_images(source, (groups[0].info for groups in images(plan)))
+        check_images(source, [groups[0].info for groups in images(plan)])
     if looks_for_context:
         vectors()  # so that a wrong file of vectors is refused at once
         say('looking for contextual objects …')

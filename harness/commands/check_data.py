@@ -84,10 +84,10 @@ def main(argv: Sequence[str]) -> int:
     print(f'there: {"; ".join(found.datasets) or "no annotations that can be read"}')
     print(f'run: {_first(found.commands) or "nothing, the table below says what is missing"}\n')
     print(tabulate(found.rows, ('dataset', 'what', 'state', 'where'), tablefmt='simple', disable_numparse=True))
-    for line in found.refused:
-        print(f'\n{line}')
+    if found.refused:
+        print('', *found.refused, sep='\n')
     print('\nwhat can be run with it:' if found.commands else '\nnothing can be run with it: at least '
-          'refcoco/refs(unc).p and refcoco/instances.json are needed')
+          'refcoco/refs(unc).p, refcoco/instances.json and its images are needed')
     for line in found.commands:
         print(f'  {line}')
     return 0 if found.commands else 1

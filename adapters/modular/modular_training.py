@@ -16,6 +16,7 @@ from adapters.modular.vocabulary import ModularVocabulary
 from grounders.modular import ModularNetwork
 from grounders.objectives import Ranked, TrainingPairs, attribute_loss, attribute_weights, max_margin
 from grounders.options import ModularOptions
+from harness.errors import InputError
 from harness.training.adam import optim_wrapper, schedule
 from harness.training.grounder import ACCURACY, Material, TrainingStage, on_device_of
 from harness.types import Dataset
@@ -37,7 +38,11 @@ class Lessons:
 
     @classmethod
     def of(cls, material: Material, options: ModularTraining) -> Lessons:
-        """Prepare a dataset."""
+        """Prepare a dataset.
+
+        Raises:
+            InputError: as :meth:`adapters.modular.annotated_split.AnnotatedSplit.of`, or no attribute is said.
+        """
         train, val = material.train.split('train'), material.val.split('val')
         categories = material.train.categories
         vocabulary = ModularVocabulary.build((e.tokens for e in train), categories, longest(material.train, options),
@@ -48,6 +53,9 @@ class Lessons:
         said = (said_of_referents(train, categories) if material.parsed is None else
                 parsed_of_referents(train, categories, material.parsed))
         attributes = Attributes.choose(said.values(), options.attributes)
+        if not len(attributes):
+            raise InputError(f'{material.train.name}: its training sentences say no attribute of anything, and the '
+                             'network learns to predict some; give more sentences, or a sents.json of refer-parser2')
         return cls(split, unseen, vocabulary, attributes, attributes.labels([said[r.key] for r in split.referents]),
                    'sentences' if material.parsed is None else 'sents.json')
 

@@ -66,10 +66,10 @@ def schedule(options: AdamOptions, length: int, by_epoch: bool = True, stairs: b
         stairs: the rate falls by the whole factor at the end of each ``decay_every``, instead of by a part of it at the
             end of each epoch or step.
     """
-    if options.decay_by == 1:
+    start = options.decay_start + (0 if by_epoch else 1)
+    if options.decay_by == 1 or start >= length:
         return []
     every = options.decay_every or length
     how = (dict(type='StepLR', step_size=every, gamma=options.decay_by) if stairs else
            dict(type='ExponentialLR', gamma=options.decay_by ** (1 / every)))
-    start = options.decay_start + (0 if by_epoch else 1)
     return [{**how, 'by_epoch': by_epoch, **({'begin': start} if start else {})}]

@@ -246,6 +246,20 @@ def test_weights_say_what_they_were_trained_with_and_build_the_grounder_again(tm
                        options=replace(options, margin=0.2), shaped_by={'data': 'these'})
 
 
+def test_every_grounder_reads_what_its_training_wrote(tmp_path: Path) -> None:
+    small = with_settings(NMTREE['released'], ['epochs=1', 'batch_size=2', 'memory_dim=3'])
+    path = train_grounder('nmtree', material(), tmp_path / 'n.safetensors', tmp_path, command='c', seed=1,
+                          options=small)
+    trained = load_weights(path)
+    assert trained.meta['options']['memory_dim'] == 3
+    assert NMTreeGrounder(trained, weights('mattnet')).vocabulary.word_to_ix
+    both = with_settings(CMAE['embedded'], ['attention_epochs=1', 'erase_epochs=1', 'attention_batch_size=2',
+                                            'erase_batch_size=2', 'keep=best'])
+    path = train_grounder('cmae', material(), tmp_path / 'c.safetensors', tmp_path, command='c', seed=1, options=both)
+    assert CMAEGrounder(load_weights(path)).options.image_hidden_dim == 64
+    assert all((tmp_path / stage / 'best.pth').is_file() for stage in ('attention', 'erase'))
+
+
 def test_nothing_named_is_the_shipped_weights_recipe() -> None:
     assert options_record('mattnet')['options']['embedding_dim'] == 64
     assert options_record('chance') == {}

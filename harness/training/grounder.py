@@ -143,6 +143,7 @@ def train_grounder(name: str, material: Material, out: Path, work_dir: Path, *, 
         results |= {f'{stage.name} {k}': v for k, v in _evaluated(stage).items()}
     save_weights(out, recipe.tensors(), {
         **recipe.meta, **options_record(name, options), **_lengths(recipe.stages), 'validation': results,
+        **({} if precision == 'fp32' else {'precision': precision}),
         **provenance(command, seed, material.train.data_hash)})
     return out
 

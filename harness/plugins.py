@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin, get_type_hints
 
 from harness.errors import InputError
@@ -88,14 +89,18 @@ class Grounder(Plugin, ABC):
         control: it is there for comparison; ``--grounder all`` leaves it out.
         needs_image: whether it looks at the image's features.
         longest: words of an expression that it reads, ``None``: all of them.
-        recipe: a class method ``recipe(material, seed)``, how ``train NAME`` trains it
+        recipe: a class method ``recipe(material, seed, options)``, how ``train NAME`` trains it
             (:mod:`harness.training.grounder`); ``None``: it cannot be trained here.
+        recipes: named options of its training, each a frozen dataclass of typed fields
+            (:mod:`harness.training.settings`); ``'embedded'`` is taken where none is named. Empty: it has no options,
+            and its class method is ``recipe(material, seed)``.
     """
 
     control: ClassVar[bool] = False
     needs_image: bool = True
     longest: int | None = None
     recipe: ClassVar[Any] = None
+    recipes: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     @abstractmethod
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],

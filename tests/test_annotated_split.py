@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.modular import annotated_split
 from adapters.modular.annotated_split import AnnotatedSplit, RightAndWrong, annotated_choices
 from adapters.modular.attributes import Attributes, said_of_referents
 from adapters.modular.cmae_training import CMAEForTraining, new_network
@@ -65,6 +66,31 @@ def test_features_are_found_by_id(split, features):
     assert torch.equal(fc7, features['fc7'][[4, 0]].float())
     assert torch.equal(split.images(torch.tensor([0, 1, 2])), features['image_pool5'][[3, 2, 0]].float())
     torch.testing.assert_close(split.mean_fc7[5], features['fc7'][0].float().mean((1, 2)))
+
+
+def test_features_of_any_detector_are_seven_by_seven_cells(features, tmp_path):
+    """A pyramid's fully connected layer has no cells; mmdet's C4 networks cut 14 × 14."""
+    pool5 = features['pool5'].repeat_interleave(2, 2).repeat_interleave(2, 3)
+    fc7 = features['fc7'][:, :, 3:4, 3:4].contiguous()
+    mapped = torch.from_numpy(np.memmap(tmp_path / 'fc7', np.float16, 'w+', shape=fc7.shape)).copy_(fc7)
+    split = AnnotatedSplit.of(DATASET, EXPRESSIONS, {
+        **features, 'pool5': pool5, 'fc7': mapped, 'image_pool5': features['image_pool5'].repeat_interleave(2, 3)},
+        VOCABULARY)
+    assert split.fc7.data_ptr() == mapped.data_ptr(), 'the stored array is not copied'
+    seen, head = split.crops(torch.tensor([0, 5]))
+    torch.testing.assert_close(seen, features['pool5'][[4, 0]].float())
+    assert head.shape == (2, F, 7, 7) and torch.equal(head, fc7[[4, 0]].float().expand(-1, -1, 7, 7))
+    torch.testing.assert_close(split.mean_fc7[5], fc7[0, :, 0, 0].float())
+    torch.testing.assert_close(split.images(torch.tensor([1])), features['image_pool5'][[2]].float())
+    pairs = RightAndWrong(split, seed=0)
+    attributes = Attributes(('red',), (1,))
+    model = cmae(attributes, attributes.labels([(), (), (), ('red',)]), 'erase')
+    assert all(torch.isfinite(v) for v in model(**pairs.collate([pairs[i] for i in range(3)])).values())
+
+
+def test_means_are_the_same_however_many_are_taken_at_once(split, features, monkeypatch):
+    monkeypatch.setattr(annotated_split, 'ROWS_AT_ONCE', 2)
+    assert torch.equal(AnnotatedSplit.of(DATASET, EXPRESSIONS, features, VOCABULARY).mean_fc7, split.mean_fc7)
 
 
 def test_places_are_those_of_each_image_alone(split):

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from harness.errors import InputError
 from harness.training import runner as runner_module
 from harness.training.event_file import crc32c
-from harness.training.runner import count_parameters, fit
+from harness.training.runner import Precision, count_parameters, fit, mixed
 
 COSINE = dict(param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=False, T_max=12, begin=0, end=12)])
 
@@ -139,6 +139,58 @@ def test_the_best_on_val_is_kept(tmp_path: Path) -> None:
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.01)), work_dir=tmp_path, seed=3,
         evaluate=evaluate)
     assert torch.equal(model.layer.weight, seen[1]) and not torch.equal(seen[1], seen[2])
+
+
+def test_the_best_can_be_what_is_greatest(tmp_path: Path) -> None:
+    """The accuracy is told to be greatest after the second epoch, and as great after the third; the loss falls."""
+    told = iter([(1., .3), (2., .2), (2., .1)])
+    torch.manual_seed(0)
+    model, seen = Line(), []
+
+    def evaluate() -> dict[str, float]:
+        seen.append(model.layer.weight.detach().clone())
+        accuracy, loss = next(told)
+        return {'loss': loss, 'accuracy': accuracy}
+    fit('line', model, Noisy(), collate=lambda items: {'x': torch.stack(items)}, batch_size=4, epochs=3, keep_best=True,
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.01)), work_dir=tmp_path, seed=3,
+        evaluate=evaluate, best_by=('accuracy', 'greater'))
+    assert torch.equal(model.layer.weight, seen[1]) and not torch.equal(seen[1], seen[2])
+
+
+@pytest.mark.parametrize('kill_in', [3, 6])
+def test_a_training_of_some_steps_ends_within_an_epoch_and_resumes(tmp_path: Path, kill_in: int) -> None:
+    """Three batches an epoch; the steps decide, whatever the epochs say."""
+    rates = dict(param_scheduler=[dict(type='ExponentialLR', gamma=0.9, by_epoch=False)])
+    validated: list[int] = []
+
+    def evaluate() -> dict[str, float]:
+        validated.append(len(validated))
+        return {'loss': 0.}
+    whole = train(tmp_path / 'whole', epochs=1, steps=7, validate_every=3, evaluate=evaluate, **rates)
+    assert len(validated) == 3, 'after 3, 6 and 7 steps'
+    train(tmp_path / 'killed', epochs=1, steps=7, checkpoint_every=2, kill_in=kill_in, validate_every=3, **rates)
+    assert same(whole, train(tmp_path / 'killed', epochs=1, steps=7, checkpoint_every=2, validate_every=3, **rates))
+    assert not same(whole, train(tmp_path / 'longer', epochs=1, steps=8, validate_every=3, **rates))
+
+
+def test_steps_of_whole_epochs_are_those_epochs(tmp_path: Path) -> None:
+    assert same(train(tmp_path / 'epochs', epochs=2), train(tmp_path / 'steps', epochs=9, steps=6))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='it is refused where there is no GPU')
+def test_half_precision_needs_a_gpu(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='--precision bf16: training computes in it on a GPU alone, and there is none'):
+        train(tmp_path, epochs=1, precision='bf16')
+    assert not list(tmp_path.iterdir())
+
+
+def test_losses_are_scaled_in_float16_alone() -> None:
+    wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1.), clip_grad=dict(max_norm=1.))
+    assert mixed(wrapper, 'fp32') is wrapper
+    cases: tuple[tuple[Precision, str, bool], ...] = (('bf16', 'bfloat16', False), ('fp16', 'float16', True))
+    for precision, dtype, scaled in cases:
+        assert mixed(wrapper, precision) == {**wrapper, 'type': 'AmpOptimWrapper', 'dtype': dtype,
+                                             'loss_scale': {'enabled': scaled}}
 
 
 def test_the_rate_falls_where_the_loss_does_not(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from adapters.modular.attributes import referent
+from adapters.modular.object_features import cells
 from adapters.modular.place_features import place_features
 from adapters.modular.vocabulary import ModularVocabulary
 from grounders.modular import Rows
@@ -22,6 +23,9 @@ from grounders.objectives import TrainingPairs
 from grounders.visual import Places
 from harness.errors import InputError
 from harness.types import Dataset, Expression
+
+#: Boxes whose features are in memory together while their means are taken: 100 MB of a C4 detector's.
+ROWS_AT_ONCE = 256
 
 
 class Referent(NamedTuple):
@@ -39,10 +43,11 @@ class AnnotatedSplit:
     """All annotated boxes of the images that a split's expressions are about; those of one image are consecutive rows.
 
     Attributes:
-        pool5: ``(A', C, 7, 7)`` and ``fc7`` ``(A', F, 7, 7)``, float16, as they were given; ``box_row`` (A,) finds the
-            split's A boxes in them.
+        pool5: ``(A', C, c, c)`` and ``fc7`` ``(A', F, c, c)``, float16, as they were given, maybe from a file that is
+            mapped into memory: rows of them are read as they are needed. ``box_row`` (A,) finds the split's A boxes in
+            them.
         mean_fc7: ``(A, F)`` float32, what context slots hold.
-        image_pool5: ``(I', C, 7, 7)``; ``image_row`` (I,) finds the split's I images in it.
+        image_pool5: ``(I', C, c, c)``; ``image_row`` (I,) finds the split's I images in it.
         first: ``(I,)`` the first box of each image, and ``count`` (I,) how many it has.
         category: ``(A,)``.
         lfeats: ``(A, 5)``, ``dif_lfeats`` (A, 25), ``cxt_index`` (A, 5) rows of boxes or -1, ``cxt_lfeats`` (A, 5, 5).
@@ -78,9 +83,10 @@ class AnnotatedSplit:
         Args:
             dataset: with annotations.
             expressions: the split's; those whose referent is not among the annotations are left out.
-            features: ``pool5`` (A', C, 7, 7) and ``fc7`` (A', F, 7, 7) of boxes pooled from x, y to x + w − 1,
+            features: ``pool5`` (A', C, c, c) and ``fc7`` (A', F, c, c) of boxes pooled from x, y to x + w − 1,
                 y + h − 1 (:func:`adapters.modular.place_features.last_pixel_corners`), in the order of ``ann_ids``;
-                ``image_pool5`` (I', C, 7, 7) of whole images, in the order of ``image_ids``.
+                ``image_pool5`` (I', C, c, c) of whole images, in the order of ``image_ids``. Each has the cells that
+                its detector gives: :func:`adapters.modular.object_features.cells` makes 7 × 7 of any.
             vocabulary: the words.
             with_same_category: whether boxes of the same category can be context.
 
@@ -125,9 +131,9 @@ class AnnotatedSplit:
             torch.tensor([image_of[e.image_id] for e in expressions]), referents, of_image)
 
     def crops(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """``pool5`` and ``fc7`` of some boxes, float32."""
+        """``pool5`` (b, C, 7, 7) and ``fc7`` (b, F, 7, 7) of some boxes, float32."""
         rows = self.box_row[boxes]
-        return self.pool5[rows].float(), self.fc7[rows].float()
+        return cells(self.pool5[rows].float()), cells(self.fc7[rows].float())
 
     def places(self, boxes: Tensor) -> Places:
         """Some boxes among their neighbours."""
@@ -137,8 +143,8 @@ class AnnotatedSplit:
                       self.cxt_lfeats[boxes], self.mean_fc7[used[1:]])
 
     def images(self, images: Tensor) -> Tensor:
-        """``image_pool5`` of some images, float32."""
-        return self.image_pool5[self.image_row[images]].float()
+        """``image_pool5`` (i, C, 7, 7) of some images, float32."""
+        return cells(self.image_pool5[self.image_row[images]].float())
 
     def words(self, sentences: Tensor) -> Tensor:
         """``(s, L)`` ids of some sentences, without columns that are zero in all."""
@@ -259,7 +265,8 @@ def _find(ids: Sequence[int], wanted: Sequence[int], what: str) -> Tensor:
 
 
 def _mean(fc7: Tensor, rows: Tensor) -> Tensor:
-    return torch.cat([fc7[some].float().mean((2, 3)) for some in rows.split(4096)])
+    """``(n, F)`` means over the cells of some rows, a few at a time, as a grounder takes them of an image's boxes."""
+    return torch.cat([cells(fc7[some].float()).mean((2, 3)) for some in rows.split(ROWS_AT_ONCE)])
 
 
 def _place(boxes: Tensor, categories: Tensor, count: Tensor, first: Tensor, sizes: Tensor,

@@ -1,8 +1,9 @@
 """What referents are said to be like: the attribute words that MAttNet and CM-A-E learn to predict from a box.
 
 The originals take them from a syntax parser of their own (``tools/prepro.py: build_att_vocab``, types r1, r2 and r7 of
-refer-parser2); here an attribute is a word that spaCy mostly tags as an adjective (neither comparative nor superlative)
-and that says what an object is like, not where it is or which of several.
+lichengunc/refer-parser2), whose output :mod:`adapters.modular.parsed_sentences` reads. Without it an attribute is a
+word that spaCy mostly tags as an adjective (neither comparative nor superlative) and that says what an object is like,
+not where it is or which of several.
 """
 from __future__ import annotations
 
@@ -88,6 +89,26 @@ def said_of_referents(expressions: Sequence[Expression], categories: Iterable[st
     said: dict[Hashable, dict[str, None]] = {}
     for e in expressions:
         said.setdefault(referent(e), {}).update(dict.fromkeys(word for word in e.tokens if word in adjectives))
+    return {key: tuple(words) for key, words in said.items()}
+
+
+def parsed_of_referents(expressions: Sequence[Expression], categories: Iterable[str],
+                        parsed: Mapping[int, Sequence[str]]) -> Mapping[Hashable, tuple[str, ...]]:
+    """The words that a parser found in each referent's expressions, category names and :data:`NOT_ATTRIBUTES` left out.
+
+    As in the originals only a whole category name is left out, not each word of it. They also leave out about a hundred
+    words that somebody chose.
+
+    Args:
+        expressions: any; those that were not parsed say nothing.
+        categories: category names.
+        parsed: the words of each sentence, by ``sent_id``.
+    """
+    forbidden = NOT_ATTRIBUTES | set(categories)
+    said: dict[Hashable, dict[str, None]] = {}
+    for e in expressions:
+        found = parsed.get(e.sent_id, ())
+        said.setdefault(referent(e), {}).update(dict.fromkeys(word for word in found if word not in forbidden))
     return {key: tuple(words) for key, words in said.items()}
 
 

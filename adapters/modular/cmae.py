@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from adapters.modular import recipes
 from adapters.modular.grounding import ModularGrounder, Seen
 from adapters.modular.metadata import CMAEMetadata
 from adapters.modular.object_features import whole_image
@@ -14,6 +15,7 @@ from harness.registry import GROUNDERS
 from harness.types import ImageFeatures
 
 if TYPE_CHECKING:
+    from adapters.modular.recipes import CMAETraining
     from harness.training.grounder import Material, Recipe
 
 
@@ -24,13 +26,14 @@ class CMAEGrounder(ModularGrounder):
     weights = 'cmae'
     title = 'CM-A-E'
     metadata = CMAEMetadata
+    recipes = recipes.CMAE
     network: CMAE
 
     @classmethod
-    def recipe(cls, material: Material, seed: int) -> Recipe:
+    def recipe(cls, material: Material, seed: int, options: CMAETraining | None = None) -> Recipe:
         """How ``train cmae`` trains it: attention first, then erasing from it."""
         from adapters.modular.cmae_training import cmae_recipe
-        return cmae_recipe(material, seed)
+        return cmae_recipe(material, seed, options)
 
     def match(self, image: ImageFeatures, seen: Seen) -> Grounding:
         """Every sentence is read with a crop of the whole image."""

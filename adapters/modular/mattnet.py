@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from adapters.modular import recipes
 from adapters.modular.grounding import ModularGrounder, Seen
 from adapters.modular.metadata import MAttNetMetadata
 from grounders.mattnet import MAttNet
@@ -15,6 +16,7 @@ from harness.registry import GROUNDERS
 from harness.types import Expression, ImageFeatures
 
 if TYPE_CHECKING:
+    from adapters.modular.recipes import MAttNetTraining
     from harness.training.grounder import Material, Recipe
 
 
@@ -25,13 +27,14 @@ class MAttNetGrounder(ModularGrounder):
     weights = 'mattnet'
     title = 'MAttNet'
     metadata = MAttNetMetadata
+    recipes = recipes.MATTNET
     network: MAttNet
 
     @classmethod
-    def recipe(cls, material: Material, seed: int) -> Recipe:
+    def recipe(cls, material: Material, seed: int, options: MAttNetTraining | None = None) -> Recipe:
         """How ``train mattnet`` trains it."""
         from adapters.modular.mattnet_training import mattnet_recipe
-        return mattnet_recipe(material, seed)
+        return mattnet_recipe(material, seed, options)
 
     def match(self, image: ImageFeatures, seen: Seen) -> Grounding:
         """MAttNet sees boxes only, and no crop of the whole image."""

@@ -5,25 +5,23 @@ from torch import Tensor
 
 from adapters.modular.annotated_split import AnnotatedChoices
 from adapters.modular.modular_training import Lessons, RankingModel
+from adapters.modular.recipes import MATTNET, MAttNetTraining
 from grounders.mattnet import MAttNet
 from grounders.objectives import Ranked, TrainingPairs, rank
 from grounders.options import ModularOptions
 from harness.training.grounder import Material, Recipe
 
-# Small enough for two cores; the original's are 512 everywhere, of which it can spare half of a word's numbers.
-EMBEDDED_WIDTHS = dict(embedding_dim=64, word_dim=88, joint_dim=88, rnn_dim=56, word_dropout=0.2)
-EMBEDDED_EPOCHS = 10
-EMBEDDED_LEARNING_RATE = 2e-3  # 4e-4 in the original, which starts to fall after 8,000 of 30,000 steps
 
-
-def mattnet_recipe(material: Material, seed: int) -> Recipe:
-    """The recipe of MAttNet: one stage, on the annotated boxes of one dataset."""
-    lessons = Lessons.of(material)
-    options = lessons.options(ModularOptions, **EMBEDDED_WIDTHS)
-    network = MAttNet(options)
-    model = MAttNetForTraining(network, lessons.attributes, lessons.referent_attributes)
-    stage = lessons.stage('attention', model, seed, EMBEDDED_EPOCHS, EMBEDDED_LEARNING_RATE)
-    return Recipe([stage], network.state_dict, lessons.metadata('mattnet', options))
+def mattnet_recipe(material: Material, seed: int, options: MAttNetTraining | None = None) -> Recipe:
+    """The recipe of MAttNet: one stage, on the annotated boxes of one dataset; by default the shipped weights'."""
+    chosen = options or MATTNET['embedded']
+    lessons = Lessons.of(material, chosen)
+    built_with = lessons.options(ModularOptions, **chosen.widths)
+    network = MAttNet(built_with)
+    model = MAttNetForTraining(network, lessons.attributes, lessons.referent_attributes, **chosen.weighting)
+    stage = lessons.stage('attention', model, seed, chosen, batch_size=chosen.batch_size, epochs=chosen.epochs,
+                          steps=chosen.steps)
+    return Recipe([stage], network.state_dict, lessons.metadata('mattnet', built_with, chosen))
 
 
 class MAttNetForTraining(RankingModel):

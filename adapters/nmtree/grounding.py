@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from adapters.modular.mattnet import MAttNetGrounder
 from adapters.nmtree.metadata import NMTreeMetadata
 from adapters.nmtree.original_data import read_trees, read_visual_features
+from adapters.nmtree.recipes import NMTREE
 from adapters.nmtree.trees import Parse, trees_of
 from harness.errors import InputError
 from harness.files.metadata import read_metadata
@@ -21,6 +22,7 @@ from harness.registry import GROUNDERS
 from harness.types import Expression, ImageFeatures
 
 if TYPE_CHECKING:
+    from adapters.nmtree.recipes import NMTreeTraining
     from harness.training.grounder import Material, Recipe
 
 
@@ -41,6 +43,7 @@ class NMTreeGrounder(Grounder):
 
     weights = 'nmtree'
     needs = ('mattnet',)
+    recipes = NMTREE
 
     def __init__(self, weights: Weights, mattnet: Weights, trees: str | None = None,
                  features: str | None = None) -> None:
@@ -66,10 +69,10 @@ class NMTreeGrounder(Grounder):
                              '--weights mattnet=FILE')
 
     @classmethod
-    def recipe(cls, material: Material, seed: int) -> Recipe:
+    def recipe(cls, material: Material, seed: int, options: NMTreeTraining | None = None) -> Recipe:
         """How ``train nmtree`` trains it, on what the trained MAttNet sees."""
         from adapters.nmtree.training import nmtree_recipe
-        return nmtree_recipe(material, seed)
+        return nmtree_recipe(material, seed, options)
 
     @torch.inference_mode()
     def __call__(self, image: ImageFeatures, expressions: Sequence[Expression],

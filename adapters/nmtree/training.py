@@ -1,4 +1,4 @@
-"""How NMTree is trained: what it learns from, the sizes of its layers and its objective.
+"""How NMTree is trained: what it learns from, and its objective.
 
 Source: ``tools/train.py``, ``tools/opts.py``, ``utils/gt_loader.py`` and ``misc/glove.py`` of daqingliu/NMTree.
 """
@@ -15,39 +15,38 @@ from torch.nn.utils.rnn import pad_sequence
 from adapters.modular.annotated_split import AnnotatedSplit, annotated_choices
 from adapters.modular.mattnet import MAttNetGrounder
 from adapters.nmtree.metadata import opt_of
+from adapters.nmtree.recipes import NMTREE, NMTreeTraining
 from adapters.nmtree.trees import Parse, TreeVocabulary, trees_of
 from grounders.nmtree import NMTree, NMTreeOptions
 from grounders.tree_lstm import Forest
-from harness.training.grounder import Material, Recipe, TrainingStage
+from harness.device import pick_device
+from harness.files.weights import moved_to
+from harness.training.adam import optim_wrapper, schedule
+from harness.training.grounder import ACCURACY, Material, Recipe, TrainingStage, on_device_of
 from harness.types import Dataset
 from harness.words.vectors import WordVectors
 
-# Small enough for two cores; the original's are 50, 50, 1024 and 0.5, and 300 for a word.
-EMBEDDED_WIDTHS: dict[str, Any] = dict(tag_dim=8, dep_dim=8, memory_dim=32, dropout=0.1)
-EMBEDDED_EPOCHS = 8
-EMBEDDED_BATCH = 16
-# The original's Adam, and every gradient cut at 0.1. It takes 40 epochs of 128 images a step at 1e-3, a tenth less
-# after each 10; with this few, 5e-3 falls to a tenth of it.
-EMBEDDED_OPTIM_WRAPPER = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-3, betas=(0.8, 0.999), eps=1e-8),
-                              clip_grad=dict(type='value', clip_value=0.1))
 
-
-def nmtree_recipe(material: Material, seed: int) -> Recipe:
-    """The recipe of NMTree: one stage, on the annotated boxes of one dataset as the trained MAttNet sees them."""
+def nmtree_recipe(material: Material, seed: int, options: NMTreeTraining | None = None) -> Recipe:
+    """The recipe of NMTree: one stage, on the annotated boxes of one dataset as the trained MAttNet sees them; by
+    default the shipped weights'."""
+    chosen = options or NMTREE['embedded']
     weights = material.trained('mattnet')
     mattnet = MAttNetGrounder(weights)
     train = seen_images(material.train, 'train', material.train_features, mattnet)
     val = seen_images(material.val, 'val', material.val_features, mattnet)
-    vocabulary = TreeVocabulary.build(parse for image in train for parse in image.parses)
-    options = NMTreeOptions(**vocabulary.sizes, visual_dim=train[0].visual.shape[2],
-                            word_dim=material.vectors.vectors.shape[1], **EMBEDDED_WIDTHS)
-    network = new_network(options, vocabulary, material.vectors)
-    lessons, unseen = TreeLessons(train, vocabulary), TreeLessons(val, vocabulary)
-    schedule = [dict(type='ExponentialLR', gamma=0.1 ** (1 / EMBEDDED_EPOCHS), by_epoch=True)]
-    stage = TrainingStage('tree', NMTreeForTraining(network), lessons, lessons.collate, EMBEDDED_BATCH, EMBEDDED_EPOCHS,
-                  EMBEDDED_OPTIM_WRAPPER, schedule,
-                  lambda: {'accuracy on annotated boxes': choice_accuracy(network, unseen)})
-    return Recipe([stage], network.state_dict, metadata(options, vocabulary, weights.sha256))
+    vocabulary = TreeVocabulary.build((parse for image in train for parse in image.parses), chosen.word_threshold)
+    built_with = NMTreeOptions(**vocabulary.sizes, visual_dim=train[0].visual.shape[2],
+                               word_dim=material.vectors.vectors.shape[1], tag_dim=chosen.tag_dim,
+                               dep_dim=chosen.dep_dim, memory_dim=chosen.memory_dim, dropout=chosen.dropout)
+    network = new_network(built_with, vocabulary, material.vectors)
+    model, lessons, unseen = NMTreeForTraining(network), TreeLessons(train, vocabulary), TreeLessons(val, vocabulary)
+    stage = TrainingStage(
+        'tree', model, lessons, lessons.collate, chosen.batch_size, chosen.epochs,
+        optim_wrapper(chosen, chosen.weight_decay), schedule(chosen, chosen.epochs, stairs=chosen.decay == 'stairs'),
+        lambda: {ACCURACY: choice_accuracy(network, unseen)}, evaluate_on='any device',
+        validate_every=chosen.validate_every or None, keep_best=chosen.keep == 'best')
+    return Recipe([stage], network.state_dict, metadata(built_with, vocabulary, weights.sha256))
 
 
 def new_network(options: NMTreeOptions, vocabulary: TreeVocabulary, vectors: WordVectors) -> NMTree:
@@ -97,9 +96,11 @@ def seen_images(dataset: Dataset, split: str, features: Mapping[str, Any], mattn
     trees_of(e.tokens for e in referring)  # all together is quicker than image by image
     held = AnnotatedSplit.of(dataset, referring, features, mattnet.vocabulary, mattnet.with_st)
     images = []
+    network = moved_to(mattnet.network, torch.device(pick_device()))
     for (_, members), batch in zip(dataset.by_image(referring), annotated_choices(held, images_a_batch=1), strict=True):
-        grounding = mattnet.network.ground(batch.pool5, batch.fc7, batch.places, batch.labels, batch.rows)
-        visual = grounding.nmtree_visual.half().unflatten(0, (len(members), -1))
+        seen = on_device_of(network, batch)
+        grounding = network.ground(seen.pool5, seen.fc7, seen.places, seen.labels, seen.rows)
+        visual = grounding.nmtree_visual.half().cpu().unflatten(0, (len(members), -1))
         first = torch.arange(len(members)) * visual.shape[1]
         images.append(SeenImage(visual, trees_of(e.tokens for e in members), batch.right - first))
     return images
@@ -168,7 +169,7 @@ def choice_accuracy(network: NMTree, lessons: TreeLessons, images_a_batch: int =
     network.eval()
     right = total = 0
     for start in range(0, len(lessons), images_a_batch):
-        batch = lessons.collate(lessons.images[start:start + images_a_batch])['batch']
+        batch = on_device_of(network, lessons.collate(lessons.images[start:start + images_a_batch])['batch'])
         chosen = network(batch.visual, batch.forest, batch.present).log_scores.argmax(1)
         right += int((chosen == batch.right).sum())
         total += len(chosen)

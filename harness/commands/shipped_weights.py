@@ -23,7 +23,7 @@ from harness.registry import GROUNDERS
 from harness.training.detector import detector_record, train_detector
 from harness.training.features import AnnotatedFeatures, described_images
 from harness.training.finished import finish, is_finished
-from harness.training.grounder import Material, train_grounder
+from harness.training.grounder import Material, options_record, train_grounder
 from harness.training.ref_nms.image_regions import ImageRegions
 from harness.training.ref_nms.options import EMBEDDED, TrainingOptions
 from harness.training.ref_nms.pooled_regions import pooled_split
@@ -117,7 +117,7 @@ class Training:
                 'sha256 of train': self._dataset(name, 'train').data_hash,
                 'sha256 of val': self._dataset(name, 'eval').data_hash, 'sha256 of detector': self._detector_hash,
                 **{f'sha256 of {other}': load_weights(self._file(f'{other}-{name}')).sha256
-                   for other in plugin.needs}, **vectors_record(self.vectors),
+                   for other in plugin.needs}, **vectors_record(self.vectors), **options_record(grounder),
                 'code of training': code_of(plugin.__module__, 'harness.training.grounder', 'harness.training.features',
                                             *DETECTING)}
 

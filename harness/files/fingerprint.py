@@ -27,9 +27,10 @@ _ROOT = Path(__file__).resolve().parents[2]
 #: The packages whose code a run can use.
 OURS = ('harness', 'adapters', 'grounders')
 #: What reads, checks, names, reports and stores: files are known by their hashes and options by their values.
-_APART = ('harness.data', 'harness.errors', 'harness.files', 'harness.names', 'harness.options', 'harness.registry',
-          'harness.evaluation.results', 'harness.studies', 'harness.training.ref_nms.options',
-          'harness.training.ref_nms.records', 'harness.training.runner')
+_APART = ('adapters.modular.recipes', 'adapters.nmtree.recipes', 'harness.data', 'harness.errors', 'harness.files',
+          'harness.names', 'harness.options', 'harness.registry', 'harness.evaluation.results', 'harness.studies',
+          'harness.training.ref_nms.options', 'harness.training.ref_nms.records', 'harness.training.runner',
+          'harness.training.settings')
 _ABSENT = object()
 _DIGITS_OF_A_HASH = 12
 _TOLD = 3

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch.utils.data import BatchSampler
+from torch.utils.data import BatchSampler, DataLoader
 
 
 class LaterBatches(BatchSampler):
@@ -28,9 +28,19 @@ class LaterBatches(BatchSampler):
 
 
 class ResumableLoop(EpochBasedTrainLoop):
-    """Epochs, of which the first resumes where the checkpoint was written."""
+    """Epochs, of which the first resumes where the checkpoint was written, and the last may end before its last batch.
+
+    Args:
+        runner, dataloader, max_epochs: as mmengine's loop takes them.
+        steps: batches in all; ``None``: all of the epochs'.
+    """
 
     randomness: dict[str, Any] | None = None
+
+    def __init__(self, runner: Runner, dataloader: DataLoader, max_epochs: int, steps: int | None = None) -> None:
+        super().__init__(runner, dataloader, max_epochs)
+        if steps is not None:
+            self._max_iters = steps
 
     def run_epoch(self) -> None:
         """Train on the remaining batches of the epoch."""
@@ -41,7 +51,7 @@ class ResumableLoop(EpochBasedTrainLoop):
         batches = iter(self.dataloader)  # draws the seed of its workers, as the killed one did
         if done and self.randomness is not None:
             set_random_state(self.randomness)
-        for index, batch in enumerate(batches, done):
+        for index, batch in enumerate(islice(batches, self.max_iters - self._iter), done):
             self.run_iter(index, batch)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1

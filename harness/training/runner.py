@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from mmengine.dataset import DefaultSampler
@@ -39,6 +39,13 @@ os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
 
 #: mmengine's default names a GPU, which a training on CPUs lacks.
 WRAPPER = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
+
+#: A value on val, and whether less or more of it is better.
+BestBy = tuple[str, Literal['less', 'greater']]
+LEAST_LOSS: BestBy = ('loss', 'less')
+
+#: What training computes in; weights and their updates are float32 in any case.
+Precision = Literal['fp32', 'bf16', 'fp16']
 
 #: What to do about the checkpoints of another training.
 ADVICE = 'repeat the options that it was made with, delete the folder or choose another one (--work; for a study --out)'
@@ -108,21 +115,24 @@ class TellProgress(Hook):
 
 
 class Validate(Hook):
-    """Report ``evaluate()``, step the plateau schedules, and keep the weights with the lowest loss on val.
+    """Report ``evaluate()``, step the plateau schedules, and keep the weights that are best on val.
 
     Args:
         name: what the lines call it.
-        evaluate: returns values by name; ``'loss'`` decides what is a plateau and which weights are best.
+        evaluate: returns values by name; ``'loss'`` decides what is a plateau.
         every: iterations between two calls, and after the last; ``None``: after each epoch.
-        best: file for the weights with the lowest loss; ``None``: they are not kept.
+        best: file for the best weights; ``None``: they are not kept.
+        best_by: the value that decides which weights are best, and whether less of it is better or more. Of equally
+            good ones the earlier are kept.
     """
 
     priority = 80  # after schedules that go by iteration, before checkpoints, which then hold what happens here
 
     def __init__(self, name: str, evaluate: Callable[[], dict[str, float]], every: int | None = None,
-                 best: Path | None = None) -> None:
+                 best: Path | None = None, best_by: BestBy = LEAST_LOSS) -> None:
         self.name, self.evaluate, self.every, self.best = name, evaluate, every, best
-        self.least = float('inf')
+        self.decisive, self.direction = best_by
+        self.best_value = math.inf if self.direction == 'less' else -math.inf
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: dict | None = None) -> None:
@@ -147,17 +157,20 @@ class Validate(Hook):
         for schedule in runner.param_schedulers or []:
             if getattr(schedule, 'need_val_args', False):
                 schedule.step(values)
-        if self.best is not None and values['loss'] < self.least:
-            self.least = values['loss']
+        if self.best is not None and self._better(values[self.decisive]):
+            self.best_value = values[self.decisive]
             if is_main_process():
                 with replacing(self.best) as beside:
                     torch.save(bare(runner.model).state_dict(), beside)
 
+    def _better(self, value: float) -> bool:
+        return value < self.best_value if self.direction == 'less' else value > self.best_value
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        checkpoint['least_loss'] = self.least
+        checkpoint['best_on_val'] = self.best_value
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        self.least = checkpoint.get('least_loss', self.least)
+        self.best_value = checkpoint.get('best_on_val', self.best_value)
 
 
 def join_processes() -> bool:
@@ -219,12 +232,32 @@ def _checkpoint(work_dir: Path) -> str | None:
     return str(path)
 
 
+def check_precision(precision: Precision) -> None:
+    """
+    Raises:
+        InputError: it needs a GPU, and there is none.
+    """
+    if precision != 'fp32' and not torch.cuda.is_available():
+        raise InputError(f'--precision {precision}: training computes in it on a GPU alone, and there is none here; '
+                         'leave it out')
+
+
+def mixed(optim_wrapper: dict, precision: Precision) -> dict:
+    """mmengine's config of an optimiser, for the precision: losses are scaled in float16 alone, whose range is short.
+    """
+    if precision == 'fp32':
+        return optim_wrapper
+    dtype, scaled = {'bf16': ('bfloat16', False), 'fp16': ('float16', True)}[precision]
+    return {**optim_wrapper, 'type': 'AmpOptimWrapper', 'dtype': dtype, 'loss_scale': dict(enabled=scaled)}
+
+
 def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callable, batch_size: int, epochs: int,
         optim_wrapper: dict, work_dir: Path, seed: int, param_scheduler: list[dict] | None = None,
         evaluate: Callable[[], dict[str, float]] | None = None, workers: int = 0, checkpoint_every: int | None = None,
         validate_every: int | None = None, keep_best: bool = False, shaped_by: Record | None = None,
-        hooks: Sequence[Hook] = ()) -> BaseModel:
-    """Train ``model`` for ``epochs``, resuming from ``work_dir`` if it holds a checkpoint of this training.
+        hooks: Sequence[Hook] = (), steps: int | None = None, best_by: BestBy = LEAST_LOSS,
+        precision: Precision = 'fp32') -> BaseModel:
+    """Train ``model`` for ``epochs`` or ``steps``, resuming from a checkpoint of this training in ``work_dir``.
 
     What shapes the training is kept beside its checkpoints; those of another one are refused.
 
@@ -244,23 +277,31 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
         checkpoint_every: iterations between checkpoints; ``None``: one after each epoch. With ``workers``, items must
             depend only on the epoch and their index.
         validate_every: iterations between calls of ``evaluate``; ``None``: after each epoch.
-        keep_best: end with the weights of the lowest ``'loss'`` on val instead of the last ones.
+        keep_best: end with the weights that are best on val instead of the last ones.
         shaped_by: what else shapes the training: data, initial weights, code.
         hooks: mmengine's, beside those that every training has.
+        steps: how many batches, instead of ``epochs``; the last epoch may then end early.
+        best_by: what :class:`Validate` keeps the best weights by.
+        precision: what to compute in; on a CPU float32 alone.
 
     Returns:
         the trained model, in evaluation mode.
 
     Raises:
-        InputError: the checkpoint to resume from is of another training, is damaged or would have to run code; or a
-            loss is not finite.
+        InputError: the checkpoint to resume from is of another training, is damaged or would have to run code; a
+            loss is not finite; or the precision needs a GPU.
     """
+    check_precision(precision)
     together = join_processes()
     batches = LaterBatches(DefaultSampler(train_set, shuffle=True, seed=seed), batch_size, drop_last=True)
+    if steps is not None:
+        epochs = -(-steps // len(batches))
     record: Record = {
-        **(shaped_by or {}), 'seed': seed, 'epochs': epochs, 'batch_size': batch_size, 'steps': epochs * len(batches),
+        **(shaped_by or {}), 'seed': seed, 'epochs': epochs, 'batch_size': batch_size,
+        'steps': epochs * len(batches) if steps is None else steps,
         'optim_wrapper': optim_wrapper, 'param_scheduler': param_scheduler, 'validate_every': validate_every,
-        'keep_best': keep_best, 'processes': get_dist_info()[1], 'torch': torch.__version__,
+        'keep_best': keep_best, 'best_by': best_by if keep_best else None, 'precision': precision,
+        'processes': get_dist_info()[1], 'torch': torch.__version__,
         'code of runner': code_of('harness.training.runner', 'harness.training.resuming')}
     check_checkpoints(work_dir, record)
     checkpoint = _checkpoint(work_dir)
@@ -271,13 +312,13 @@ def fit(name: str, model: BaseModel, train_set: TorchDataset, *, collate: Callab
     every: list[Hook] = [SeedEachEpoch(seed), SeedEachStep(seed), TellProgress(name), RandomState(), *hooks]
     best = work_dir / 'best.pth' if keep_best else None
     if evaluate is not None:
-        every.append(Validate(name, evaluate, validate_every, best))
+        every.append(Validate(name, evaluate, validate_every, best, best_by))
     set_random_seed(seed * 1000)
     interval = dict(interval=1) if checkpoint_every is None else dict(interval=checkpoint_every, by_epoch=False)
     runner = Runner(
         model=model, work_dir=str(work_dir), train_dataloader=loader,
-        train_cfg=dict(type=ResumableLoop, max_epochs=epochs), optim_wrapper=optim_wrapper,
-        param_scheduler=param_scheduler,
+        train_cfg=dict(type=ResumableLoop, max_epochs=epochs, steps=steps),
+        optim_wrapper=mixed(optim_wrapper, precision), param_scheduler=param_scheduler,
         default_hooks=dict(logger=dict(type='LoggerHook', interval=50),
                            checkpoint=dict(type='CheckpointHook', max_keep_ckpts=2, **interval)),
         custom_hooks=every, resume=checkpoint is not None, load_from=checkpoint, randomness=dict(seed=seed),

@@ -129,3 +129,7 @@ def readers() -> Iterator[Trial]:
                          program='read')
     yield from trials_of('p.json', sound.EVAL_DETS, ('adapters.originals.results.read_original_predictions', 'p.json'),
                          program='read')
+    atts = {f'r{i}': ['none'] for i in range(1, 9)}
+    parsed = [{'sent_id': 7, 'tokens': ['red', 'cup'], 'atts': {**atts, 'r1': ['cup'], 'r2': ['red']}}]
+    yield from trials_of('sents.json', parsed, ('adapters.modular.parsed_sentences.read_parsed', 'sents.json'),
+                         program='read')

@@ -5,22 +5,16 @@ and in the released code.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Lt
 from pydantic import AllowInfNan
 
-from harness.errors import InputError, shown
-from harness.names import nearest
 from harness.options import Count, CountOrNone, Share, Step, check_options
-
-#: Of layers, and places of an expression: bounded by what fits into memory.
-Width = Annotated[int, Ge(1), Le(65_536)]
-#: What a gradient, a weight or a loss is multiplied by.
-Rate = Annotated[float, AllowInfNan(False), Gt(0), Le(1000)]
-RateOrNone = Annotated[float, AllowInfNan(False), Ge(0), Le(1000)]
+from harness.training.settings import Rate, RateOrNone, Width, parsed
+from harness.training.settings import refuse_without_effect as refuse_without_effect
 
 
 @dataclass(frozen=True)
@@ -175,43 +169,7 @@ def with_settings(options: TrainingOptions, settings: Iterable[str]) -> Training
     Raises:
         InputError: an unknown name, one given twice, or an invalid value.
     """
-    values: dict[str, Any] = {}
-    for name, value in _parsed(options, settings):
-        if name in values:
-            raise InputError(f'--set {name}: given twice; give it once')
-        values[name] = value
+    values = parsed(options.flat, settings)
     for part in (options, options.network, options.sampling, options.steps):
         check_options(type(part), _own(part, values), '--set', before=' ')
     return options.changed(**values)
-
-
-def refuse_without_effect(settings: Iterable[str], *trainings: TrainingOptions) -> None:
-    """
-    Raises:
-        InputError: a setting has no effect on any of the trainings.
-    """
-    for name in (setting.partition('=')[0] for setting in settings):
-        if all(name in options.without_effect for options in trainings):
-            raise InputError(f'--set {name}: has no effect with the other options as they are; leave it out')
-
-
-def _parsed(options: TrainingOptions, settings: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    known = options.flat
-    for setting in settings:
-        name, equals, text = setting.partition('=')
-        if not equals or name not in known:
-            raise InputError(f'--set {shown(setting)}: write OPTION=VALUE{nearest(name, known)}; options are '
-                             f'{", ".join(known)}')
-        yield name, text if isinstance(known[name], str) else _value(text)
-
-
-def _value(text: str) -> Any:
-    """A whole number, a number, true or false, or else the text."""
-    if text.lower() in ('true', 'false'):
-        return text.lower() == 'true'
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

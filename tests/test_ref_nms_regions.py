@@ -172,7 +172,8 @@ def test_stored_regions_are_of_the_options_that_they_were_made_with(tmp_path):
     data = Dataset('mini', {}, [], {}, data_hash='a')
 
     def folder(data=data, detector='d', maps=True, **changes):
-        return store_folder(tmp_path, data, data, detector, ImageRegions.of(SMALL.changed(**changes).sampling), maps)
+        return store_folder(tmp_path, data, data, detector, ImageRegions.of(SMALL.changed(**changes).sampling),
+                            {'maps': maps})
     others = [folder(), folder(delta=0.3), folder(delta_step=0.1), folder(at_least=7), folder(maps=False),
               folder(detector='e'), folder(data=Dataset('mini', {}, [], {}, data_hash='b'))]
     assert len(set(others)) == 7 and folder() == others[0] == folder(lr=1.)

@@ -54,7 +54,7 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(root: Path, more: 
     lines = capsys.readouterr().out.splitlines()
     said = {line[:10].strip(): line[10:].strip() for line in lines}
     assert 'expressions of 2 images to train on' in said['data']
-    assert said['detector'].startswith('embedded, 18 classes')
+    assert '18 classes, crops of 96 channels' in said['detector']
     assert 'h on one process (cpu)' in said['altogether']
     assert said['memory'].endswith('GiB in one step of 3 expressions')
     assert any('published are 120,624' in line for line in lines)
@@ -132,7 +132,7 @@ def test_a_training_with_its_maps_anew_and_another_recipe_is_refused_before_any_
 def test_what_has_no_effect_or_cannot_be_is_one_line(arguments: list[str], said: str, tmp_path: Path,
                                                      small_benchmark: Path, monkeypatch: pytest.MonkeyPatch,
                                                      capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr(ref_nms_training, 'load_embedded', lambda name, part: load_embedded(name))
+    monkeypatch.setattr('harness.embedded.known.load_embedded', lambda name, part: load_embedded(name))
     monkeypatch.chdir(tmp_path)
     assert command_line(['train', 'ref-nms', *arguments]) == 2
     line = capsys.readouterr().err

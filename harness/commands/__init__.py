@@ -4,7 +4,8 @@
 COMMANDS = {
     'show': ('harness.commands.show', 'ground one sentence in one picture, and draw the box and mask'),
     'merge': ('harness.commands.merge', 'merge the shards of a run, and print its tables'),
-    'train': ('harness.commands.train', 'train weights: the shipped ones again, or Ref-NMS with any option'),
+    'train': ('harness.commands.train', 'train Ref-NMS and grounders: the shipped weights again, or on your data'),
+    'paper': ('harness.commands.paper', 'from data and a detector to the paper\'s tables, step by step'),
     'study': ('harness.studies', 'test what else could explain the gain: fair, number, gamma, seeds'),
     'convert': ('harness.commands.convert', 'convert an original checkpoint to weights for --weights'),
     'export': ('harness.commands.export', 'write a run\'s proposals and choices in the originals\' layouts'),

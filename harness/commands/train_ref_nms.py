@@ -1,9 +1,7 @@
-"""``run_benchmark.py train ref-nms``: trains Ref-NMS with any option on any dataset, embedded or real.
+"""``run_benchmark.py train ref-nms``, the earlier form of ``train ref-nms-b`` and ``train ref-nms-r``, for one version.
 
-A ``--config`` is the name of a dataset. The real ones are read from ``--data-root`` in REFER's layout, with COCO's
-images and a detector of their own (``convert --as mask-rcnn``). ``--dry-run`` checks everything that can be checked and
-says what it would take. Under ``torchrun --nproc-per-node N run_benchmark.py train ref-nms …`` N processes share the
-work.
+``--config`` is now ``--dataset``, ``--loss`` is part of the name, ``--maps`` is ``--store``, and ``--out`` was a file.
+Under ``torchrun --nproc-per-node N run_benchmark.py train …`` N processes share the work in both forms.
 """
 from __future__ import annotations
 
@@ -13,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.arguments import add_device, add_settings, add_vectors, add_weights
+from harness.data.embedded_names import EMBEDDED
 from harness.errors import InputError
-from harness.evaluation.datasets import EMBEDDED, STAND_IN
+from harness.evaluation.datasets import STAND_IN
 from harness.evaluation.settings import parse_weights
 from harness.loading import loading
 from harness.names import OneLineParser, nearest, pick
@@ -23,11 +22,13 @@ from harness.training.ref_nms.options import RECIPES, TrainingOptions, refuse_wi
 
 WORK = Path('results') / 'training'
 CONFIGS = (*STAND_IN, *EMBEDDED)
+_STORES = {None: None, 'kept': 'maps', 'anew': 'none'}
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the options; check, and train unless it is a dry run."""
-    parser = OneLineParser(prog='run_benchmark.py train ref-nms', description=__doc__.split('\n')[0])
+    parser = OneLineParser(prog='run_benchmark.py train ref-nms', description='The earlier form of "train ref-nms-b '
+                           '--dataset NAME" and "train ref-nms-r --dataset NAME", for one version.')
     parser.add_argument('--config', metavar='NAME', help=f'{", ".join(CONFIGS)} (default: mini-refcoco)')
     parser.add_argument('--data-root', type=Path, metavar='DIR', help='real datasets in REFER\'s layout')
     parser.add_argument('--loss', choices=('binary', 'ranking'), default='binary', help='Eq. 3 or Eq. 4')
@@ -52,13 +53,16 @@ def main(argv: Sequence[str]) -> int:
     command = 'python run_benchmark.py train ref-nms ' + shlex.join(argv)
     name, options, weights = checked(args)
     loading()
-    from harness.commands.ref_nms_training import prepared, train
-    training = prepared(args, name, options, weights)
-    if args.dry_run:
-        from harness.training.ref_nms.dry_run import dry_run
-        print(dry_run(training))
-        return 0
-    train(training, command)
+    from harness.commands.one_training import train_part
+    from harness.commands.training_request import TrainingRequest
+    work = args.work / f'{options.weights}-{name}-seed{args.seed}'
+    out = args.out or work / f'{options.weights}-{name}.safetensors'
+    if out.is_dir():
+        raise InputError(f'--out {out}: is a folder; name a file')
+    request = TrainingRequest(options.weights, name, out, work, args.work, args.seed, args.data_root, weights=weights,
+                              settings=args.settings, vectors=args.vectors, store=_STORES[args.maps],
+                              checkpoint_every=args.checkpoint_every, workers=args.workers, device=args.device)
+    train_part(request, options, args.dry_run, command)
     return 0
 
 

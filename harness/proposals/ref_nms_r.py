@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from harness.program import program
-from harness.proposals.ref_nms import RefNMSB
+from harness.proposals.ref_nms import RefNMSB, RefNMSB100
 from harness.registry import PROPOSAL_RULES
 
 
@@ -12,3 +12,11 @@ class RefNMSR(RefNMSB):
 
     weights = 'ref-nms-r'
     not_shipped = f'train them with "{program()} train ref-nms-r"'
+
+
+@PROPOSAL_RULES.register_module(name='ref-nms-r-100')
+class RefNMSR100(RefNMSB100):
+    """Ref-NMS trained by ranking: the 100 boxes of the best fused score. Weights are not shipped."""
+
+    weights = 'ref-nms-r'
+    not_shipped = RefNMSR.not_shipped

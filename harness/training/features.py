@@ -1,19 +1,24 @@
 """What the trainings of Ref-NMS and the grounders share: the fixed detector's view of every image of a split, once."""
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from harness.boxes import corners_to_last_pixel
 from harness.detection.crop import whole_map
-from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
+from harness.plugins import Detector
 from harness.progress import track
 from harness.training.runner import console
-from harness.types import Dataset, ImageFeatures
+from harness.types import Annotation, Dataset, ImageFeatures
+
+#: Cells along each side of a crop.
+CELLS = 7
 
 
 def described_images(dataset: Dataset, split: str, detector: Detector,
@@ -27,6 +32,18 @@ def described_images(dataset: Dataset, split: str, detector: Detector,
         yield detector.features(read_recorded(info).pixels, info, annotations)
 
 
+@torch.inference_mode()
+def annotated_features(image: ImageFeatures, annotations: Sequence[Annotation]) -> tuple[Tensor, Tensor, Tensor]:
+    """Of one image, in float16 on the CPU: ``pool5`` (A, C, 7, 7) and ``fc7`` (A, F, s, s) of annotated boxes, and
+    ``image_pool5`` (1, C, 7, 7) of the whole image. Crops of more cells are averaged to 7 × 7, as grounders see them.
+    """
+    boxes = corners_to_last_pixel(torch.tensor([a.xywh for a in annotations], dtype=torch.float32).reshape(-1, 4))
+    crops = image.pool(torch.cat((boxes, whole_map(image.feature_map).cpu() / image.scale)))
+    fc7 = image.head(crops[:-1])
+    pool5 = crops if crops.shape[-1] == CELLS else adaptive_avg_pool2d(crops, CELLS)
+    return pool5[:-1].half().cpu(), fc7.half().cpu(), pool5[-1:].half().cpu()
+
+
 class AnnotatedFeatures:
     """Collects what grounders learn from: features of all annotated boxes, and of whole images, in float16.
 
@@ -35,23 +52,19 @@ class AnnotatedFeatures:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[str, list[torch.Tensor]] = {'pool5': [], 'fc7': [], 'image_pool5': []}
+        self._parts: dict[str, list[Tensor]] = {'pool5': [], 'fc7': [], 'image_pool5': []}
         self._ann_ids: list[int] = []
         self._image_ids: list[int] = []
 
-    @torch.inference_mode()
     def add(self, image: ImageFeatures) -> None:
         """Pool one image's annotated boxes and the image itself."""
         annotations = image.annotations or []
-        boxes = corners_to_last_pixel(torch.tensor([a.xywh for a in annotations], dtype=torch.float32).reshape(-1, 4))
-        pool5 = image.pool(torch.cat((boxes, whole_map(image.feature_map).cpu() / image.scale)))
-        self._parts['pool5'].append(pool5[:-1].half().cpu())
-        self._parts['image_pool5'].append(pool5[-1:].half().cpu())
-        self._parts['fc7'].append(image.head(pool5[:-1]).half().cpu())
+        for name, features in zip(self._parts, annotated_features(image, annotations), strict=True):
+            self._parts[name].append(features)
         self._ann_ids += [a.ann_id for a in annotations]
         self._image_ids.append(image.info.image_id)
 
     def collected(self) -> dict[str, Any]:
-        """``pool5`` (A, C, 7, 7), ``fc7`` (A, F, 7, 7), ``image_pool5`` (I, C, 7, 7), ``ann_ids``, ``image_ids``."""
+        """``pool5`` (A, C, 7, 7), ``fc7`` (A, F, s, s), ``image_pool5`` (I, C, 7, 7), ``ann_ids``, ``image_ids``."""
         return {**{name: torch.cat(parts) for name, parts in self._parts.items()},
                 'ann_ids': self._ann_ids, 'image_ids': self._image_ids}

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.runner import set_random_seed
 from torch import Tensor, nn
@@ -125,27 +127,47 @@ def train_grounder(name: str, material: Material, out: Path, work_dir: Path, *, 
     Raises:
         InputError: the grounder has no ``recipe``, or a batch is larger than what there is to train on.
     """
-    plugin = trainable(name)
     check_precision(precision)
-    chosen = options_of(name, options)
-    set_random_seed(seed)
-    recipe: Recipe = plugin.recipe(material, seed) if chosen is None else plugin.recipe(material, seed, chosen)
+    recipe = build_recipe(name, material, seed, options)
     for stage in recipe.stages:
         _check_batch(stage, material.train.name)
+    record = {**(shaped_by or {}), **options_record(name, options), **parsed_record(material.parsed)}
     results: dict[str, float] = {}
     for stage in recipe.stages:
-        fit(f'{name} {material.train.name}, {stage.name}', stage.model, stage.train_set, collate=stage.collate,
-            batch_size=stage.batch_size, epochs=stage.epochs, steps=stage.steps, optim_wrapper=stage.optim_wrapper,
-            param_scheduler=stage.param_scheduler, evaluate=partial(_evaluated, stage),
-            validate_every=stage.validate_every, keep_best=stage.keep_best, best_by=stage.best_by, precision=precision,
-            workers=workers, checkpoint_every=checkpoint_every, work_dir=work_dir / stage.name, seed=seed,
-            shaped_by={**(shaped_by or {}), **options_record(name, options), **parsed_record(material.parsed)})
+        train_stage(f'{name} {material.train.name}', stage, work_dir, seed=seed, shaped_by=record, precision=precision,
+                    workers=workers, checkpoint_every=checkpoint_every)
         results |= {f'{stage.name} {k}': v for k, v in _evaluated(stage).items()}
-    save_weights(out, recipe.tensors(), {
-        **recipe.meta, **options_record(name, options), **_lengths(recipe.stages), 'validation': results,
-        **({} if precision == 'fp32' else {'precision': precision}),
-        **provenance(command, seed, material.train.data_hash)})
+    if is_main_process():
+        save_weights(out, recipe.tensors(), {
+            **recipe.meta, **options_record(name, options), **_lengths(recipe.stages), 'validation': results,
+            **({} if precision == 'fp32' else {'precision': precision}),
+            **provenance(command, seed, material.train.data_hash)})
     return out
+
+
+def build_recipe(name: str, material: Material, seed: int, options: Any = None) -> Recipe:
+    """The recipe of a registered grounder, with new networks.
+
+    Raises:
+        InputError: the grounder has no ``recipe``.
+    """
+    plugin, chosen = trainable(name), options_of(name, options)
+    set_random_seed(seed)
+    recipe: Recipe = plugin.recipe(material, seed) if chosen is None else plugin.recipe(material, seed, chosen)
+    return recipe
+
+
+def train_stage(name: str, stage: TrainingStage, work_dir: Path, *, seed: int, shaped_by: Record | None = None,
+                precision: Precision = 'fp32', workers: int = 0, checkpoint_every: int | None = None,
+                hooks: Sequence[Hook] = ()) -> None:
+    """Train one stage, with its checkpoints in a folder of its name in ``work_dir``; see
+    :func:`harness.training.runner.fit`."""
+    fit(f'{name}, {stage.name}', stage.model, stage.train_set, collate=stage.collate, batch_size=stage.batch_size,
+        epochs=stage.epochs, steps=stage.steps, optim_wrapper=stage.optim_wrapper,
+        param_scheduler=stage.param_scheduler, evaluate=partial(_evaluated, stage),
+        validate_every=stage.validate_every, keep_best=stage.keep_best, best_by=stage.best_by, precision=precision,
+        workers=workers, checkpoint_every=checkpoint_every, work_dir=work_dir / stage.name, seed=seed,
+        shaped_by=shaped_by, hooks=hooks)
 
 
 def trainable(name: str) -> Any:

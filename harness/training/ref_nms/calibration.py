@@ -12,6 +12,7 @@ from harness.boxes import corners, pairwise_iou
 from harness.detection.crop import crop_and_resize
 from harness.proposals.ref_nms_network import RefNMS, over_threshold
 from harness.training.ref_nms.image_regions import Regions
+from harness.training.ref_nms.pooled_regions import KEPT
 from harness.types import Expression
 from harness.words.vectors import WordEmbedding
 
@@ -29,8 +30,11 @@ def rank_expressions(network: RefNMS, vocabulary: WordEmbedding, groups: Iterabl
         seen = image['evaluated']
         candidates = InstanceData(bboxes=image['boxes'][seen], labels=image['labels'][seen],
                                   det_scores=image['det_scores'][seen]).to(device)
-        if 'features' in image:
-            pooled = image['features'][seen].float().to(device)
+        kept = next((kind for kind in KEPT if kind in image), None)
+        if kept is not None:
+            pooled = image[kept][seen].float().to(device)
+        elif 'cut' in image:
+            pooled = image['cut'](candidates.bboxes).to(device)
         else:
             pooled = crop_and_resize(image['feature_map'][None].float().to(device),
                                      candidates.bboxes * image['scale'])

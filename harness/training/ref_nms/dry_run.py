@@ -1,6 +1,6 @@
 """What a training of Ref-NMS would need: its input is checked, and memory, disk and hours are estimated.
 
-It really trains, for two steps on two images in a temporary folder, so that what would fail later fails now, and times
+It really trains, for four steps on two images in a temporary folder, so that what would fail later fails now, and times
 are measured on this machine.
 """
 from __future__ import annotations
@@ -21,23 +21,27 @@ from mmengine.runner import Runner
 from tabulate import tabulate
 
 from harness.data.counts import count
-from harness.detection.detector import Detector
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
+from harness.plugins import Detector
+from harness.proposals.ref_nms_network import CROP
 from harness.training.ref_nms.critical_boxes import critical_boxes
 from harness.training.ref_nms.image_regions import ImageRegions, Regions
 from harness.training.ref_nms.job import RefNMSJob
 from harness.training.ref_nms.options import TrainingOptions
-from harness.training.ref_nms.pooled_regions import POOL, PooledRegions
+from harness.training.ref_nms.pooled_regions import POOL, PooledRegions, crops, head_means
+from harness.training.ref_nms.region_store import starts_from_map
+from harness.training.ref_nms.stored import jitters
 from harness.training.ref_nms.training import RefNMSForTraining, sampler_of, train_ref_nms
 from harness.training.runner import bare, count_parameters, silence
 from harness.types import Dataset, Expression, ImageInfo
 from harness.words.vectors import WordEmbedding
 
-_MEASURED_ON = 2
+#: Images, and steps on them.
+_MEASURED_ON, _STEPS = 2, 4
 
 
-def dry_run(training: RefNMSJob) -> str:
+def dry_run(training: RefNMSJob, detector: Detector) -> str:
     """The table that ``--dry-run`` prints, one line per quantity.
 
     Raises:
@@ -56,7 +60,6 @@ def dry_run(training: RefNMSJob) -> str:
     if not steps:
         raise InputError(f'--set batch_size={sampling.batch_size}: {training.name} has {items} {sampling.batch_of} to '
                          'train on; take a smaller batch')
-    detector = Detector(training.detector, training.device)
     measured = _measure(training, detector)
     model = measured.model
     counted = [*training.train.split('train'), *(training.val.expressions if sampling.vocabulary == 'all' else ())]
@@ -64,22 +67,22 @@ def dry_run(training: RefNMSJob) -> str:
     validations = -(-steps // every) if every else options.steps.epochs
     seconds = {'detecting': measured.detect * len(training.images), 'training': measured.step * steps,
                'validating': measured.step / 3 * val.expressions / max(measured.expressions_a_step, 1) * validations}
-    if options.head != 'frozen' and not training.maps_kept:
-        seconds['maps again'] = measured.see * sampling.batch_size * steps
+    if options.head != 'frozen' and training.store == 'none':
+        seconds['looking again'] = measured.see * sampling.batch_size * steps
     disk = _disk(training, measured)
     rows = [
         ['data', f'{training.name}: {train.expressions:,} expressions of {train.images:,} images to train on, '
                  f'{val.expressions:,} of {val.images:,} to validate on'],
         *(['', note] for note in training.train.notes),
         ['images', f'all {len(there):,} are there'],
-        ['detector', f'{training.detector.meta.get("config")}, {len(detector.classes)} classes, C4 maps of '
-                     f'{model.network.head[0].conv1.in_channels} channels, head to {model.network.features}'],
+        ['detector', f'{training.detector.path.name}, {len(detector.classes)} classes, crops of '
+                     f'{model.network.in_channels} channels, head to {model.network.features}'],
         ['words', f'{words:,} with vectors of {model.vectors.shape[1]} ({training.vectors.name}, '
                   f'γ = {training.vectors.gamma})'],
         ['network', f'{count_parameters(model) / 1e6:.2f} M numbers are trained, loss {options.loss}, head '
                     f'{options.head}, text {options.text}'],
         ['memory', f'{measured.memory / 2 ** 30:.2f} GiB in one step of {sampling.batch_size} {sampling.batch_of}'],
-        ['disk', f'{disk / 1e9:.2f} GB for stored regions in {training.regions}, '
+        ['disk', f'{disk / 1e9:.2f} GB for stored regions ({_kept(training)}) in {training.regions}, '
                  f'{_free(training.regions) / 1e9:.0f} GB are free'],
         ['steps', f'{options.steps.epochs} epochs, {steps:,} steps, {validations} validations'],
         *([what, f'{spent / 3600:.2f} h'] for what, spent in seconds.items()),
@@ -87,20 +90,22 @@ def dry_run(training: RefNMSJob) -> str:
     ]
     if disk > _free(training.regions):
         raise InputError(f'{training.regions}: has {_free(training.regions) / 1e9:.0f} GB free, {disk / 1e9:.0f} GB '
-                         'are needed; leave out --maps kept or choose another --work')
+                         'are needed; take --store none or choose another --work')
     return tabulate(rows, tablefmt='plain')
 
 
 class _Measured(Hook):
     """Measured costs: seconds per image and per step, memory of a step, and bytes per image.
 
-    As a hook it sees the model and times each step; the last one counts, since the first warms up.
+    As a hook it sees the model and times each step; the quickest counts, since the first warms up and others may wait
+    for other work on the machine.
     """
 
     model: RefNMSForTraining
 
     def __init__(self) -> None:
-        self.detect = self.see = self.step = self._last = 0.
+        self.detect = self.see = self.step = float('inf')
+        self._last = 0.
         self.memory = 0
         self.map_bytes = self.candidates = self.targets = self.expressions_a_step = 0.
 
@@ -109,11 +114,12 @@ class _Measured(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: dict | None = None) -> None:
-        self.step = time.perf_counter() - self._last
+        now = time.perf_counter()
+        self.step, self._last = min(self.step, now - self._last), now
 
 
 def _measure(training: RefNMSJob, detector: Detector) -> _Measured:
-    """Detect a few images, then train for two steps on them; what a smaller batch measures is scaled up."""
+    """Detect a few images, then train for a few steps on them; what a smaller batch measures is scaled up."""
     found, options, how = _Measured(), training.options, training.options.sampling
     regions = _detect(training, training.train, 'train', detector, found)
     groups = [group for _, group in _few(training.train, 'train')]
@@ -131,7 +137,8 @@ def _measure(training: RefNMSJob, detector: Detector) -> _Measured:
             replace(training.val, expressions=[e for _, group in _few(training.val, 'val') for e in group]),
             regions, _detect(training, training.val, 'val', detector), detector, training.vectors,
             Path(folder) / 'weights.safetensors', Path(folder) / 'work', detector_hash=training.detector.sha256,
-            command='', seed=training.seed, options=options.changed(epochs=2, batch_size=len(items)), hooks=[found])
+            command='', seed=training.seed, options=options.changed(epochs=_STEPS, batch_size=len(items)),
+            hooks=[found])
     found.step *= scale
     found.expressions_a_step = sum(map(len, items)) * scale
     found.memory = int(max(_memory(training.device) - before, 0) * scale) + before
@@ -154,21 +161,23 @@ def _detect(training: RefNMSJob, dataset: Dataset, split: str, detector: Detecto
     measured = found or _Measured()
     targets = critical_boxes(replace(dataset, expressions=[e for _, group in few for e in group]), split,
                              training.vectors)
+    jittered_boxes = {info.image_id: torch.cat([targets[e.sent_id] for e in group]).unique(dim=0)
+                      for info, group in few}
     collector: ImageRegions | PooledRegions = ImageRegions.of(training.options.sampling)
-    if training.options.head == 'frozen':
-        collector = PooledRegions({info.image_id: torch.cat([targets[e.sent_id] for e in group]).unique(dim=0)
-                                   for info, group in few}, regions=ImageRegions.of(training.options.sampling))
+    if training.options.head == 'frozen' or not starts_from_map(detector) or training.store == 'crops':
+        collector = PooledRegions(jittered_boxes, regions=ImageRegions.of(training.options.sampling),
+                                  look=head_means if training.options.head == 'frozen' else crops)
     for info, _ in few:
         pixels = read_recorded(info).pixels
         start = time.perf_counter()
-        measured.map_bytes += 2 * detector.see(pixels).feature_map.numel() / len(few)
-        measured.see += (time.perf_counter() - start) / len(few)
+        measured.map_bytes += 2 * detector.maps_of(pixels, info).feature_map.numel() / len(few)
+        measured.see = min(measured.see, time.perf_counter() - start)
         start = time.perf_counter()
         collector.add(detector.features(pixels, info))
-        measured.detect += (time.perf_counter() - start) / len(few)
+        measured.detect = min(measured.detect, time.perf_counter() - start)
     regions = collector.collected()
     measured.candidates = sum(len(image['boxes']) for image in regions.values()) / len(few)
-    measured.targets = sum(map(len, targets.values())) / len(few)
+    measured.targets = sum(len(boxes) for boxes in jittered_boxes.values()) / len(few)
     return regions
 
 
@@ -179,20 +188,21 @@ def _memory(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def _kept(training: RefNMSJob) -> str:
+    return 'features' if training.options.head == 'frozen' else training.store
+
+
 def _disk(training: RefNMSJob, measured: _Measured) -> float:
-    """Bytes on disk for all images."""
-    of_boxes = 40 * measured.candidates
-    if training.options.head == 'frozen':
-        of_boxes += 2 * (measured.candidates + measured.targets * int(POOL.sum())) * _features(training)
-    elif training.maps_kept:
+    """Bytes on disk for all images, in float16."""
+    of_boxes, kept = 40 * measured.candidates, _kept(training)
+    if kept == 'maps':
         of_boxes += measured.map_bytes
+    elif kept != 'none':
+        network = measured.model.network
+        of_region = network.features if kept == 'features' else network.in_channels * CROP ** 2
+        jittered = measured.targets * int(POOL.sum()) if kept == 'features' or jitters(training) else 0
+        of_boxes += 2 * (measured.candidates + jittered) * of_region
     return of_boxes * len(training.images)
-
-
-def _features(training: RefNMSJob) -> int:
-    """Length of a feature vector of the head."""
-    return next(len(value) for name, value in training.detector.tensors.items()
-                if name.endswith('shared_head.layer4.0.bn3.weight'))
 
 
 def _free(folder: Path) -> int:

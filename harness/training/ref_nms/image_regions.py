@@ -46,11 +46,14 @@ class ImageRegions:
         """The options that decide which boxes are candidates, for a fingerprint."""
         return {'delta': self.delta, 'delta_step': self.step, 'at_least': self.at_least}
 
-    @torch.no_grad()
     def add(self, image: ImageFeatures) -> None:
         """Find one image's candidates and count what greedy would propose."""
-        self._images[image.info.image_id] = {'feature_map': image.feature_map[0].to(self.dtype).cpu(),
-                                             **self.without_map(image)}
+        self._images[image.info.image_id] = self.look_at(image)
+
+    @torch.no_grad()
+    def look_at(self, image: ImageFeatures) -> dict[str, Any]:
+        """What :meth:`collected` has of one image."""
+        return {'feature_map': image.feature_map[0].to(self.dtype).cpu(), **self.without_map(image)}
 
     def without_map(self, image: ImageFeatures) -> dict[str, Any]:
         """The record of one image without the map."""

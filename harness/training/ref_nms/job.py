@@ -23,7 +23,7 @@ class RefNMSJob:
         vectors: of words.
         device: where the detector runs.
         seed: of everything random.
-        maps_kept: whether C4 maps are kept on disk.
+        store: what of each image is kept on disk: ``'crops'`` of its regions, ``'maps'``, or ``'none'``.
         checkpoint_every: steps between checkpoints; ``None``: one per epoch.
         workers: processes that load.
         out: the weight file.
@@ -39,7 +39,7 @@ class RefNMSJob:
     vectors: WordVectors
     device: str
     seed: int
-    maps_kept: bool
+    store: str
     checkpoint_every: int | None
     workers: int
     out: Path

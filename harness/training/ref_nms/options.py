@@ -19,10 +19,15 @@ from harness.training.settings import refuse_without_effect as refuse_without_ef
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """``hidden`` and ``mlp``: widths; ``relu`` before the L2 norm of Eq. 2; ``att_dropout`` and ``rank_dropout``."""
+    """``hidden`` and ``mlp``: widths; ``relu`` before the L2 norm of Eq. 2; ``att_dropout`` and ``rank_dropout``.
+
+    ``planes`` and ``blocks`` are those of the head where the detector has no residual stage to start from.
+    """
 
     hidden: Width = 256
     mlp: Width = 1024
+    planes: Width = 128
+    blocks: Count = 1
     relu: bool = True
     att_dropout: Share = 0.5
     rank_dropout: Share = 0.5

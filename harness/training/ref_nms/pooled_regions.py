@@ -1,13 +1,14 @@
-"""Ref-NMS with its head frozen: the features of all regions are computed once per image, so that a training takes
-minutes.
+"""What Ref-NMS learns from, computed once per image: the features of all regions, where its head is frozen, or their
+crops.
 
-Candidates never change. The jittered boxes that fill up the levels of Ref-NMS R are made once, some for every target
-and level, and expressions draw from them. Otherwise new ones would be made each time; that is the only difference.
+With a frozen head a training takes minutes. Candidates never change. The jittered boxes that fill up the levels of
+Ref-NMS R are made once, some for every target and level, and expressions draw from them. Otherwise new ones would be
+made each time; that is the only difference.
 """
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
-from harness.detection.detector import Detector
 from harness.errors import InputError
 from harness.files.fingerprint import code_of, short
 from harness.files.writing import replacing
+from harness.plugins import Detector
+from harness.proposals.ref_nms_network import CROP
 from harness.training.features import described_images
 from harness.training.ref_nms.critical_boxes import critical_boxes
 from harness.training.ref_nms.image_regions import ImageRegions
@@ -30,13 +33,27 @@ from harness.training.ref_nms.records import DETECTING, vectors_record
 from harness.types import Dataset, ImageFeatures
 from harness.words.vectors import WordVectors
 
+#: How regions ``(n, 4)`` xyxy image pixels of an image are seen.
+Look = Callable[[ImageFeatures, Tensor], Tensor]
+#: What a record can hold of an image's regions: the results of :func:`head_means`, or of :func:`crops`.
+KEPT = ('features', 'crops')
 #: Jittered boxes of each target, by level.
 POOL = torch.tensor([16, 6, 6, 6, 6, 6])
 _OF_POOL = torch.arange(LEVELS).repeat_interleave(POOL)
 
 
+def head_means(image: ImageFeatures, boxes: Tensor) -> Tensor:
+    """``(n, F)``: the detector's head, averaged over cells."""
+    return image.head(image.pool(boxes)).mean(dim=(2, 3))
+
+
+def crops(image: ImageFeatures, boxes: Tensor) -> Tensor:
+    """``(n, C, 7, 7)``, as the head of Ref-NMS takes them; larger ones are averaged."""
+    return adaptive_avg_pool2d(image.pool(boxes), CROP)
+
+
 class PooledRegions:
-    """Collects what Ref-NMS with a frozen head sees of each image.
+    """Collects what Ref-NMS sees of each image.
 
     Args:
         targets: the boxes of each image that can be jittered, ``(T, 4)`` xyxy image pixels; an image that is not in the
@@ -44,26 +61,32 @@ class PooledRegions:
         dtype: of the features.
         seed: of jittered boxes, together with the id of the image.
         regions: finds candidates.
+        look: how regions are seen: :func:`head_means` or :func:`crops`.
+        exact: ids of the images whose features are float32 whatever ``dtype`` is.
     """
 
     def __init__(self, targets: Mapping[int, Tensor], dtype: torch.dtype = torch.float16, seed: int = 0,
-                 regions: ImageRegions | None = None) -> None:
-        self.targets, self.dtype, self.seed = targets, dtype, seed
+                 regions: ImageRegions | None = None, look: Look = head_means, exact: Container[int] = ()) -> None:
+        self.targets, self.dtype, self.seed, self.look, self.exact = targets, dtype, seed, look, exact
         self._regions = regions or ImageRegions()
         self._images: dict[int, dict[str, Any]] = {}
 
-    @torch.inference_mode()
     def add(self, image: ImageFeatures) -> None:
-        """Pool one image's candidates and its jittered boxes."""
+        """See one image's candidates and its jittered boxes."""
+        self._images[image.info.image_id] = self.look_at(image)
+
+    @torch.inference_mode()
+    def look_at(self, image: ImageFeatures) -> dict[str, Any]:
+        """What :meth:`collected` has of one image."""
+        image_id = image.info.image_id
         found = self._regions.without_map(image)
-        targets = self.targets.get(image.info.image_id, torch.zeros(0, 4)).double()
+        targets = self.targets.get(image_id, torch.zeros(0, 4)).double()
         made = self._made(image, targets)
-        features = image.head(image.pool(torch.cat((found['boxes'], made.float())))).mean(dim=(2, 3))
-        features = features.to(self.dtype).cpu()
+        seen = self.look(image, torch.cat((found['boxes'], made.float())))
+        seen = seen.to(torch.float32 if image_id in self.exact else self.dtype).cpu()
         n = len(found['boxes'])
-        self._images[image.info.image_id] = {
-            **found, 'features': features[:n].clone(), 'pool_targets': targets,
-            'pool': features[n:].reshape(len(targets), len(_OF_POOL), -1).clone()}
+        return {**found, 'features' if self.look is head_means else 'crops': seen[:n].clone(), 'pool_targets': targets,
+                'pool': seen[n:].reshape(len(targets), len(_OF_POOL), *seen.shape[1:]).clone()}
 
     def _made(self, image: ImageFeatures, targets: Tensor) -> Tensor:
         low, high = torch.tensor(INTERVALS, dtype=torch.float64)[_OF_POOL].repeat(len(targets), 1).T
@@ -72,8 +95,9 @@ class PooledRegions:
                         image.info.height, generator)
 
     def collected(self) -> dict[int, dict[str, Any]]:
-        """By image id as :meth:`ImageRegions.collected` without maps, and: ``features`` (n, F) of the candidates,
-        ``pool_targets`` (T, 4), ``pool`` (T, P, F) features of jittered boxes, levels in order."""
+        """By image id as :meth:`ImageRegions.collected` without maps, and: ``features`` (n, F) or ``crops``
+        (n, C, 7, 7) of the candidates, ``pool_targets`` (T, 4), and ``pool`` (T, P, …), the same of jittered boxes,
+        levels in order."""
         return self._images
 
 
@@ -83,6 +107,16 @@ def in_pool(image: Mapping[str, Any], targets: Tensor, levels: Tensor, generator
     target = (targets.double()[:, None] == image['pool_targets'][None]).all(dim=2).int().argmax(dim=1)
     within = (torch.rand(len(levels), generator=generator) * POOL[levels]).long().clamp(max=POOL[levels] - 1)
     return target * len(_OF_POOL) + (POOL.cumsum(0) - POOL)[levels] + within
+
+
+def boxes_to_jitter(splits: Iterable[tuple[Dataset, str]], vectors: WordVectors) -> dict[int, Tensor]:
+    """``(T, 4)`` xyxy image pixels: the critical objects of each image's expressions, each once, by image id."""
+    by_image: dict[int, list[Tensor]] = {}
+    for dataset, split in splits:
+        boxes = critical_boxes(dataset, split, vectors)
+        for e in dataset.split(split):
+            by_image.setdefault(e.image_id, []).append(boxes[e.sent_id])
+    return {image_id: torch.cat(mine).unique(dim=0) for image_id, mine in by_image.items()}
 
 
 def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: WordVectors, folder: Path, *,
@@ -107,12 +141,7 @@ def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: Word
     path = folder / f'pooled-{dataset.name}-{split}-{short(meta)}.safetensors'
     if (stored := load_regions(path, meta)) is not None:
         return stored
-    boxes = critical_boxes(dataset, split, vectors)
-    by_image: dict[int, list[Tensor]] = {}
-    for e in dataset.split(split):
-        by_image.setdefault(e.image_id, []).append(boxes[e.sent_id])
-    regions = PooledRegions({image_id: torch.cat(mine).unique(dim=0)
-                             for image_id, mine in by_image.items()}, dtype, regions=found)
+    regions = PooledRegions(boxes_to_jitter([(dataset, split)], vectors), dtype, regions=found)
     for image in described_images(dataset, split, detector):
         regions.add(image)
     save_regions(path, regions.collected(), meta)

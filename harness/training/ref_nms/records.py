@@ -9,7 +9,8 @@ from harness.types import Dataset
 from harness.words.vectors import WordVectors
 
 #: The code of detectors.
-DETECTING = ('harness.detection.detector', 'harness.detection.configs.embedded', 'harness.detection.configs.res101_c4')
+DETECTING = ('harness.detection.detector', 'harness.detection.two_stage', 'harness.detection.configs.embedded',
+             'harness.detection.configs.res101_c4')
 
 
 def vectors_record(vectors: WordVectors) -> Record:
@@ -21,6 +22,7 @@ def vectors_record(vectors: WordVectors) -> Record:
 def ref_nms_record(options: TrainingOptions, train: Dataset, val: Dataset, detector: str, vectors: WordVectors,
                    seed: int) -> Record:
     """The record of a training of Ref-NMS; ``detector`` is the SHA-256 of the detector's weight file."""
-    return {'dataset': train.name, **options.flat, 'seed': seed, 'sha256 of train': train.data_hash,
-            'sha256 of val': val.data_hash, 'sha256 of detector': detector, **vectors_record(vectors),
-            'code of training': code_of('harness.training.ref_nms.training', *DETECTING)}
+    every = options.steps.validate_every or None  # as the runner records it
+    return {'dataset': train.name, **options.flat, 'validate_every': every, 'seed': seed,
+            'sha256 of train': train.data_hash, 'sha256 of val': val.data_hash, 'sha256 of detector': detector,
+            **vectors_record(vectors), 'code of training': code_of('harness.training.ref_nms.training', *DETECTING)}

@@ -1,12 +1,14 @@
 """What Ref-NMS's training sees of many images, on disk: one file per image, read on demand.
 
-Tens of thousands of C4 maps do not fit into memory. They are kept in the files, or computed again at each use.
+What tens of thousands of images are pooled from does not fit into memory. The files hold the crops of all regions, or
+the C4 map; with neither the detector looks at the image again at each use. A file is complete once it has its name, so
+that a filling that was killed goes on at any image, and processes fill a folder together.
 """
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,10 @@ from harness.files.fingerprint import code_of, short
 from harness.files.writing import replacing
 from harness.progress import track
 from harness.training.ref_nms.image_regions import ImageRegions
+from harness.training.ref_nms.pooled_regions import crops
 from harness.training.ref_nms.records import DETECTING
 from harness.training.runner import console
-from harness.types import Dataset, ImageInfo
+from harness.types import Dataset, ImageFeatures, ImageInfo
 
 
 class RegionStore(Mapping[int, Mapping[str, Any]]):
@@ -34,10 +37,10 @@ class RegionStore(Mapping[int, Mapping[str, Any]]):
     Args:
         folder: of the files.
         images: of the dataset.
-        detector: computes the maps again; ``None`` where the files hold them.
+        detector: looks at images again; ``None`` where the files hold what regions are pooled from.
     """
 
-    def __init__(self, folder: Path, images: Sequence[ImageInfo], detector: Detector | None) -> None:
+    def __init__(self, folder: Path, images: Sequence[ImageInfo], detector: Any) -> None:
         self.folder, self.detector = folder, detector
         self._images = {info.image_id: info for info in images}
 
@@ -55,7 +58,7 @@ class RegionStore(Mapping[int, Mapping[str, Any]]):
 class _Image(Mapping[str, Any]):
     """One image's record; each entry is read or computed when it is asked for."""
 
-    def __init__(self, path: Path, info: ImageInfo, detector: Detector | None) -> None:
+    def __init__(self, path: Path, info: ImageInfo, detector: Any) -> None:
         self._path, self._info, self._detector = path, info, detector
         try:
             with safe_open(str(path), framework='pt') as file:
@@ -65,10 +68,14 @@ class _Image(Mapping[str, Any]):
             raise InputError(f'{path}: no readable file of stored regions ({error}); delete it and retry') from None
 
     def __iter__(self) -> Iterator[str]:
-        yield from dict.fromkeys([*self._names, *self._numbers, 'feature_map'])
+        again = [] if self._detector is None else ['feature_map' if starts_from_map(self._detector) else 'cut']
+        yield from dict.fromkeys([*self._names, *self._numbers, *again])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
+
+    def __contains__(self, name: object) -> bool:
+        return name in set(self)  # without reading it
 
     def __getitem__(self, name: str) -> Any:
         if name in self._numbers:
@@ -76,9 +83,19 @@ class _Image(Mapping[str, Any]):
         if name in self._names:
             with safe_open(str(self._path), framework='pt') as file:
                 return file.get_tensor(name)
-        if name == 'feature_map' and self._detector is not None and self._info.path is not None:
-            return self._detector.see(read_recorded(self._info).pixels).feature_map[0].cpu().clone()
-        raise KeyError(name)
+        if name not in self:
+            raise KeyError(name)
+        pixels = read_recorded(self._info).pixels
+        if name == 'feature_map':
+            return self._detector.see(pixels).feature_map[0].cpu().clone()
+        image = self._detector.maps_of(pixels, self._info)
+        return lambda boxes: crops(image, boxes).cpu().clone()
+
+
+def starts_from_map(detector: Any) -> bool:
+    """Whether regions are cut from the one C4 map as :func:`harness.detection.crop.crop_and_resize` does, or else by
+    the detector itself."""
+    return isinstance(detector, Detector)
 
 
 def image_path(folder: Path, image_id: int) -> Path:
@@ -87,7 +104,7 @@ def image_path(folder: Path, image_id: int) -> Path:
 
 
 def store_folder(root: Path, train: Dataset, val: Dataset, detector: str, collector: ImageRegions,
-                 with_maps: bool) -> Path:
+                 what: Mapping[str, Any]) -> Path:
     """The folder for the regions of two splits; its name changes with everything that shapes them.
 
     Args:
@@ -96,25 +113,24 @@ def store_folder(root: Path, train: Dataset, val: Dataset, detector: str, collec
         val: whose split ``val`` is stored.
         detector: SHA-256 of its weight file.
         collector: finds candidates.
-        with_maps: whether C4 maps are kept.
+        what: is kept of them.
     """
     record = {
         'sha256 of train': train.data_hash, 'sha256 of val': val.data_hash, 'sha256 of detector': detector,
-        'maps': with_maps, **collector.record,
+        **what, **collector.record,
         'code': code_of('harness.training.ref_nms.image_regions', __name__, *DETECTING)}
     return root / f'regions-{train.name}-{short(record)}'
 
 
-def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detector: Detector, collector: ImageRegions,
-               with_maps: bool) -> None:
+def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detector: Any,
+               record_of: Callable[[ImageFeatures], Mapping[str, Any]]) -> None:
     """Detect all images that have no file yet; under ``torchrun`` each process detects its share.
 
     Args:
         folder: of the files.
-        images: to detect, with their dataset, whose annotations go with them.
+        images: to detect, with their dataset.
         detector: fixed.
-        collector: finds candidates.
-        with_maps: keep the C4 maps, in float16.
+        record_of: what is kept of an image: tensors and numbers.
 
     Raises:
         InputError: an image cannot be read, or the folder cannot be written.
@@ -125,11 +141,7 @@ def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detect
     for dataset, info in track(missing, 'images', console):
         if info.path is None:
             raise InputError(f'{dataset.name}: training needs its images; give the image folder')
-        seen = detector.features(read_recorded(info).pixels, info)
-        record = collector.without_map(seen)
-        if with_maps:
-            record['feature_map'] = seen.feature_map[0].half().cpu()
-        _save(image_path(folder, info.image_id), record)
+        _save(image_path(folder, info.image_id), record_of(detector.features(read_recorded(info).pixels, info)))
     barrier()
 
 

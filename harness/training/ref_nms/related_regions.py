@@ -13,7 +13,7 @@ from harness.training.ref_nms.binary_loss import BinarySampler
 from harness.training.ref_nms.image_regions import Regions
 from harness.training.ref_nms.jitter import jittered
 from harness.training.ref_nms.levels import INTERVALS
-from harness.training.ref_nms.pooled_regions import in_pool
+from harness.training.ref_nms.pooled_regions import KEPT, in_pool
 from harness.training.ref_nms.sampler import Sampler
 from harness.types import Expression
 from harness.words.vectors import WordEmbedding
@@ -80,8 +80,8 @@ class RelatedRegions(TorchDataset):
         """One item with E expressions that sample R regions each, U different ones together.
 
         ``index`` (E, R) into the U regions, ``labels`` (E, R) as the sampler gives them, ``words`` E tensors of word
-        ids, and the regions: ``feature_map`` (C, h, w) and ``boxes`` (U, 4) network-input pixels, or ``features``
-        (U, F).
+        ids, and the regions: ``features`` (U, F), ``crops`` (U, C, 7, 7), or ``feature_map`` (C, h, w) and ``boxes``
+        (U, 4) network-input pixels.
         """
         item = self._items[number]
         image = self.regions[item.image_id]
@@ -96,13 +96,14 @@ class RelatedRegions(TorchDataset):
         if item.usable is not None:
             used = item.usable[used]
         added = torch.arange(len(rows))  # of what is made, which one is in each missing place
+        kept = next((kind for kind in KEPT if kind in image), None)
         seen: dict[str, Tensor]
-        if 'features' in image:
-            seen = {'features': image['features'][used]}
+        if kept is not None:
+            seen = {kept: image[kept][used]}
             if len(rows):
                 drawn = in_pool(image, item.targets[self._target(item, rows, generator)], levels, generator)
                 places, added = drawn.unique(return_inverse=True)
-                seen = {'features': torch.cat((seen['features'], image['pool'].flatten(0, 1)[places]))}
+                seen = {kept: torch.cat((seen[kept], image['pool'].flatten(0, 1)[places]))}
         else:
             boxes = image['boxes'][used]
             if len(rows):
@@ -110,7 +111,8 @@ class RelatedRegions(TorchDataset):
                 width, height = image['size']
                 made = jittered(item.targets[self._target(item, rows, generator)], low, high, width, height, generator)
                 boxes = torch.cat((boxes, made.to(boxes.dtype)))
-            seen = {'feature_map': image['feature_map'], 'boxes': boxes * image['scale']}
+            seen = ({'crops': image['cut'](boxes)} if 'cut' in image else
+                    {'feature_map': image['feature_map'], 'boxes': boxes * image['scale']})
         return {'index': index.masked_scatter(missing, len(used) + added), 'labels': draw.labels, 'words': item.words,
                 **seen}
 

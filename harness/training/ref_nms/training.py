@@ -20,8 +20,9 @@ from mmengine.runner import set_random_seed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from harness.data.rehearsal_mark import PREFIX
 from harness.detection.crop import crop_and_resize
-from harness.detection.detector import Detector
+from harness.detection.two_stage_parts import crop_channels
 from harness.errors import InputError
 from harness.files.weights import provenance, save_weights
 from harness.proposals.ref_nms_blind import all_saying
@@ -97,7 +98,8 @@ class RefNMSForTraining(BaseModel):
             lengths = [len(i['features']) for i in images]
             features = torch.cat([i['features'].float() for i in images])
         else:
-            crops = [crop_and_resize(i['feature_map'][None].float(), i['boxes']) for i in images]
+            crops = [i['crops'].float() if 'crops' in i else crop_and_resize(i['feature_map'][None].float(), i['boxes'])
+                     for i in images]
             lengths = [len(own) for own in crops]
             features = self.network.encode_boxes(torch.cat(crops))
         width = max(i['index'].shape[1] for i in images)
@@ -166,7 +168,7 @@ def loss_of(options: TrainingOptions) -> Loss:
     return RankingLoss(options.steps.margin, options.steps.top_h) if options.loss == 'ranking' else binary_loss
 
 
-def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regions: Regions, detector: Detector,
+def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regions: Regions, detector: Any,
                   vectors: WordVectors, out: Path, work_dir: Path, *, detector_hash: str, command: str, seed: int,
                   options: TrainingOptions = EMBEDDED['binary'], checkpoint_every: int | None = None,
                   workers: int = 0, hooks: Sequence[Hook] = ()) -> Path:
@@ -177,7 +179,7 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
         val: with split ``val`` and annotations.
         train_regions: of ``train``'s images.
         val_regions: of the images of ``val``'s split ``val``.
-        detector: whose head the network starts from.
+        detector: whose residual stage the network starts from, if it has one.
         vectors: of words, with their γ.
         out: the safetensors file.
         work_dir: checkpoints, for resuming.
@@ -198,7 +200,7 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
                               options.head == 'frozen', sampling.embeddings == 'learned', sampling.draws == 'index')
     constant = constant_sentence(options, vocabulary)
     groups = heard(_groups(val, 'val'), constant)
-    longest = LONGEST.get(train.name.removeprefix('mini-'), LONGEST_ELSEWHERE)
+    longest = LONGEST.get(train.name.removeprefix('mini-').removeprefix(PREFIX), LONGEST_ELSEWHERE)
     sampler, over = sampler_of(options), None if sampling.at_least else sampling.delta
     images = RelatedRegions(heard(_items(train, 'train', sampling.batch_of), constant),
                             critical_boxes(train, 'train', vectors), train_regions, vocabulary, longest,
@@ -245,24 +247,33 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
     return out
 
 
-def network_of(options: TrainingOptions, detector: Detector,
-               vocabulary: WordEmbedding) -> tuple[RefNMS, dict[str, Any]]:
-    """An untrained network with the detector's head, and the arguments that build it again.
+def network_of(options: TrainingOptions, detector: Any, vocabulary: WordEmbedding) -> tuple[RefNMS, dict[str, Any]]:
+    """An untrained network and the arguments that build it again.
 
-    Candidates are among them: the threshold is chosen for those that ``delta`` and ``delta_step`` let through.
+    Its head is the detector's residual stage, as released; on a detector without one (a pyramid) it is a stage of its
+    own, of the options ``planes`` and ``blocks``, as in :mod:`harness.mmdet_plugin`. Candidates are among the
+    arguments: the threshold is chosen for those that ``delta`` and ``delta_step`` let through.
     """
-    network_of_detector: Any = detector.network
-    head = network_of_detector.roi_head.shared_head.layer4
-    planes, in_channels = head[0].conv1.weight.shape[:2]
-    choices = options.network
-    arguments = dict(in_channels=in_channels, planes=planes, blocks=len(head), word_dim=vocabulary.vectors.shape[1],
-                     hidden=choices.hidden, mlp=choices.mlp)
+    choices, stage = options.network, stage_of(detector)
+    if stage is None:
+        channels, planes, blocks = crop_channels(detector.network.roi_head), choices.planes, choices.blocks
+    else:
+        (planes, channels), blocks = stage[0].conv1.weight.shape[:2], len(stage)
+    arguments: dict[str, Any] = dict(in_channels=channels, planes=planes, blocks=blocks, hidden=choices.hidden,
+                                     mlp=choices.mlp, word_dim=vocabulary.vectors.shape[1])
     arguments |= {k: v for k, v in asdict(choices).items() if v != getattr(type(choices), k) and k not in arguments}
     arguments |= dict(delta=options.sampling.delta, delta_step=options.sampling.delta_step)
     network = RefNMS(**arguments)
     network.init_weights()
-    network.head.load_state_dict({name: value.cpu() for name, value in head.state_dict().items()})
+    if stage is not None:
+        network.head.load_state_dict({name: value.cpu() for name, value in stage.state_dict().items()})
     return network, arguments
+
+
+def stage_of(detector: Any) -> Any:
+    """The residual stage of a detector that Ref-NMS's head starts from; ``None`` if it has none of that kind."""
+    stage = getattr(getattr(detector.network.roi_head, 'shared_head', None), 'layer4', None)
+    return stage if stage is not None and hasattr(stage[0], 'conv3') else None
 
 
 def constant_sentence(options: TrainingOptions, vocabulary: WordEmbedding) -> tuple[str, ...] | None:

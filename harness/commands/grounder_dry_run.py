@@ -1,0 +1,189 @@
+"""What the training of a grounder would need: its input is checked, and memory, disk and hours are estimated.
+
+It really trains, for four steps of each stage on a few images in a temporary folder, so that what would fail later
+fails now, and times are measured on this machine.
+"""
+from __future__ import annotations
+
+import pickle
+import resource
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from itertools import islice
+from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tabulate import tabulate
+from torch import Tensor
+
+from harness.commands.grounder_training import GrounderJob, material_of
+from harness.data.counts import count
+from harness.detection.pictures import read_recorded
+from harness.errors import InputError
+from harness.files.weights import provenance, save_weights
+from harness.plugins import Detector
+from harness.registry import GROUNDERS
+from harness.training.annotated_store import check_space, layout_of, missing_images
+from harness.training.features import AnnotatedFeatures
+from harness.training.grounder import TrainingStage, build_recipe, train_stage
+from harness.training.runner import count_parameters, silence
+from harness.types import Dataset
+
+#: Images, and steps on them.
+_MEASURED_ON, _STEPS = 8, 4
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What was measured of a stage: steps altogether, seconds a step, numbers that are trained, and the bytes that its
+    training set holds in memory."""
+
+    name: str
+    steps: int
+    seconds: float
+    numbers: int
+    held: float
+
+
+def dry_run(job: GrounderJob, detector: Detector) -> str:
+    """The table that ``--dry-run`` prints, one line per quantity.
+
+    Raises:
+        InputError: something is missing, of the wrong shape, or does not fit.
+    """
+    layouts = {split: layout_of(dataset, split, detector)
+               for split, dataset in (('train', job.train), ('val', job.val))}
+    images = [info for layout in layouts.values() for info in layout.images]
+    if missing := missing_images(images):
+        raise InputError(f'{missing[0].path}: this image and {len(missing) - 1} more of {len(images)} are missing; '
+                         'fetch COCO\'s train2014 images')
+    size = sum(layout.size for layout in layouts.values())
+    folder = job.folder('train')
+    check_space(folder, size)
+    train, val = count(job.train.split('train')), count(job.val.split('val'))
+    see, stages = _measured(job, detector)
+    hours = {'looking at images': see * len(images), **{f'training, {s.name}': s.steps * s.seconds for s in stages}}
+    boxes = sum(len(layout.ann_ids) for layout in layouts.values())
+    return tabulate([
+        ['data', f'{job.train.name}: {train.expressions:,} expressions of {train.images:,} images to train on, '
+                 f'{val.expressions:,} of {val.images:,} to validate on'],
+        *(['', note] for note in job.train.notes),
+        ['images', f'all {len(images):,} are there'],
+        ['detector', f'{job.detector.path.name}, crops of {layouts["train"].widths[0]} channels, features of '
+                     f'{layouts["train"].widths[1]} in {layouts["train"].widths[2]} × {layouts["train"].widths[2]} '
+                     'cells'],
+        ['network', f'{stages[-1].numbers / 1e6:.2f} M numbers are trained'],
+        ['memory', f'{_memory(stages):.2f} GiB, and what the system keeps of the stored features'],
+        ['disk', f'{size / 1e9:.2f} GB for {boxes:,} annotated boxes and {len(images):,} images in {folder.parent}, '
+                 f'{shutil.disk_usage(_there(folder)).free / 1e9:.0f} GB are free'],
+        ['steps', ', '.join(f'{s.name} {s.steps:,}' for s in stages)],
+        *([what, f'{seconds / 3600:.2f} h'] for what, seconds in hours.items()),
+        ['altogether', f'about {sum(hours.values()) / 3600:.1f} h on one process'],
+    ], tablefmt='plain')
+
+
+def _memory(stages: Sequence[_Stage]) -> float:
+    """GiB: the peak so far, and what a whole training set holds."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20 + max(s.held for s in stages) / 2 ** 30
+
+
+def _there(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+class _Timed(Hook):
+    """The seconds of the quickest step: the first warms up, and others may wait for other work on the machine."""
+
+    def __init__(self) -> None:
+        self.step, self._last = float('inf'), 0.
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self._last = time.perf_counter()
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        now = time.perf_counter()
+        self.step, self._last = min(self.step, now - self._last), now
+
+
+def _measured(job: GrounderJob, detector: Detector) -> tuple[float, list[_Stage]]:
+    """Seconds to look at an image, and each stage of the recipe, trained for a few steps on a few images."""
+    train, val = _few(job.train, 'train'), _few(job.val, 'val')
+    start = time.perf_counter()
+    features = {'train': _seen(train, 'train', detector), 'val': _seen(val, 'val', detector)}
+    images = sum(len(own['image_ids']) for own in features.values())
+    see = (time.perf_counter() - start) / images
+    with TemporaryDirectory() as folder:
+        small = replace(job, train=train, val=val, trained={
+            name: path if path.is_file() else _untrained(job, name, features, Path(folder))
+            for name, path in job.trained.items()})
+        recipe = build_recipe(job.request.part, material_of(small, features), job.request.seed, job.options)
+    of_all = len(list(job.train.by_image(job.train.split('train'))))
+    stages = []
+    for stage in recipe.stages:
+        items = len(stage.train_set)  # type: ignore[arg-type]
+        most = min(stage.batch_size, items)
+        timed, short = _Timed(), replace(stage, batch_size=most, epochs=_STEPS, steps=None,
+                                         param_scheduler=[])  # the rates do not matter here
+        with TemporaryDirectory() as folder, silence():
+            train_stage(job.request.part, short, Path(folder), seed=job.request.seed, hooks=[timed],
+                        precision=job.request.precision)
+        larger = of_all / len(features['train']['image_ids'])
+        stages.append(_Stage(stage.name, _steps(stage, items * larger), timed.step * stage.batch_size / most,
+                             count_parameters(stage.model), larger * _held(stage.train_set, features['train'])))
+    return see, stages
+
+
+class _WithoutFeatures(pickle.Pickler):
+    """Leaves out the features, which are on disk in a training."""
+
+    def __init__(self, file: Any, features: dict[str, Any]) -> None:
+        super().__init__(file)
+        self._features = {value.data_ptr() for value in features.values() if isinstance(value, Tensor)}
+
+    def persistent_id(self, obj: Any) -> str | None:
+        return 'a feature' if isinstance(obj, Tensor) and obj.data_ptr() in self._features else None
+
+
+def _held(train_set: Any, features: dict[str, Any]) -> int:
+    """Bytes that a training set holds beside the features."""
+    file = BytesIO()
+    _WithoutFeatures(file, features).dump(train_set)
+    return file.tell()
+
+
+def _untrained(job: GrounderJob, name: str, features: dict[str, Any], folder: Path) -> Path:
+    """Weights of another grounder of the same recipe as they are before training, which take as long to look through.
+    """
+    options = GROUNDERS.get(name).recipes.get(job.request.recipe)
+    other = replace(job, train=_few(job.train, 'train'), val=_few(job.val, 'val'), trained={})
+    recipe = build_recipe(name, material_of(other, features), job.request.seed, options)
+    path = folder / f'{name}.safetensors'
+    save_weights(path, recipe.tensors(), {**recipe.meta, **provenance('', job.request.seed, job.train.data_hash)})
+    return path
+
+
+def _steps(stage: TrainingStage, items: float) -> int:
+    return stage.steps or stage.epochs * ceil(items) // stage.batch_size
+
+
+def _few(dataset: Dataset, split: str) -> Dataset:
+    """The first images of a split."""
+    members = [e for _, group in islice(dataset.by_image(dataset.split(split)), _MEASURED_ON) for e in group]
+    return replace(dataset, expressions=members)
+
+
+def _seen(dataset: Dataset, split: str, detector: Detector) -> dict[str, Any]:
+    found = AnnotatedFeatures()
+    for info, _ in dataset.by_image(dataset.split(split)):
+        image = detector.maps_of(read_recorded(info).pixels, info)
+        image.annotations = (dataset.annotations or {}).get(info.image_id, [])
+        found.add(image)
+    return found.collected()

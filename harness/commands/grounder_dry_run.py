@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pickle
 import resource
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,10 +29,11 @@ from harness.errors import InputError
 from harness.files.weights import provenance, save_weights
 from harness.plugins import Detector
 from harness.registry import GROUNDERS
-from harness.training.annotated_store import check_space, layout_of, missing_images
+from harness.training.annotated_store import layout_of, missing_images
 from harness.training.features import AnnotatedFeatures
 from harness.training.grounder import TrainingStage, build_recipe, train_stage
 from harness.training.runner import count_parameters, silence
+from harness.training.space import Estimate, free_space, no_space
 from harness.types import Dataset
 
 #: Images, and steps on them.
@@ -52,11 +52,11 @@ class _Stage:
     held: float
 
 
-def dry_run(job: GrounderJob, detector: Detector) -> str:
-    """The table that ``--dry-run`` prints, one line per quantity.
+def dry_run(job: GrounderJob, detector: Detector) -> Estimate:
+    """The table that ``--dry-run`` prints, one line per quantity, and whether the disk suffices.
 
     Raises:
-        InputError: something is missing, of the wrong shape, or does not fit.
+        InputError: something is missing or of the wrong shape.
     """
     layouts = {split: layout_of(dataset, split, detector)
                for split, dataset in (('train', job.train), ('val', job.val))}
@@ -66,12 +66,11 @@ def dry_run(job: GrounderJob, detector: Detector) -> str:
                          'fetch COCO\'s train2014 images')
     size = sum(layout.size for layout in layouts.values())
     folder = job.folder('train')
-    check_space(folder, size)
     train, val = count(job.train.split('train')), count(job.val.split('val'))
     see, stages = _measured(job, detector)
     hours = {'looking at images': see * len(images), **{f'training, {s.name}': s.steps * s.seconds for s in stages}}
     boxes = sum(len(layout.ann_ids) for layout in layouts.values())
-    return tabulate([
+    table = tabulate([
         ['data', f'{job.train.name}: {train.expressions:,} expressions of {train.images:,} images to train on, '
                  f'{val.expressions:,} of {val.images:,} to validate on'],
         *(['', note] for note in job.train.notes),
@@ -82,20 +81,17 @@ def dry_run(job: GrounderJob, detector: Detector) -> str:
         ['network', f'{stages[-1].numbers / 1e6:.2f} M numbers are trained'],
         ['memory', f'{_memory(stages):.2f} GiB, and what the system keeps of the stored features'],
         ['disk', f'{size / 1e9:.2f} GB for {boxes:,} annotated boxes and {len(images):,} images in {folder.parent}, '
-                 f'{shutil.disk_usage(_there(folder)).free / 1e9:.0f} GB are free'],
+                 f'{free_space(folder) / 1e9:.0f} GB are free'],
         ['steps', ', '.join(f'{s.name} {s.steps:,}' for s in stages)],
         *([what, f'{seconds / 3600:.2f} h'] for what, seconds in hours.items()),
         ['altogether', f'about {sum(hours.values()) / 3600:.1f} h on one process'],
     ], tablefmt='plain')
+    return Estimate(table, no_space(folder, size))
 
 
 def _memory(stages: Sequence[_Stage]) -> float:
     """GiB: the peak so far, and what a whole training set holds."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20 + max(s.held for s in stages) / 2 ** 30
-
-
-def _there(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 class _Timed(Hook):

@@ -4,6 +4,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from harness.errors import InputError
+
 #: Trainings of Ref-NMS: the loss, and the text that they read.
 REF_NMS = {'ref-nms-b': ('binary', 'read'), 'ref-nms-r': ('ranking', 'read'), 'ref-nms-blind': ('binary', 'blind')}
 
@@ -20,7 +22,10 @@ def train_part(request: Any, options: Any, dry: bool, command: str) -> None:
         from harness.commands import grounder_training as training
     job, detector = training.prepared(request, options, dry)
     if dry:
-        print(estimate.dry_run(job, detector))
+        found = estimate.dry_run(job, detector)
+        print(found.table)
+        if found.refusal:
+            raise InputError(found.refusal)
         return
     from harness.training.finished import finish, is_finished
     from harness.training.runner import console, is_main_process

@@ -37,6 +37,7 @@ from harness.progress import track
 from harness.training.features import annotated_features
 from harness.training.ref_nms.records import DETECTING
 from harness.training.runner import console
+from harness.training.space import check_space
 from harness.types import Dataset, ImageInfo
 
 #: Images between two moments at which what was written is made to last.
@@ -89,20 +90,6 @@ def annotated_folder(root: Path, dataset: Dataset, split: str, detector_hash: st
     record: Record = {'data': dataset.data_hash, 'split': split, 'sha256 of detector': detector_hash,
                       'code': code_of(__name__, 'harness.training.features', *DETECTING)}
     return root / f'annotated-{dataset.name}-{split}-{short(record)}'
-
-
-def check_space(folder: Path, wanted: int) -> None:
-    """Refuse what cannot fit, before it begins.
-
-    Raises:
-        InputError: the disk has less space than the ``wanted`` bytes.
-    """
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    if (free := shutil.disk_usage(there).free) < wanted:
-        raise InputError(f'{folder}: {wanted / 1e9:.2f} GB are needed for stored features, {free / 1e9:.2f} GB are '
-                         'free; make room, or choose another disk by --work DIR')
 
 
 def annotated_features_of(dataset: Dataset, split: str, detector: Detector, folder: Path) -> dict[str, Any]:

@@ -6,7 +6,6 @@ are measured on this machine.
 from __future__ import annotations
 
 import resource
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -34,6 +33,7 @@ from harness.training.ref_nms.region_store import starts_from_map
 from harness.training.ref_nms.stored import jitters
 from harness.training.ref_nms.training import RefNMSForTraining, sampler_of, train_ref_nms
 from harness.training.runner import bare, count_parameters, silence
+from harness.training.space import Estimate, free_space, no_space
 from harness.types import Dataset, Expression, ImageInfo
 from harness.words.vectors import WordEmbedding
 
@@ -41,8 +41,8 @@ from harness.words.vectors import WordEmbedding
 _MEASURED_ON, _STEPS = 2, 4
 
 
-def dry_run(training: RefNMSJob, detector: Detector) -> str:
-    """The table that ``--dry-run`` prints, one line per quantity.
+def dry_run(training: RefNMSJob, detector: Detector) -> Estimate:
+    """The table that ``--dry-run`` prints, one line per quantity, and whether the disk suffices.
 
     Raises:
         InputError: something is missing or of the wrong shape.
@@ -82,16 +82,14 @@ def dry_run(training: RefNMSJob, detector: Detector) -> str:
         ['network', f'{count_parameters(model) / 1e6:.2f} M numbers are trained, loss {options.loss}, head '
                     f'{options.head}, text {options.text}'],
         ['memory', f'{measured.memory / 2 ** 30:.2f} GiB in one step of {sampling.batch_size} {sampling.batch_of}'],
-        ['disk', f'{disk / 1e9:.2f} GB for stored regions ({_kept(training)}) in {training.regions}, '
-                 f'{_free(training.regions) / 1e9:.0f} GB are free'],
+        ['disk', f'{disk / 1e9:.2f} GB for stored regions ({_kept(training)}, {measured.candidates:.0f} candidates an '
+                 f'image) in {training.regions}, '
+                 f'{free_space(training.regions) / 1e9:.0f} GB are free'],
         ['steps', f'{options.steps.epochs} epochs, {steps:,} steps, {validations} validations'],
         *([what, f'{spent / 3600:.2f} h'] for what, spent in seconds.items()),
         ['altogether', f'about {sum(seconds.values()) / 3600:.1f} h on one process ({training.device})'],
     ]
-    if disk > _free(training.regions):
-        raise InputError(f'{training.regions}: has {_free(training.regions) / 1e9:.0f} GB free, {disk / 1e9:.0f} GB '
-                         'are needed; take --store none or choose another --work')
-    return tabulate(rows, tablefmt='plain')
+    return Estimate(tabulate(rows, tablefmt='plain'), no_space(training.regions, disk, 'take --store none, or '))
 
 
 class _Measured(Hook):
@@ -203,10 +201,3 @@ def _disk(training: RefNMSJob, measured: _Measured) -> float:
         jittered = measured.targets * int(POOL.sum()) if kept == 'features' or jitters(training) else 0
         of_boxes += 2 * (measured.candidates + jittered) * of_region
     return of_boxes * len(training.images)
-
-
-def _free(folder: Path) -> int:
-    """Free bytes on the disk where a folder is or will be."""
-    while not folder.exists():
-        folder = folder.absolute().parent
-    return shutil.disk_usage(folder).free

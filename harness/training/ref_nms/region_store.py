@@ -28,7 +28,11 @@ from harness.training.ref_nms.image_regions import ImageRegions
 from harness.training.ref_nms.pooled_regions import crops
 from harness.training.ref_nms.records import DETECTING
 from harness.training.runner import console
+from harness.training.space import check_space
 from harness.types import Dataset, ImageFeatures, ImageInfo
+
+#: Images whose files tell how much space all will take.
+_TELLING = 16
 
 
 class RegionStore(Mapping[int, Mapping[str, Any]]):
@@ -138,11 +142,19 @@ def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detect
     folder.mkdir(parents=True, exist_ok=True)
     rank, world = get_dist_info()
     missing = [pair for pair in images[rank::world] if not image_path(folder, pair[1].image_id).exists()]
-    for dataset, info in track(missing, 'images', console):
+    for number, (dataset, info) in enumerate(track(missing, 'images', console)):
+        if number == _TELLING:
+            _check_space(folder, [pair[1] for pair in missing], world)
         if info.path is None:
             raise InputError(f'{dataset.name}: training needs its images; give the image folder')
         _save(image_path(folder, info.image_id), record_of(detector.features(read_recorded(info).pixels, info)))
     barrier()
+
+
+def _check_space(folder: Path, missing: Sequence[ImageInfo], processes: int) -> None:
+    """Refuse what will not fit, as soon as some files tell how large they are."""
+    sizes = [image_path(folder, info.image_id).stat().st_size for info in missing[:_TELLING]]
+    check_space(folder, sum(sizes) / len(sizes) * (len(missing) - len(sizes)) * processes, 'take --store none, or ')
 
 
 def _save(path: Path, record: Mapping[str, Any]) -> None:

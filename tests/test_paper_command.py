@@ -204,7 +204,8 @@ def test_a_finished_run_of_other_options_is_moved_aside_and_an_unfinished_one_go
     assert '--fresh' not in world.called[0]
 
 
-def test_a_large_file_is_read_once_however_many_steps_depend_on_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_read_once_however_many_steps_depend_on_it(world: World,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     digest = steps.hashlib.file_digest
     monkeypatch.setattr(steps.hashlib, 'file_digest', lambda file, name: read.append(file.name) or digest(file, name))

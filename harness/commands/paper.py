@@ -1,8 +1,8 @@
 """``run_benchmark.py paper``: everything from data and a detector to the paper's tables, one step after the other.
 
 The steps are commands that a person could type, each in a process of its own (:mod:`harness.commands.steps`): what is
-done is not done again, and the same command goes on where it was interrupted, within a training too. ``--dry-run`` lists
-the steps and what the trainings would take.
+done is not done again, and the same command goes on where it was interrupted, within a training too. ``--dry-run``
+lists the steps and what the trainings would take.
 """
 from __future__ import annotations
 
@@ -142,7 +142,8 @@ def plan(args: Namespace, datasets: Sequence[str], grounders: Sequence[str]) -> 
     annotations = {name: _annotation_files(args, name) for name in datasets}
     data = args.out / 'data.txt'
     yield Step('check-data', (
-        'run_benchmark.py', 'check-data', *_given(args, 'data_root', 'split_by'), f'--weights=detector={args.detector}'),
+        'run_benchmark.py', 'check-data', *_given(args, 'data_root', 'split_by'),
+        *_weights({'detector': args.detector})),
         (args.detector, *(file for files in annotations.values() for file in files)), (data,), into=data)
     runs = []
     for name in datasets:

@@ -90,11 +90,13 @@ def called(command: Sequence[str]) -> list[str]:
     if command[1] == 'check-data':
         return ['check-data']
     dataset = command[command.index('--dataset') + 1]
-    return ['train', command[2], dataset] if command[1] == 'train' else ['run', dataset]
+    if command[1] == 'train':
+        return ['train', command[2], dataset]
+    return ['recall' if values(command, '--grounder') == ['none'] else 'run', dataset]
 
 
 def of_dataset(name: str) -> list[str]:
-    return [*(f'train {part} {name}' for part in PARTS), f'run {name}']
+    return [*(f'train {part} {name}' for part in PARTS), f'run {name}', f'recall {name}']
 
 
 ALL = ['check-data', *of_dataset('refcoco'), *of_dataset('refcocog'), 'tables', 'page']
@@ -131,9 +133,12 @@ def test_a_training_takes_the_detector_and_what_it_learns_with_and_a_run_takes_a
     assert taken['train ref-nms-r refcoco'] == taken['train cmae refcoco'] == ['detector']
     assert taken['train nmtree refcoco'] == ['detector', 'mattnet']
     assert taken['run refcoco'] == ['detector', *PARTS]
-    run = world.called[world.names.index('run refcoco')]
-    assert values(run, '--proposals') == ['greedy,greedy-100,ref-nms-b,ref-nms-b-100,ref-nms-r,ref-nms-r-100']
+    assert taken['recall refcoco'] == ['detector', 'ref-nms-b', 'ref-nms-r'], 'others would have no effect'
+    run, recall = world.called[world.names.index('run refcoco'):][:2]
+    assert values(run, '--proposals') == ['greedy,ref-nms-b,ref-nms-r']
     assert values(run, '--grounder') == ['cmae,mattnet,nmtree']
+    assert values(recall, '--proposals') == ['greedy-100,ref-nms-b-100,ref-nms-r-100']
+    assert world.called[-1][3:5] == values(run, '--out') + values(recall, '--out')
     assert world.called[-2][:2] == ['-m', 'reports'] and '--ci' in world.called[-2]
     assert values(world.called[-2], '--like') == ['paper']
 
@@ -150,7 +155,7 @@ def test_options_reach_the_steps_that_have_them(world: World) -> None:
     world.paper('--limit', '7', '--seed', '3', '--recipe', 'embedded', '--device', 'cpu', '--vectors', str(vectors),
                 '--images', str(world.folder), '--set', 'cmae.erase_epochs=2', '--set', 'ref-nms-b.epochs=1')
     for name, command in zip(world.names, world.called, strict=True):
-        training, run = name.startswith('train '), name.startswith('run ')
+        training, run = name.startswith('train '), name.startswith(('run ', 'recall '))
         assert values(command, '--limit') == (['7'] if run else []), name
         assert values(command, '--seed') == (['3'] if training else []), name
         assert values(command, '--recipe') == (['embedded'] if training else []), name
@@ -197,8 +202,8 @@ def test_a_finished_run_of_other_options_is_moved_aside_and_an_unfinished_one_go
     world.paper('--dataset', 'refcoco', '--limit', '7')
     assert '--fresh' not in world.called[world.names.index('run refcoco')]
     world.paper('--dataset', 'refcoco')
-    assert world.names == ['run refcoco', 'tables', 'page']
-    assert '--fresh' in world.called[0]
+    assert world.names == ['run refcoco', 'recall refcoco', 'tables', 'page']
+    assert world.called[0][-1] == world.called[1][-1] == '--fresh'
     (world.folder / 'out/runs/refcoco/results.json').unlink()
     world.paper('--dataset', 'refcoco')
     assert '--fresh' not in world.called[0]
@@ -221,7 +226,7 @@ def test_a_step_that_fails_stops_with_its_code_and_one_line(world: World, capsys
     assert world.paper() == 2
     assert world.names[-1] == 'train cmae refcoco'
     assert capsys.readouterr().err.splitlines()[-1] == (
-        '[4/15] train cmae refcoco: stopped with code 2; mend what it says, and the same command goes on from here')
+        '[4/17] train cmae refcoco: stopped with code 2; mend what it says, and the same command goes on from here')
     world.fails.clear()
     assert world.paper() == 0
     assert world.names == ALL[3:]
@@ -255,7 +260,7 @@ def test_what_is_interrupted_ends_with_130_and_says_that_it_goes_on(world: World
     world.fails['nmtree'] = 130
     assert world.paper() == 130
     assert capsys.readouterr().err.splitlines()[-1] == (
-        '[6/15] train nmtree refcoco: interrupted; the same command goes on from here')
+        '[6/17] train nmtree refcoco: interrupted; the same command goes on from here')
 
 
 def test_an_interrupted_step_is_waited_for(tmp_path: Path) -> None:

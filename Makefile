@@ -6,6 +6,7 @@
 # make speed          the main job cold, kept, busy, resumed; one call for an image against a loop (half an hour)
 # make scale          time and memory at the size of RefCOCO, RefCOCO+ and RefCOCOg (needs their expressions; hours)
 # make weights        train every weight file again, into results/weights (hours on 2 cores; resumable)
+# make paper          from data and a detector to the paper's tables: make paper DATA_ROOT=DIR DETECTOR=FILE ARGS=--dry-run
 # make test-browser   the report in headless Chromium (Debian: apt-get install chromium chromium-driver)
 # make broken-inputs  thousands of broken inputs to every entry point: make broken-inputs ARGS='images --all'
 # make kill-and-resume  a small run killed fifty times, which comes to the same: make kill-and-resume ARGS='--times 9'
@@ -20,8 +21,8 @@ DATASET = mini-refcoco
 SPLIT = testB
 CHECKED = results/check
 
-.PHONY: benchmark test test-wide check baseline speed scale weights test-browser broken-inputs kill-and-resume lint \
-	install
+.PHONY: benchmark test test-wide check baseline speed scale weights paper test-browser broken-inputs kill-and-resume \
+	lint install
 
 install:
 	@$(PYTHON) .ci/install.py
@@ -55,6 +56,9 @@ scale: install
 
 weights: install
 	@$(BIN)/python run_benchmark.py train all
+
+paper: install
+	@$(BIN)/python run_benchmark.py paper --data-root '$(DATA_ROOT)' --detector '$(DETECTOR)' $(ARGS)
 
 test-browser: install
 	@$(BIN)/python -m pytest tests/browser $(ARGS)

@@ -45,7 +45,7 @@ def started(module: str, arguments: str, folder: Path) -> tuple[int, str, set[st
 
 
 @pytest.mark.parametrize('arguments', [
-    '--help', '--list', 'show --help', 'train --help', 'train ref-nms --help', 'study --help',
+    '--help', '--list', 'show --help', 'train --help', 'train ref-nms --help', 'paper --help', 'study --help',
     *(f'study {name} --help' for name in STUDIES), 'convert --help', 'export --help',
     'check-data --help', 'merge --help'])
 def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> None:
@@ -83,6 +83,9 @@ def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> N
     ('nosuch', 'nosuch: there is no such command'),
     ('show a.png cup --grounder cmaee', '--grounder cmaee: unknown, did you mean cmae?'),
     ('train nosuch', 'train nosuch: unknown'),
+    ('paper --data-root . --detector none', 'none: there is no such file; make one by "convert'),
+    ('paper --data-root nowhere --detector a.file', '--data-root nowhere: there is no such folder'),
+    ('paper --data-root . --detector a.file', '--data-root .: holds no dataset'),
     ('train cmae --seed -1', '--seed -1: must be from 0'),
     ('train ref-nms --config nosuch', '--config nosuch: unknown'),
     ('train ref-nms --set nosuch=1', 'nosuch'),

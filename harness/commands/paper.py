@@ -1,222 +1,215 @@
 """``run_benchmark.py paper``: everything from data and a detector to the paper's tables, one step after the other.
 
-The steps are the commands that a person would type, each in a process of its own. A step is done once its command, the
-hashes of its inputs and those of its outputs are as they were recorded when it ended; the same command goes on where it
-was interrupted, within a training too. ``--dry-run`` lists the steps and what the trainings would take.
+The steps are commands that a person could type, each in a process of its own (:mod:`harness.commands.steps`): what is
+done is not done again, and the same command goes on where it was interrupted, within a training too. ``--dry-run``
+lists the steps and what the trainings would take.
 """
 from __future__ import annotations
 
-import json
-import shlex
-import subprocess
 import sys
-import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.arguments import add_device, add_limit, add_settings, add_vectors
+from harness.commands.one_training import REF_NMS
+from harness.commands.steps import Step, list_steps, run_steps
 from harness.data.known import datasets_in, split_maker
 from harness.errors import InputError
 from harness.evaluation.datasets import dataset_names
-from harness.files.fingerprint import sha256_of
-from harness.files.reading import parse_json, read_bytes
-from harness.files.writing import write_text
-from harness.names import OneLineParser, pick
+from harness.files.reading import require_file
+from harness.names import OneLineParser, nearest, pick
 from harness.options import MOST_SEED, within
 from harness.registry import GROUNDERS, names
 
 OUT = Path('results') / 'paper'
-#: Of the paper's Tables 1 and 2.
-RULES = ('greedy', 'greedy-100', 'ref-nms-b', 'ref-nms-b-100', 'ref-nms-r', 'ref-nms-r-100')
-REF_NMS = ('ref-nms-b', 'ref-nms-r')
-_ROOT = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command and the files that it depends on and leaves.
-
-    Attributes:
-        name: what it is called in lines and records.
-        command: after ``python``.
-        inputs: files whose hashes decide whether it is done.
-        outputs: files that it leaves.
-        into: a file that what it prints goes into.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    inputs: tuple[Path, ...]
-    outputs: tuple[Path, ...]
-    into: Path | None = None
+#: The rules that are trained.
+TRAINED_RULES = ('ref-nms-b', 'ref-nms-r')
+#: The rules of the paper's tables; those of 100 proposals are in Table 1 alone, and no grounder looks at them.
+RULES = ('greedy', *TRAINED_RULES)
+HUNDRED = tuple(f'{rule}-100' for rule in RULES)
 
 
 def main(argv: Sequence[str]) -> int:
     """Parse the options, then run each step that is not done."""
-    parser = OneLineParser(prog='run_benchmark.py paper', description=__doc__.split('\n')[0].partition(': ')[2])
+    args = _parser().parse_args(argv)
+    within('--seed', args.seed, 0, MOST_SEED)
+    within('--limit', args.limit, 1, 10 ** 9)
+    require_file(args.detector, 'make one by "convert CHECKPOINT.pth detector.safetensors --as detector --config NAME"')
+    if args.vectors is not None:
+        require_file(args.vectors)
+    if args.out.exists() and not args.out.is_dir():
+        raise InputError(f'--out {args.out}: is a file; choose a folder')
+    datasets, grounders = _datasets(args), _grounders(args.grounder)
+    _check_settings(args, [*TRAINED_RULES, *grounders])
+    steps = list(plan(args, datasets, grounders))
+    if args.dry_run:
+        return list_steps(steps, args.out)
+    code = run_steps(steps, args.out)
+    if code == 0:
+        print(f'tables: {args.out / "tables.md"}\npage:   {args.out / "report.html"}')
+    return code
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(prog='run_benchmark.py paper', description='Everything from data and a detector to the '
+                           'paper\'s tables. What is done is not done again: the same command goes on.')
     parser.add_argument('--data-root', type=Path, required=True, metavar='DIR', help='datasets in REFER\'s layout')
     parser.add_argument('--detector', type=Path, required=True, metavar='FILE',
                         help='the converted detector ("convert --as detector")')
     parser.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: all that are there)')
+    parser.add_argument('--split-by', metavar='NAME', help='whose splits, where there are several refs files')
+    parser.add_argument('--images', type=Path, metavar='DIR', help='the image folder, if not in the data root')
     parser.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: all three)')
-    parser.add_argument('--recipe', metavar='NAME', help='of all trainings: released (default) or embedded')
-    add_settings(parser, 'an option of a recipe, for instance cmae.batch_size=8', 'NAME.OPTION=VALUE')
+    parser.add_argument('--recipe', choices=('released', 'embedded'),
+                        help='of all trainings: the originals\' own (released, the default), or small ones')
+    add_settings(parser, 'an option of a recipe, for instance cmae.erase_epochs=8')
     add_vectors(parser)
     add_limit(parser)
     parser.add_argument('--seed', type=int, default=1, help='of the trainings (default: 1)')
     add_device(parser)
     parser.add_argument('--out', type=Path, default=OUT, metavar='DIR',
                         help=f'weights, runs and tables (default: {OUT})')
-    parser.add_argument('--dry-run', action='store_true', help='list the steps, and what the trainings would take')
-    args = parser.parse_args(argv)
-    within('--seed', args.seed, 0, MOST_SEED)
-    if not args.detector.is_file():
-        raise InputError(f'--detector {args.detector}: there is no such file; make one by "convert CHECKPOINT.pth '
-                         'detector.safetensors --as detector --config NAME"')
-    steps = list(plan(args))
-    _check_settings(args, steps)
-    return _estimate(steps) if args.dry_run else _run(steps, args.out)
+    parser.add_argument('--dry-run', action='store_true',
+                        help='list the steps and what the trainings would take, write nothing')
+    return parser
 
 
-def plan(args: Namespace) -> Iterator[Step]:
-    """The steps, each after those that it needs."""
-    datasets = dataset_names(args.dataset, args.data_root, None)[0]
-    grounders = _grounders(args.grounder)
-    data = ('--data-root', str(args.data_root))
-    yield Step('check-data', ('run_benchmark.py', 'check-data', *data, '--weights', f'detector={args.detector}'),
-               (args.detector, *(file for name in datasets for file in _annotation_files(args.data_root, name))),
-               (args.out / 'data.txt',), args.out / 'data.txt')
-    runs = []
-    for name in datasets:
-        weights: dict[str, Path] = {'detector': args.detector}
-        for part in (*REF_NMS, *grounders):
-            step = _training(args, part, name, weights)
-            weights[part], = step.outputs
-            yield step
-        folder = args.out / 'runs' / name
-        runs.append(folder)
-        yield Step(f'run {name}', (
-            'run_benchmark.py', *data, '--dataset', name, '--proposals', ','.join(RULES), '--grounder',
-            ','.join(grounders), *(f'--weights={key}={path}' for key, path in weights.items()),
-            *_optional(args, 'vectors', 'limit', 'device'), '--out', str(folder)),
-            (*weights.values(), *_annotation_files(args.data_root, name)), (folder / 'results.json',))
-    results = tuple(folder / 'results.json' for folder in runs)
-    tables = args.out / 'tables.md'
-    yield Step('tables', ('-m', 'reports', 'tables', *map(str, runs), '--like', 'paper', '--ci', '--format',
-                          'markdown'), results, (tables,), tables)
-    yield Step('report', ('-m', 'reports', 'html', *map(str, runs), '-o', str(args.out / 'report.html')), results,
-               (args.out / 'report.html',))
+# What is asked for.
+
+def _datasets(args: Namespace) -> list[str]:
+    """The names of the datasets, which all lie in the data root.
+
+    Raises:
+        InputError: one does not, or is unknown.
+    """
+    asked, notes = dataset_names(args.dataset, args.data_root, args.split_by)
+    there = datasets_in(args.data_root)
+    for name in asked:
+        if name not in there:
+            raise InputError(f'--dataset {name}: {args.data_root} has none of that name; it has {", ".join(there)}')
+    for note in notes:
+        print(f'note: {note}', file=sys.stderr)
+    return asked
 
 
 def _grounders(asked: Sequence[str] | None) -> list[str]:
-    """The grounders to train, those that others need before them."""
+    """The grounders to train, those that others learn with before them."""
     known = [name for name in names(GROUNDERS) if GROUNDERS.attribute(name, 'recipe') is not None]
     wanted = pick('--grounder', asked, known, known)
-    needed = [need for name in wanted for need in GROUNDERS.attribute(name, 'needs') or ()]
-    return list(dict.fromkeys([*needed, *wanted]))
-
-
-def _training(args: Namespace, part: str, dataset: str, weights: dict[str, Path]) -> Step:
-    out = args.out / 'weights'
-    given = {key: weights[key] for key in ('detector', *(_needs(part))) if key in weights}
-    settings = [s.removeprefix(f'{part}.') for s in args.settings if s.partition('.')[0] == part]
-    return Step(f'train {part} {dataset}', (
-        'run_benchmark.py', 'train', part, '--data-root', str(args.data_root), '--dataset', dataset,
-        *(f'--weights={key}={path}' for key, path in given.items()), *(f'--set={s}' for s in settings),
-        *_optional(args, 'recipe', 'vectors', 'device'), '--seed', str(args.seed), '--out', str(out), '--work',
-        str(args.out / 'work')),
-        (*given.values(), *_annotation_files(args.data_root, dataset)), (out / f'{part}-{dataset}.safetensors',))
+    return list(dict.fromkeys(one for name in wanted for one in (*_needs(name), name)))
 
 
 def _needs(part: str) -> tuple[str, ...]:
-    return () if part in REF_NMS else tuple(GROUNDERS.attribute(part, 'needs') or ())
+    """The parts whose weights a training takes, beside the detector."""
+    return () if part in REF_NMS else tuple(GROUNDERS.attribute(part, 'needs'))
 
 
-def _optional(args: Namespace, *options: str) -> list[str]:
-    return [text for option in options if (value := getattr(args, option)) is not None
-            for text in (f'--{option}', str(value))]
+def _check_settings(args: Namespace, parts: Sequence[str]) -> None:
+    """Refuse at once what a training would refuse after days of other trainings.
 
-
-def _annotation_files(root: Path, name: str) -> tuple[Path, ...]:
-    """The files of a dataset that decide what is learned and measured."""
-    maker = split_maker(name, root)
-    refs = next((path for ending in ('p', 'json') if (path := root / name / f'refs({maker}).{ending}').is_file()),
-                root / name / f'refs({maker}).p')
-    return refs, root / name / 'instances.json'
-
-
-def _check_settings(args: Namespace, steps: Sequence[Step]) -> None:
-    """Refuse settings of parts that are not trained."""
-    parts = [step.name.split()[1] for step in steps if step.name.startswith('train ')]
+    Raises:
+        InputError: a setting is of no part that is trained, its option is unknown, or its value is wrong.
+    """
     for setting in args.settings:
-        if setting.partition('.')[0] not in parts:
-            raise InputError(f'--set {setting}: write NAME.OPTION=VALUE with one of {", ".join(dict.fromkeys(parts))}')
-    if not datasets_in(args.data_root):
-        raise InputError(f'--data-root {args.data_root}: holds no dataset; check-data says what there is')
+        name = setting.partition('=')[0].partition('.')[0]
+        if name not in parts:
+            raise InputError(f'--set {setting}: write NAME.OPTION=VALUE with one of {", ".join(parts)}'
+                             f'{nearest(name, parts)}')
+    for part in parts:
+        if settings := _settings_of(part, args.settings):
+            _check_options(part, args.recipe or 'released', settings)
 
 
-# Running.
-
-def _run(steps: Sequence[Step], out: Path) -> int:
-    record = out / 'steps.json'
-    done: dict[str, Any] = {}
-    if record.is_file():
-        loaded = parse_json(read_bytes(record), str(record))
-        done = loaded if isinstance(loaded, dict) else {}
-    for number, step in enumerate(steps, start=1):
-        said = f'[{number}/{len(steps)}] {step.name}'
-        key = {'command': list(step.command), 'inputs': _hashes(step.inputs)}
-        known = done.get(step.name)
-        if isinstance(known, dict) and known.get('key') == key and known.get('outputs') == _hashes(step.outputs):
-            _say(f'{said}: done before')
-            continue
-        _say(f'{said}: python {shlex.join(step.command)}')
-        start = time.monotonic()
-        if code := _execute(step):
-            _say(f'{said}: stopped with code {code}; fix what it says, then repeat the command: it goes on from here')
-            return code
-        done[step.name] = {'key': key, 'outputs': _hashes(step.outputs), 'seconds': round(time.monotonic() - start)}
-        write_text(record, json.dumps(done, indent=1) + '\n')
-    _say(f'tables: {out / "tables.md"}; page: {out / "report.html"}')
-    return 0
+def _check_options(part: str, recipe: str, settings: Sequence[str]) -> None:
+    own: Any
+    if part in REF_NMS:
+        from harness.training.ref_nms import options as own
+        options: Any = own.RECIPES[recipe][REF_NMS[part][0]]
+    else:
+        from harness.training import settings as own
+        options = GROUNDERS.get(part).recipes[recipe]
+    own.refuse_without_effect(settings, own.with_settings(options, settings))
 
 
-def _execute(step: Step) -> int:
-    for path in step.outputs:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    if step.into is None:
-        return subprocess.run([sys.executable, *_absolute(step.command)], check=False).returncode
-    ended = subprocess.run([sys.executable, *_absolute(step.command)], check=False, stdout=subprocess.PIPE, text=True)
-    if ended.returncode == 0:
-        write_text(step.into, ended.stdout)
-    return ended.returncode
+def _settings_of(part: str, settings: Sequence[str]) -> list[str]:
+    return [setting.removeprefix(f'{part}.') for setting in settings if setting.startswith(f'{part}.')]
 
 
-def _absolute(command: Sequence[str]) -> list[str]:
-    """With the path of this program, wherever it is called from."""
-    return [str(_ROOT / command[0]) if command[0].endswith('.py') else command[0], *command[1:]]
+# The steps.
+
+def plan(args: Namespace, datasets: Sequence[str], grounders: Sequence[str]) -> Iterator[Step]:
+    """The steps, each after those that it needs."""
+    annotations = {name: _annotation_files(args, name) for name in datasets}
+    data = args.out / 'data.txt'
+    yield Step('check-data', (
+        'run_benchmark.py', 'check-data', *_given(args, 'data_root', 'split_by'),
+        *_weights({'detector': args.detector})),
+        (args.detector, *(file for files in annotations.values() for file in files)), (data,), into=data)
+    runs = []
+    for name in datasets:
+        weights = {'detector': args.detector}
+        for part in (*TRAINED_RULES, *grounders):
+            step = _training(args, part, name, weights, annotations[name])
+            weights[part], = step.outputs
+            yield step
+        for looking in (grounders, ()):
+            step = _run(args, name, looking, weights, annotations[name])
+            runs.append(step.outputs[0].parent)
+            yield step
+    measured = tuple(folder / file for folder in runs for file in ('results.json', 'predictions.jsonl'))
+    tables, page = args.out / 'tables.md', args.out / 'report.html'
+    yield Step('tables', ('-m', 'reports', 'tables', *map(str, runs), '--like', 'paper', '--ci', '--format',
+                          'markdown'), measured, (tables,), into=tables)
+    yield Step('page', ('-m', 'reports', 'html', *map(str, runs), '-o', str(page)), measured, (page,))
 
 
-def _hashes(paths: Sequence[Path]) -> dict[str, str | None]:
-    return {str(path): sha256_of(path) if path.is_file() else None for path in paths}
+def _training(args: Namespace, part: str, dataset: str, weights: Mapping[str, Path],
+              annotations: Sequence[Path]) -> Step:
+    """Train a part on a dataset, with the detector and what else it learns with."""
+    taken = {name: weights[name] for name in ('detector', *_needs(part))}
+    folder = args.out / 'weights'
+    return Step(f'train {part} {dataset}', (
+        'run_benchmark.py', 'train', part, '--dataset', dataset, *_given(args, 'data_root', 'split_by', 'images'),
+        *_weights(taken), *(f'--set={setting}' for setting in _settings_of(part, args.settings)),
+        *_given(args, 'recipe', 'vectors', 'seed', 'device'), '--out', str(folder), '--work', str(args.out / 'work')),
+        (*taken.values(), *annotations, *_vectors(args)), (folder / f'{part}-{dataset}.safetensors',), estimates=True)
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _run(args: Namespace, dataset: str, grounders: Sequence[str], weights: Mapping[str, Path],
+         annotations: Sequence[Path]) -> Step:
+    """Run grounders on a dataset, or without any the rules of 100 proposals; a finished run of other weights or options
+    is moved aside."""
+    what, rules, ending = ('run', RULES, '') if grounders else ('recall', HUNDRED, '-100')
+    folder = args.out / 'runs' / f'{dataset}{ending}'
+    taken = {name: weights[name] for name in ('detector', *TRAINED_RULES, *grounders)}
+    return Step(f'{what} {dataset}', (
+        'run_benchmark.py', '--dataset', dataset, *_given(args, 'data_root', 'split_by', 'images'), '--proposals',
+        ','.join(rules), '--grounder', ','.join(grounders) or 'none', *_weights(taken),
+        *_given(args, 'vectors', 'limit', 'device'), '--out', str(folder)),
+        (*taken.values(), *annotations, *_vectors(args)),
+        (folder / 'results.json', folder / 'predictions.jsonl'), into=folder.with_name(f'{folder.name}.txt'),
+        anew=('--fresh',))
 
 
-def _estimate(steps: Sequence[Step]) -> int:
-    """List the steps; the trainings say what they would take."""
-    for number, step in enumerate(steps, start=1):
-        print(f'[{number}/{len(steps)}] {step.name}: python {shlex.join(step.command)}', flush=True)
-        if not step.name.startswith('train '):
-            continue
-        ended = subprocess.run([sys.executable, *_absolute(step.command), '--dry-run'], check=False,
-                               stdout=subprocess.PIPE, text=True)
-        if ended.returncode:
-            return ended.returncode
-        print(''.join(f'  {line}\n' for line in ended.stdout.splitlines()), flush=True)
-    return 0
+def _weights(files: Mapping[str, Path]) -> list[str]:
+    return [f'--weights={name}={path}' for name, path in files.items()]
+
+
+def _given(args: Namespace, *options: str) -> list[str]:
+    """The options that were given, as they are typed."""
+    return [text for option in options if (value := getattr(args, option)) is not None
+            for text in (f'--{option.replace("_", "-")}', str(value))]
+
+
+def _annotation_files(args: Namespace, name: str) -> tuple[Path, ...]:
+    """The files of a dataset that decide what is learned and measured."""
+    folder = args.data_root / name
+    maker = split_maker(name, args.data_root, args.split_by)
+    return *(path for ending in ('p', 'json') if (path := folder / f'refs({maker}).{ending}').is_file()), \
+        folder / 'instances.json'
+
+
+def _vectors(args: Namespace) -> tuple[Path, ...]:
+    return () if args.vectors is None else (args.vectors,)

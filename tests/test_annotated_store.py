@@ -187,9 +187,6 @@ def test_a_missing_image_is_one_line(dataset: Dataset, detector: Detector, tmp_p
     with pytest.raises(InputError, match=r'gone\.jpg') as refused:
         fill(replace(dataset, images={**dataset.images, first.image_id: gone}), detector, tmp_path / 'store')
     assert '\n' not in str(refused.value)
-    nowhere = replace(first, path=None)
-    with pytest.raises(InputError, match='training needs its images; give the image folder'):
-        fill(replace(dataset, images={**dataset.images, first.image_id: nowhere}), detector, tmp_path / 'store')
 
 
 def test_without_annotations_there_is_nothing_to_store(dataset: Dataset, detector: Detector) -> None:

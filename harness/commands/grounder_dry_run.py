@@ -26,12 +26,11 @@ from torch import Tensor
 from harness.commands.grounder_training import GrounderJob, material_of
 from harness.data.counts import count
 from harness.detection.pictures import read_recorded
-from harness.errors import InputError
 from harness.files.weights import provenance, save_weights
 from harness.plugins import Detector
 from harness.registry import GROUNDERS
-from harness.training.annotated_store import check_space, layout_of, missing_images
-from harness.training.features import AnnotatedFeatures
+from harness.training.annotated_store import check_space, layout_of
+from harness.training.features import AnnotatedFeatures, check_images
 from harness.training.grounder import TrainingStage, build_recipe, train_stage
 from harness.training.runner import count_parameters, silence
 from harness.types import Dataset
@@ -61,9 +60,7 @@ def dry_run(job: GrounderJob, detector: Detector) -> str:
     layouts = {split: layout_of(dataset, split, detector)
                for split, dataset in (('train', job.train), ('val', job.val))}
     images = [info for layout in layouts.values() for info in layout.images]
-    if missing := missing_images(images):
-        raise InputError(f'{missing[0].path}: this image and {len(missing) - 1} more of {len(images)} are missing; '
-                         'fetch COCO\'s train2014 images')
+    check_images(job.train.name, images)
     size = sum(layout.size for layout in layouts.values())
     folder = job.folder('train')
     check_space(folder, size)

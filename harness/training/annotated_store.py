@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -105,6 +104,14 @@ def check_space(folder: Path, wanted: int) -> None:
                          'free; make room, or choose another disk by --work DIR')
 
 
+def images_to_see(dataset: Dataset, split: str, folder: Path) -> list[ImageInfo]:
+    """The images of a split that its store lacks."""
+    images = [info for info, _ in dataset.by_image(dataset.split(split))]
+    marks = folder / 'filled.u1'
+    filled = marks.read_bytes() if marks.is_file() else b''
+    return [info for number, info in enumerate(images) if not any(filled[number:number + 1])]
+
+
 def annotated_features_of(dataset: Dataset, split: str, detector: Detector, folder: Path) -> dict[str, Any]:
     """What :meth:`harness.training.features.AnnotatedFeatures.collected` gives, mapped from a store, which is filled
     first where images are missing.
@@ -175,7 +182,6 @@ def _fill(folder: Path, layout: Layout, arrays: dict[str, np.ndarray], dataset: 
     written: list[int] = []
     for number in track(missing, f'images of {folder.name}', console):
         info = layout.images[number]
-        _check_path(dataset, info)
         annotations = (dataset.annotations or {}).get(info.image_id, [])
         image = detector.maps_of(read_recorded(info).pixels, info)
         pool5, fc7, whole = annotated_features(image, annotations)
@@ -188,11 +194,6 @@ def _fill(folder: Path, layout: Layout, arrays: dict[str, np.ndarray], dataset: 
     _last(arrays, written)
 
 
-def _check_path(dataset: Dataset, info: ImageInfo) -> None:
-    if info.path is None:
-        raise InputError(f'{dataset.name}: training needs its images; give the image folder')
-
-
 def _last(arrays: dict[str, np.ndarray], written: list[int]) -> None:
     """Make what was written last, and only then say that it is there."""
     for array in arrays.values():
@@ -200,8 +201,3 @@ def _last(arrays: dict[str, np.ndarray], written: list[int]) -> None:
             array.flush()
     arrays['filled'][written] = 1
     written.clear()
-
-
-def missing_images(images: Sequence[ImageInfo]) -> list[ImageInfo]:
-    """The images that have no file."""
-    return [info for info in images if info.path is None or not info.path.is_file()]

@@ -1,6 +1,7 @@
 """``train`` on data of one's own: killed at any step it ends at the same weights, and several processes share it."""
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -35,9 +36,10 @@ def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> SmallRehearsal:
 @pytest.fixture(scope='module')
 def whole(rehearsal: SmallRehearsal) -> dict[str, dict[str, torch.Tensor]]:
     """What trainings that nobody kills come to."""
-    for part in ('mattnet', 'ref-nms-b'):
+    parts = ('mattnet', 'ref-nms-b', 'cmae')
+    for part in parts:
         assert command_line(rehearsal.training(part, rehearsal.folder)) == 0
-    return {part: tensors_of(rehearsal.folder, part) for part in ('mattnet', 'ref-nms-b')}
+    return {part: tensors_of(rehearsal.folder, part) for part in parts}
 
 
 def tensors_of(folder: Path, part: str) -> dict[str, torch.Tensor]:
@@ -49,11 +51,11 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def kill_before(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Die before a step, counted over all epochs."""
-    run = ResumableLoop.run_iter
+    """Die before a step, counted over all epochs and stages."""
+    run, steps = ResumableLoop.run_iter, itertools.count()
 
     def run_iter(self: ResumableLoop, index: int, batch: object) -> None:
-        if self._iter == step:
+        if next(steps) == step:
             raise Killed
         run(self, index, batch)  # type: ignore[arg-type]
     monkeypatch.setattr(ResumableLoop, 'run_iter', run_iter)
@@ -65,14 +67,16 @@ def killed(command: list[str], step: int) -> None:
         command_line(command)
 
 
-@pytest.mark.parametrize('part, step', [('mattnet', 1), ('mattnet', 3), ('ref-nms-b', 4), ('ref-nms-b', 7)])
+@pytest.mark.parametrize('part, step', [('mattnet', 1), ('mattnet', 3), ('ref-nms-b', 4), ('ref-nms-b', 7),
+                                        ('cmae', 3), ('cmae', 5)])
 def test_killed_before_any_step_it_ends_at_the_same_weights(part: str, step: int, rehearsal: SmallRehearsal,
                                                             whole: dict[str, dict[str, torch.Tensor]],
                                                             tmp_path: Path) -> None:
-    """Of MAttNet's four steps three make an epoch; Ref-NMS has nine, and is validated after the fifth."""
+    """Of MAttNet's four steps three make an epoch; Ref-NMS has nine, and is validated after the fifth; CM-A-E has three
+    in each of two stages."""
     command = rehearsal.training(part, tmp_path, '--checkpoint-every', '1')
     killed(command, step)
-    assert not (tmp_path / 'weights').exists() and list((tmp_path / 'work').rglob(f'iter_{step}.pth'))
+    assert not (tmp_path / 'weights').exists() and list((tmp_path / 'work').rglob('iter_*.pth'))
     assert command_line(command) == 0
     assert same(tensors_of(tmp_path, part), whole[part])
 

@@ -75,6 +75,20 @@ def test_stored_features_are_read_again_unless_they_are_of_something_else(tmp_pa
         load_regions(tmp_path / 'a.safetensors', {'data': 'abc'})
 
 
+def test_processes_that_train_together_can_all_write_the_same_features(tmp_path, monkeypatch):
+    pooled, path, meta = frozen_world(small_head())[0], tmp_path / 'a.safetensors', {'data': 'abc'}
+    save = pooled_regions.save_file
+
+    def while_another_does(*what, **more):
+        save(*what, **more)
+        monkeypatch.setattr(pooled_regions, 'save_file', save)
+        monkeypatch.setattr(pooled_regions.os, 'getpid', lambda: 2)
+        save_regions(path, pooled, meta)
+    monkeypatch.setattr(pooled_regions, 'save_file', while_another_does)
+    save_regions(path, pooled, meta)
+    assert load_regions(path, meta).keys() == pooled.keys() and list(tmp_path.iterdir()) == [path]
+
+
 def test_candidates_options_are_saved_and_the_rule_runs_with_them(tmp_path):
     """Trained with δ = 0.3 the rule has to look at boxes over 0.3 alone: its threshold was chosen for those."""
     weights = small_training(tmp_path, options=SMALL.changed(delta=0.3, delta_step=0.1, at_least=7))

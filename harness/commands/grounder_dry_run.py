@@ -25,12 +25,11 @@ from torch import Tensor
 from harness.commands.grounder_training import GrounderJob, material_of
 from harness.data.counts import count
 from harness.detection.pictures import read_recorded
-from harness.errors import InputError
 from harness.files.weights import provenance, save_weights
 from harness.plugins import Detector
 from harness.registry import GROUNDERS
-from harness.training.annotated_store import layout_of, missing_images
-from harness.training.features import AnnotatedFeatures
+from harness.training.annotated_store import layout_of
+from harness.training.features import AnnotatedFeatures, check_images
 from harness.training.grounder import TrainingStage, build_recipe, train_stage
 from harness.training.runner import count_parameters, silence
 from harness.training.space import Estimate, free_space, no_space
@@ -61,9 +60,7 @@ def dry_run(job: GrounderJob, detector: Detector) -> Estimate:
     layouts = {split: layout_of(dataset, split, detector)
                for split, dataset in (('train', job.train), ('val', job.val))}
     images = [info for layout in layouts.values() for info in layout.images]
-    if missing := missing_images(images):
-        raise InputError(f'{missing[0].path}: this image and {len(missing) - 1} more of {len(images)} are missing; '
-                         'fetch COCO\'s train2014 images')
+    check_images(job.train.name, images)
     size = sum(layout.size for layout in layouts.values())
     folder = job.folder('train')
     train, val = count(job.train.split('train')), count(job.val.split('val'))

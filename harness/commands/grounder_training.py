@@ -16,10 +16,11 @@ from harness.files.fingerprint import Record, code_of, sha256_of
 from harness.files.weights import Weights, load_weights
 from harness.plugins import Detector
 from harness.registry import GROUNDERS
-from harness.training.annotated_store import annotated_features_of, annotated_folder
+from harness.training.annotated_store import annotated_features_of, annotated_folder, images_to_see
+from harness.training.features import check_images
 from harness.training.grounder import Material, options_record, parsed_record, train_grounder
 from harness.training.ref_nms.records import DETECTING, vectors_record
-from harness.training.runner import check_checkpoints, join_processes
+from harness.training.runner import check_checkpoints, check_precision, join_processes
 from harness.types import Dataset
 from harness.words.vectors import WordVectors
 
@@ -69,17 +70,25 @@ def prepared(request: TrainingRequest, options: Any, dry: bool = False) -> tuple
     Raises:
         InputError: a file or option is wrong.
     """
+    check_precision(request.precision)
     train, val = request.datasets()
-    parsed = None
-    if request.parsed is not None:
-        from adapters.modular.parsed_sentences import read_parsed
-        parsed = read_parsed(request.parsed)
+    parsed = None if request.parsed is None else _parsed(request.parsed, train)
     job = GrounderJob(request, train, val, options, request.detector_weights(), request.word_vectors(train, val),
                       {name: _trained(request, name) for name in GROUNDERS.get(request.part).needs}, parsed)
     if not dry:
         _check_trained(job)
-        check_checkpoints(request.work, job.record)
+        for last in sorted(request.work.glob('*/last_checkpoint')):
+            check_checkpoints(last.parent, record_of(job))  # of a stage
     return job, detector_of(job.detector, request.pick_device())
+
+
+def _parsed(path: Path, train: Dataset) -> Any:
+    from adapters.modular.parsed_sentences import read_parsed
+    parsed = read_parsed(path)
+    if parsed.keys().isdisjoint(e.sent_id for e in train.split('train')):
+        raise InputError(f'--attributes {path}: has no training sentence of {train.name}; give the sents.json of that '
+                         'dataset, or leave it out')
+    return parsed
 
 
 def _trained(request: TrainingRequest, name: str) -> Path:
@@ -97,10 +106,11 @@ def _check_trained(job: GrounderJob) -> None:
 def train(job: GrounderJob, detector: Detector, command: str) -> None:
     """Fill the store of annotated boxes where images are missing, then train."""
     join_processes()
-    request = job.request
-    material = material_of(job, {
-        split: annotated_features_of(job.train if split == 'train' else job.val, split, detector, job.folder(split))
-        for split in ('train', 'val')})
+    request, of_split = job.request, {'train': job.train, 'val': job.val}
+    for split, dataset in of_split.items():
+        check_images(dataset.name, images_to_see(dataset, split, job.folder(split)))
+    material = material_of(job, {split: annotated_features_of(dataset, split, detector, job.folder(split))
+                                 for split, dataset in of_split.items()})
     train_grounder(request.part, material, request.out, request.work, command=command, seed=request.seed,
                    shaped_by=job.record, options=job.options, precision=request.precision,
                    workers=request.workers or 0, checkpoint_every=request.checkpoint_every)

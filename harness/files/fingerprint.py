@@ -72,10 +72,15 @@ def _collect(names: Iterable[str], sources: dict[str, str]) -> None:
         path = _file_of(name)
         if name in sources or path is None:
             continue
-        tree = ast.parse(path.read_bytes())
-        sources[name] = _meaning(tree)
-        imported = (one for node in ast.walk(tree) for one in imported_by(node))
+        sources[name], imported = _understood(path.read_bytes())
         _collect((one for one in imported if not one.startswith(_APART)), sources)
+
+
+@cache
+def _understood(source: bytes) -> tuple[str, tuple[str, ...]]:
+    """The meaning of a file, and the names that it imports; most files count for several records."""
+    tree = ast.parse(source)
+    return _meaning(tree), tuple(one for node in ast.walk(tree) for one in imported_by(node))
 
 
 def _file_of(name: str) -> Path | None:

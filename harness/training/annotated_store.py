@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -30,7 +29,7 @@ from harness.detection.pictures import read_recorded
 from harness.detection.two_stage_parts import crop_channels, head_channels
 from harness.errors import InputError
 from harness.files.fingerprint import Record, code_of, short
-from harness.files.reading import parse_json, read_bytes
+from harness.files.reading import read_bytes
 from harness.files.writing import write_text
 from harness.plugins import Detector
 from harness.progress import track
@@ -92,6 +91,14 @@ def annotated_folder(root: Path, dataset: Dataset, split: str, detector_hash: st
     return root / f'annotated-{dataset.name}-{split}-{short(record)}'
 
 
+def images_to_see(dataset: Dataset, split: str, folder: Path) -> list[ImageInfo]:
+    """The images of a split that its store lacks."""
+    images = [info for info, _ in dataset.by_image(dataset.split(split))]
+    marks = folder / 'filled.u1'
+    filled = marks.read_bytes() if marks.is_file() else b''
+    return [info for number, info in enumerate(images) if not any(filled[number:number + 1])]
+
+
 def annotated_features_of(dataset: Dataset, split: str, detector: Detector, folder: Path) -> dict[str, Any]:
     """What :meth:`harness.training.features.AnnotatedFeatures.collected` gives, mapped from a store, which is filled
     first where images are missing.
@@ -124,7 +131,11 @@ def _make(folder: Path, layout: Layout) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         raise InputError(f'{folder}: there is no space for {layout.size / 1e9:.2f} GB of stored features '
                          f'({error.strerror}); make room, or choose another disk by --work DIR') from None
-    write_text(folder / 'shapes.json', json.dumps({name: list(shape) for name, shape in layout.shapes.items()}) + '\n')
+    write_text(folder / 'shapes.json', _written_shapes(layout))
+
+
+def _written_shapes(layout: Layout) -> str:
+    return json.dumps({name: list(shape) for name, shape in layout.shapes.items()}) + '\n'
 
 
 def _reserve(path: Path, size: int) -> None:
@@ -139,14 +150,13 @@ def _open(folder: Path, layout: Layout) -> dict[str, np.ndarray]:
     Raises:
         InputError: one is missing or has another size.
     """
-    shapes = {name: list(shape) for name, shape in layout.shapes.items()}
-    kept = folder / 'shapes.json'
+    shapes = layout.shapes
     files = {**{name: folder / f'{name}.f16' for name in shapes}, 'filled': folder / 'filled.u1'}
     sizes = {**{name: 2 * prod(shape) for name, shape in shapes.items()}, 'filled': len(layout.images)}
-    if parse_json(read_bytes(kept), str(kept)) != shapes or any(
+    if read_bytes(folder / 'shapes.json') != _written_shapes(layout).encode() or any(
             not path.is_file() or path.stat().st_size != sizes[name] for name, path in files.items()):
         raise InputError(f'{folder}: stored features are damaged, or of other data; delete the folder')
-    arrays: dict[str, np.ndarray] = {name: np.memmap(files[name], np.float16, 'r+', shape=tuple(shape))
+    arrays: dict[str, np.ndarray] = {name: np.memmap(files[name], np.float16, 'r+', shape=shape)
                                      if prod(shape) else np.zeros(shape, np.float16) for name, shape in shapes.items()}
     return {**arrays, 'filled': np.memmap(files['filled'], np.uint8, 'r+')}
 
@@ -155,10 +165,10 @@ def _fill(folder: Path, layout: Layout, arrays: dict[str, np.ndarray], dataset: 
     """See the images that are missing; under ``torchrun`` each process sees its share."""
     rank, world = get_dist_info()
     missing = np.flatnonzero(arrays['filled'] == 0)[rank::world].tolist()
+    barrier()  # all have counted before one fills, so that shares are disjoint and nothing is left out
     written: list[int] = []
     for number in track(missing, f'images of {folder.name}', console):
         info = layout.images[number]
-        _check_path(dataset, info)
         annotations = (dataset.annotations or {}).get(info.image_id, [])
         image = detector.maps_of(read_recorded(info).pixels, info)
         pool5, fc7, whole = annotated_features(image, annotations)
@@ -171,11 +181,6 @@ def _fill(folder: Path, layout: Layout, arrays: dict[str, np.ndarray], dataset: 
     _last(arrays, written)
 
 
-def _check_path(dataset: Dataset, info: ImageInfo) -> None:
-    if info.path is None:
-        raise InputError(f'{dataset.name}: training needs its images; give the image folder')
-
-
 def _last(arrays: dict[str, np.ndarray], written: list[int]) -> None:
     """Make what was written last, and only then say that it is there."""
     for array in arrays.values():
@@ -183,8 +188,3 @@ def _last(arrays: dict[str, np.ndarray], written: list[int]) -> None:
             array.flush()
     arrays['filled'][written] = 1
     written.clear()
-
-
-def missing_images(images: Sequence[ImageInfo]) -> list[ImageInfo]:
-    """The images that have no file."""
-    return [info for info in images if info.path is None or not info.path.is_file()]

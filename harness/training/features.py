@@ -15,19 +15,32 @@ from harness.errors import InputError
 from harness.plugins import Detector
 from harness.progress import track
 from harness.training.runner import console
-from harness.types import Annotation, Dataset, ImageFeatures
+from harness.types import Annotation, Dataset, ImageFeatures, ImageInfo
 
 #: Cells along each side of a crop.
 CELLS = 7
+
+
+def check_images(dataset: str, images: Sequence[ImageInfo]) -> None:
+    """Look for all images that a training is about to see: to see them can take hours.
+
+    Raises:
+        InputError: some are missing.
+    """
+    missing = [info.path for info in images if info.path is None or not info.path.is_file()]
+    if None in missing:
+        raise InputError(f'{dataset}: training needs its images; give the image folder')
+    if missing:
+        raise InputError(f'{missing[0]}: this image and {len(missing) - 1} more of {len(images)} are missing; fetch '
+                         'COCO\'s train2014 images')
 
 
 def described_images(dataset: Dataset, split: str, detector: Detector,
                      except_for: Container[int] = ()) -> Iterator[ImageFeatures]:
     """Detect the images of a split one by one, in order of first appearance; those in ``except_for`` are skipped."""
     infos = [info for info, _ in dataset.by_image(dataset.split(split)) if info.image_id not in except_for]
+    check_images(dataset.name, infos)
     for info in track(infos, f'images of {dataset.name} {split}', console):
-        if info.path is None:
-            raise InputError(f'{dataset.name}: training needs its images; give the image folder')
         annotations = None if dataset.annotations is None else dataset.annotations.get(info.image_id, [])
         yield detector.features(read_recorded(info).pixels, info, annotations)
 

@@ -24,6 +24,7 @@ from harness.detection.pictures import read_recorded
 from harness.errors import InputError
 from harness.plugins import Detector
 from harness.proposals.ref_nms_network import CROP
+from harness.training.features import check_images
 from harness.training.ref_nms.critical_boxes import critical_boxes
 from harness.training.ref_nms.image_regions import ImageRegions, Regions
 from harness.training.ref_nms.job import RefNMSJob
@@ -48,11 +49,7 @@ def dry_run(training: RefNMSJob, detector: Detector) -> Estimate:
         InputError: something is missing or of the wrong shape.
     """
     options, sampling = training.options, training.options.sampling
-    there = [info for _, info in training.images if info.path is not None and info.path.is_file()]
-    if len(there) < len(training.images):
-        first = next(info for _, info in training.images if info not in there)
-        raise InputError(f'{first.path}: this image and {len(training.images) - len(there) - 1} more of '
-                         f'{len(training.images)} are missing; fetch COCO\'s train2014 images')
+    check_images(training.train.name, [info for _, info in training.images])
     train, val = count(training.train.split('train')), count(training.val.split('val'))
     every = options.steps.validate_every
     items = train.images if sampling.batch_of == 'images' else train.expressions
@@ -74,7 +71,7 @@ def dry_run(training: RefNMSJob, detector: Detector) -> Estimate:
         ['data', f'{training.name}: {train.expressions:,} expressions of {train.images:,} images to train on, '
                  f'{val.expressions:,} of {val.images:,} to validate on'],
         *(['', note] for note in training.train.notes),
-        ['images', f'all {len(there):,} are there'],
+        ['images', f'all {len(training.images):,} are there'],
         ['detector', f'{training.detector.path.name}, {len(detector.classes)} classes, crops of '
                      f'{model.network.in_channels} channels, head to {model.network.features}'],
         ['words', f'{words:,} with vectors of {model.vectors.shape[1]} ({training.vectors.name}, '

@@ -8,6 +8,7 @@ made each time; that is the only difference.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ def save_regions(path: Path, images: Mapping[int, Mapping[str, Any]], meta: Mapp
                for name, value in image.items() if isinstance(value, Tensor)}
     numbers = {str(image_id): {name: value for name, value in image.items() if not isinstance(value, Tensor)}
                for image_id, image in images.items()}
-    with replacing(path) as beside:
+    with replacing(path, ending=f'.part{os.getpid()}') as beside:  # processes that train together all write it
         save_file(tensors, str(beside), metadata={'meta': json.dumps(dict(meta)), 'numbers': json.dumps(numbers)})
 
 

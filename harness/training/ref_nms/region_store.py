@@ -24,6 +24,7 @@ from harness.errors import InputError
 from harness.files.fingerprint import code_of, short
 from harness.files.writing import replacing
 from harness.progress import track
+from harness.training.features import check_images
 from harness.training.ref_nms.image_regions import ImageRegions
 from harness.training.ref_nms.pooled_regions import crops
 from harness.training.ref_nms.records import DETECTING
@@ -137,16 +138,16 @@ def fill_store(folder: Path, images: Sequence[tuple[Dataset, ImageInfo]], detect
         record_of: what is kept of an image: tensors and numbers.
 
     Raises:
-        InputError: an image cannot be read, or the folder cannot be written.
+        InputError: an image is missing or cannot be read, or the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     rank, world = get_dist_info()
     missing = [pair for pair in images[rank::world] if not image_path(folder, pair[1].image_id).exists()]
-    for number, (dataset, info) in enumerate(track(missing, 'images', console)):
+    for name in dict.fromkeys(dataset.name for dataset, _ in missing):
+        check_images(name, [info for dataset, info in missing if dataset.name == name])
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (_, info) in enumerate(track(missing, 'images', console)):
         if number == _TELLING:
             _check_space(folder, [pair[1] for pair in missing], world)
-        if info.path is None:
-            raise InputError(f'{dataset.name}: training needs its images; give the image folder')
         _save(image_path(folder, info.image_id), record_of(detector.features(read_recorded(info).pixels, info)))
     barrier()
 

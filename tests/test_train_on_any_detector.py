@@ -5,6 +5,7 @@ A training that only works with the shipped detector fails here.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -97,18 +98,19 @@ def test_the_steps_from_data_to_tables_can_be_listed(rehearsal: SmallRehearsal, 
                                                      monkeypatch: pytest.MonkeyPatch,
                                                      capsys: pytest.CaptureFixture) -> None:
     """The estimates of the trainings, each by a process of its own, are left out."""
-    from harness.commands import paper
+    from harness.commands import steps
 
-    def estimated(command: list[str], **_: object) -> object:
-        assert command[1].endswith('run_benchmark.py') and command[-1] == '--dry-run'
-        return paper.subprocess.CompletedProcess(command, 0, 'about 0.0 h\n')
-    monkeypatch.setattr(paper.subprocess, 'run', estimated)
+    def estimated(command: list[str], printed: IO[bytes]) -> int:
+        assert command[0] == 'run_benchmark.py' and command[-1] == '--dry-run'
+        printed.write(b'about 0.0 h\n')
+        return 0
+    monkeypatch.setattr(steps, '_call', estimated)
     assert command_line(['paper', '--data-root', str(rehearsal.root), '--detector', str(rehearsal.detector),
                          '--dataset', 'refcoco', '--out', str(tmp_path / 'paper'), '--dry-run']) == 0
     lines = capsys.readouterr().out.splitlines()
-    steps = [line.partition(': ')[0].partition('] ')[2] for line in lines if line.startswith('[')]
-    assert steps[0] == 'check-data' and steps[-3:] == ['run refcoco', 'tables', 'report']
-    trainings = [step.split()[1] for step in steps if step.startswith('train ')]
+    names = [line.partition('] ')[2] for line in lines if line.startswith('[')]
+    assert names[0] == 'check-data' and names[-4:] == ['run refcoco', 'recall refcoco', 'tables', 'page']
+    trainings = [name.split()[1] for name in names if name.startswith('train ')]
     assert set(trainings) == {'ref-nms-b', 'ref-nms-r', 'mattnet', 'cmae', 'nmtree'}
-    assert trainings.index('mattnet') < trainings.index('nmtree') and lines.count('  about 0.0 h') == len(trainings)
+    assert trainings.index('mattnet') < trainings.index('nmtree') and lines.count('    about 0.0 h') == len(trainings)
     assert not list(tmp_path.iterdir())

@@ -142,10 +142,13 @@ def run_steps(steps: Sequence[Step], folder: Path) -> int:
 def list_steps(steps: Sequence[Step], folder: Path) -> int:
     """Print the steps with what those that can estimate it would take; nothing is written.
 
+    Returns:
+        the exit code of the first estimate that says that its step cannot be, else 0.
+
     Raises:
         InputError: the record is damaged.
     """
-    record = Record(folder)
+    record, refused = Record(folder), 0
     for number, step in enumerate(steps, start=1):
         done = record.has(step)
         print(f'[{number}/{len(steps)}] {step.name}{": done before" if done else ""}\n  {_typed(step.command)}',
@@ -154,9 +157,10 @@ def list_steps(steps: Sequence[Step], folder: Path) -> int:
             with TemporaryFile() as printed:
                 code = _call([*step.command, '--dry-run'], printed)
                 print(''.join(f'    {line}\n' for line in _text(printed).splitlines()), end='', flush=True)
-            if code:
-                return code
-    return 0
+            refused = refused or code
+            if code == INTERRUPTED:
+                break
+    return refused
 
 
 def _do(step: Step, more: Sequence[str]) -> int:

@@ -265,9 +265,10 @@ def test_what_is_interrupted_ends_with_130_and_says_that_it_goes_on(world: World
 
 def test_an_interrupted_step_is_waited_for(tmp_path: Path) -> None:
     """Ctrl-C goes to all processes of a terminal; the step keeps what it has done before the command ends."""
-    step = ('import time\ntry:\n print("began", flush=True)\n time.sleep(60)\nexcept KeyboardInterrupt:\n'
+    heeding = 'import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n'  # as in a terminal
+    step = (heeding + 'import time\ntry:\n print("began", flush=True)\n time.sleep(60)\nexcept KeyboardInterrupt:\n'
             f' time.sleep(0.5)\n open({str(tmp_path / "kept")!r}, "w").close()')
-    caller = f'import sys; from harness.commands import steps; sys.exit(steps._call(["-c", {step!r}]))'
+    caller = heeding + f'import sys; from harness.commands import steps; sys.exit(steps._call(["-c", {step!r}]))'
     process = subprocess.Popen([sys.executable, '-c', caller], cwd=ROOT, stdout=subprocess.PIPE, text=True,
                                start_new_session=True)
     assert process.stdout is not None and process.stdout.readline() == 'began\n'

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import adapters.modular.cmae  # noqa: F401 (registers its grounder)
-from harness.commands import ref_nms_training
 from harness.commands.show import main as show
+from harness.commands.training_request import TrainingRequest
 from harness.errors import InputError
 from harness.evaluation.unused import EFFECTS, refuse_unused
 from run_benchmark import command_line
@@ -100,7 +100,7 @@ def test_show_refuses_it_too(options: tuple[str, ...], said: str, small_benchmar
 def test_weights_of_one_name_are_given_once_whatever_the_command(command: tuple[str, ...], small_benchmark: Path,
                                                                  tmp_path: Path, capsys: pytest.CaptureFixture,
                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ref_nms_training, '_datasets', lambda *_: (None, None))
+    monkeypatch.setattr(TrainingRequest, 'datasets', lambda _: (None, None))
     two = ('--weights', 'detector=/no/such/a', '--weights', 'detector=/no/such/b')
     out = tmp_path / ('out.png' if 'show' in command else 'out')
     assert command_line([*command, *two, '--out', str(out)]) == 2

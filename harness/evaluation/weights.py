@@ -23,13 +23,13 @@ class WeightStore:
         self.taken: set[str] = set()
 
     def get(self, name: str, dataset: str | None) -> Weights:
-        """The weights of a name: the user's file, or the one shipped for a dataset, which provenance names as well."""
-        whose = None if dataset is None else home(dataset)
+        """The weights of a name: the user's file for this dataset, or the one shipped for it or for its stand-in."""
+        whose = None if dataset is None else dataset if name in self._given else home(dataset)
         path = self._given.get(name) or shipped_path(name, whose)
         self.taken.add(name)
         if path not in self._loaded:
             self._loaded[path] = load_weights(path).complete()
-        self._used[name if whose is None or name in self._given else f'{name} ({whose})'] = path
+        self._used[name if whose is None else f'{name} ({whose})'] = path
         return self._loaded[path]
 
     def missing(self, plugin: Any, dataset: str) -> Path | None:

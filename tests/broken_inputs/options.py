@@ -28,7 +28,7 @@ def settings() -> Iterator[Trial]:
                 continue
             argv = (*_ROOT, *base, name)
             if plugin.not_shipped is not None:  # those of another rule fit
-                argv = (*argv, '--weights', f'{name}={shipped_path("ref-nms-b", "mini-refcoco")}')
+                argv = (*argv, '--weights', f'{plugin.weights}={shipped_path("ref-nms-b", "mini-refcoco")}')
             yield Trial(f'{name}, sound', argv, sound.refer(), sound=True)
             for option in _options(plugin):
                 yield from _typed(argv, f'{name}.{option}')

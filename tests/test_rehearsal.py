@@ -29,6 +29,7 @@ from harness.embedded.build import IMAGES, PARTS, make_pictures
 from harness.embedded.outlines import polygons
 from harness.embedded.rehearsal import write_rehearsal
 from harness.errors import InputError
+from harness.evaluation.datasets import load_dataset
 from run_benchmark import command_line
 
 TRAIN, SPLIT = 3, 1
@@ -217,3 +218,10 @@ def test_its_config_is_one_that_a_detector_is_converted_with(folder: Path) -> No
     description = described(read_config(config), f'--config {config}')
     assert set(description) == {'model', 'pipeline'}
     assert description['model']['backbone']['depth'] == 18
+
+
+def test_a_dataset_of_a_rehearsal_is_found_by_its_own_name_too(folder: Path) -> None:
+    """As a run and its exports name it."""
+    by_folder, by_name = (load_dataset(name, folder) for name in ('refcoco', 'rehearsal-refcoco'))
+    assert by_folder.name == by_name.name == 'rehearsal-refcoco'
+    assert by_folder.data_hash == by_name.data_hash

@@ -62,11 +62,13 @@ def dataset_names(asked: Sequence[str] | None, root: Path | None, split_by: str 
 
 
 def load_dataset(name: str, root: Path | None, split_by: str | None = None, images: Path | None = None) -> Dataset:
-    """A dataset of the data root, or a registered one.
+    """A dataset of the data root, or a registered one; one of a rehearsal by the name of its folder or by its own.
 
     Raises:
         InputError: the same as from :func:`harness.data.known.load_known`.
     """
+    if root is not None and not split_makers(root / name):
+        name = name.removeprefix(PREFIX)
     if root is not None and (name in SPLIT_BY or name not in names(DATASETS) or split_makers(root / name)):
         return load_known(name, root, split_by, images)
     return DATASETS.get(name)(root)

@@ -212,8 +212,8 @@ def test_a_finished_run_of_other_options_is_moved_aside_and_an_unfinished_one_go
 def test_a_file_is_read_once_however_many_steps_depend_on_it(world: World,
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    digest = steps.hashlib.file_digest
-    monkeypatch.setattr(steps.hashlib, 'file_digest', lambda file, name: read.append(file.name) or digest(file, name))
+    digest = steps.sha256_of
+    monkeypatch.setattr(steps, 'sha256_of', lambda path: read.append(str(path)) or digest(path))
     world.paper()
     assert read.count(str(world.folder / 'detector.safetensors')) == 1
     assert len(read) == len(set(read))
@@ -226,7 +226,7 @@ def test_a_step_that_fails_stops_with_its_code_and_one_line(world: World, capsys
     assert world.paper() == 2
     assert world.names[-1] == 'train cmae refcoco'
     assert capsys.readouterr().err.splitlines()[-1] == (
-        '[4/17] train cmae refcoco: stopped with code 2; mend what it says, and the same command goes on from here')
+        '[4/17] train cmae refcoco: stopped with code 2; fix what it says, and the same command goes on from here')
     world.fails.clear()
     assert world.paper() == 0
     assert world.names == ALL[3:]

@@ -3,14 +3,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
 from adapters.modular.place_features import last_pixel_corners
-from harness.detection.crop import whole_map
+from harness.detection.crop import CELLS, to_cells, whole_map
 from harness.types import ImageFeatures
-
-#: Cells along each side of a crop.
-CELLS = 7
 
 
 class ObjectFeatures:
@@ -56,7 +52,7 @@ def cells(features: Tensor) -> Tensor:
     """
     if features.shape[-1] == 1:
         return features.expand(-1, -1, CELLS, CELLS)
-    return features if features.shape[-1] == CELLS else adaptive_avg_pool2d(features, CELLS)
+    return to_cells(features)
 
 
 def whole_image(image: ImageFeatures) -> Tensor:

@@ -23,7 +23,7 @@ from harness.data.counts import PUBLISHED, SPLIT_BY, check_counts
 from harness.data.known import datasets_in, split_maker, split_makers
 from harness.data.recorded_images import look_at_first
 from harness.data.refer import load_refer
-from harness.data.rehearsal_mark import NOTE, PREFIX, is_rehearsal
+from harness.data.rehearsal_mark import NOTE, is_rehearsal, rehearsed
 from harness.detection.training_images import TrainedOn, seen_images
 from harness.errors import InputError
 from harness.evaluation.settings import parse_weights
@@ -135,7 +135,7 @@ def look(root: Path, split_by: str | None = None, detector: Path | None = None) 
         if name in PUBLISHED:
             _prepared(found, name, bases, known, weights)
     _shared(found, bases)
-    found.rows.sort(key=lambda row: [*names, '-'].index(row.dataset.removeprefix(PREFIX)))
+    found.rows.sort(key=lambda row: [*names, '-'].index(rehearsed(row.dataset)))
     return found
 
 

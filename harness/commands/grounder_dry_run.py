@@ -17,22 +17,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from tabulate import tabulate
 from torch import Tensor
 
 from harness.commands.grounder_training import GrounderJob, material_of
-from harness.data.counts import count
 from harness.detection.pictures import read_recorded
 from harness.files.weights import provenance, save_weights
 from harness.plugins import Detector
 from harness.registry import GROUNDERS
 from harness.training.annotated_store import layout_of
+from harness.training.estimating import Estimate, QuickestStep, rows_of_data
 from harness.training.features import AnnotatedFeatures, check_images
 from harness.training.grounder import TrainingStage, build_recipe, train_stage
 from harness.training.runner import count_parameters, silence
-from harness.training.space import Estimate, free_space, no_space
+from harness.training.space import free_space, no_space
 from harness.types import Dataset
 
 #: Images, and steps on them.
@@ -63,15 +61,11 @@ def dry_run(job: GrounderJob, detector: Detector) -> Estimate:
     check_images(job.train.name, images)
     size = sum(layout.size for layout in layouts.values())
     folder = job.folder('train')
-    train, val = count(job.train.split('train')), count(job.val.split('val'))
     see, stages = _measured(job, detector)
     hours = {'looking at images': see * len(images), **{f'training, {s.name}': s.steps * s.seconds for s in stages}}
     boxes = sum(len(layout.ann_ids) for layout in layouts.values())
     table = tabulate([
-        ['data', f'{job.train.name}: {train.expressions:,} expressions of {train.images:,} images to train on, '
-                 f'{val.expressions:,} of {val.images:,} to validate on'],
-        *(['', note] for note in job.train.notes),
-        ['images', f'all {len(images):,} are there'],
+        *rows_of_data(job.train, job.val, len(images)),
         ['detector', f'{job.detector.path.name}, crops of {layouts["train"].widths[0]} channels, features of '
                      f'{layouts["train"].widths[1]} in {layouts["train"].widths[2]} × {layouts["train"].widths[2]} '
                      'cells'],
@@ -91,39 +85,24 @@ def _memory(stages: Sequence[_Stage]) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20 + max(s.held for s in stages) / 2 ** 30
 
 
-class _Timed(Hook):
-    """The seconds of the quickest step: the first warms up, and others may wait for other work on the machine."""
-
-    def __init__(self) -> None:
-        self.step, self._last = float('inf'), 0.
-
-    def before_train_epoch(self, runner: Runner) -> None:
-        self._last = time.perf_counter()
-
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                         outputs: dict | None = None) -> None:
-        now = time.perf_counter()
-        self.step, self._last = min(self.step, now - self._last), now
-
-
 def _measured(job: GrounderJob, detector: Detector) -> tuple[float, list[_Stage]]:
     """Seconds to look at an image, and each stage of the recipe, trained for a few steps on a few images."""
-    train, val = _few(job.train, 'train'), _few(job.val, 'val')
+    small = replace(job, train=_few(job.train, 'train'), val=_few(job.val, 'val'))
     start = time.perf_counter()
-    features = {'train': _seen(train, 'train', detector), 'val': _seen(val, 'val', detector)}
+    features = {'train': _seen(small.train, 'train', detector), 'val': _seen(small.val, 'val', detector)}
     images = sum(len(own['image_ids']) for own in features.values())
     see = (time.perf_counter() - start) / images
     with TemporaryDirectory() as folder:
-        small = replace(job, train=train, val=val, trained={
-            name: path if path.is_file() else _untrained(job, name, features, Path(folder))
-            for name, path in job.trained.items()})
-        recipe = build_recipe(job.request.part, material_of(small, features), job.request.seed, job.options)
+        trained = {name: path if path.is_file() else _untrained(small, name, features, Path(folder))
+                   for name, path in job.trained.items()}
+        material = material_of(replace(small, trained=trained), features)
+        recipe = build_recipe(job.request.part, material, job.request.seed, job.options)
     of_all = len(list(job.train.by_image(job.train.split('train'))))
     stages = []
     for stage in recipe.stages:
         items = len(stage.train_set)  # type: ignore[arg-type]
         most = min(stage.batch_size, items)
-        timed, short = _Timed(), replace(stage, batch_size=most, epochs=_STEPS, steps=None,
+        timed, short = QuickestStep(), replace(stage, batch_size=most, epochs=_STEPS, steps=None,
                                          param_scheduler=[])  # the rates do not matter here
         with TemporaryDirectory() as folder, silence():
             train_stage(job.request.part, short, Path(folder), seed=job.request.seed, hooks=[timed],
@@ -156,8 +135,7 @@ def _untrained(job: GrounderJob, name: str, features: dict[str, Any], folder: Pa
     """Weights of another grounder of the same recipe as they are before training, which take as long to look through.
     """
     options = GROUNDERS.get(name).recipes.get(job.request.recipe)
-    other = replace(job, train=_few(job.train, 'train'), val=_few(job.val, 'val'), trained={})
-    recipe = build_recipe(name, material_of(other, features), job.request.seed, options)
+    recipe = build_recipe(name, material_of(job, features), job.request.seed, options)
     path = folder / f'{name}.safetensors'
     save_weights(path, recipe.tensors(), {**recipe.meta, **provenance('', job.request.seed, job.train.data_hash)})
     return path

@@ -10,10 +10,9 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.arguments import add_device, add_limit, add_settings, add_vectors
-from harness.commands.one_training import REF_NMS
+from harness.commands.one_training import REF_NMS, options_of
 from harness.commands.steps import Step, list_steps, run_steps
 from harness.data.known import datasets_in, split_maker
 from harness.errors import InputError
@@ -119,18 +118,7 @@ def _check_settings(args: Namespace, parts: Sequence[str]) -> None:
                              f'{nearest(name, parts)}')
     for part in parts:
         if settings := _settings_of(part, args.settings):
-            _check_options(part, args.recipe or 'released', settings)
-
-
-def _check_options(part: str, recipe: str, settings: Sequence[str]) -> None:
-    own: Any
-    if part in REF_NMS:
-        from harness.training.ref_nms import options as own
-        options: Any = own.RECIPES[recipe][REF_NMS[part][0]]
-    else:
-        from harness.training import settings as own
-        options = GROUNDERS.get(part).recipes[recipe]
-    own.refuse_without_effect(settings, own.with_settings(options, settings))
+            options_of(part, args.recipe, 'released', settings)
 
 
 def _settings_of(part: str, settings: Sequence[str]) -> list[str]:

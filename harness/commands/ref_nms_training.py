@@ -31,7 +31,7 @@ def prepared(request: TrainingRequest, options: TrainingOptions, dry: bool = Fal
     detector = detector_of(weights, device)
     _check_head(request, options, detector)
     store = request.store or ('none' if starts_from_map(detector) else 'crops')
-    return RefNMSJob(train.name, train, val, options, weights, vectors, device, request.seed, store,
+    return RefNMSJob(train, val, options, weights, vectors, device, request.seed, store,
                      request.checkpoint_every, request.workers or 0, request.out, request.work,
                      request.stored), detector
 

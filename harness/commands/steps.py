@@ -5,7 +5,6 @@ the steps has them. The record is written after each step, so that the same step
 """
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shlex
@@ -20,6 +19,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from harness.errors import InputError
+from harness.files.fingerprint import sha256_of
 from harness.files.reading import parse_json, read_bytes
 from harness.files.writing import write_text
 
@@ -67,8 +67,7 @@ class Hashes:
         stat = path.stat()
         key = path, stat.st_size, stat.st_mtime_ns
         if key not in self._known:
-            with path.open('rb') as file:
-                self._known[key] = hashlib.file_digest(file, 'sha256').hexdigest()
+            self._known[key] = sha256_of(path)
         return self._known[key]
 
 
@@ -85,8 +84,8 @@ class Record:
         if self._path.is_file():
             self._done = parse_json(read_bytes(self._path), str(self._path))
             if not isinstance(self._done, dict) or not all(isinstance(one, dict) for one in self._done.values()):
-                raise InputError(f'{self._path}: is no record of steps; delete it, and what is trained is still not '
-                                 'trained again')
+                raise InputError(f'{self._path}: is not a record of steps; delete the file, finished trainings are not '
+                                 'repeated')
 
     def has(self, step: Step) -> bool:
         """Whether a step is done."""
@@ -129,7 +128,7 @@ def run_steps(steps: Sequence[Step], folder: Path) -> int:
         start, of = time.monotonic(), record.of(step)
         if code := _do(step, step.anew if record.outdated(step) else ()):
             _say(f'{title}: interrupted; the same command goes on from here' if code == INTERRUPTED else
-                 f'{title}: stopped with code {code}; mend what it says, and the same command goes on from here')
+                 f'{title}: stopped with code {code}; fix what it says, and the same command goes on from here')
             return code
         if lacks := [path for path in step.outputs if not path.is_file()]:
             raise InputError(f'{lacks[0]}: {step.name} has ended without writing it; try its command by itself')

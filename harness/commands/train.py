@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.arguments import add_device, add_settings, add_vectors, add_weights
 from harness.commands import train_ref_nms as ref_nms_command
-from harness.commands.one_training import REF_NMS, train_part
+from harness.commands.one_training import REF_NMS, options_of, train_part
 from harness.data.embedded_names import EMBEDDED
 from harness.errors import InputError
 from harness.evaluation.datasets import dataset_names
@@ -128,7 +128,9 @@ def _train_ones_own(args: Namespace, wanted: Sequence[str], out: Path, command: 
     if unknown := sorted(set(weights) - set(known)):
         raise InputError(f'--weights {unknown[0]}=…: these trainings take {" and ".join(known)}'
                          f'{nearest(unknown[0], known)}')
-    options = {part: _options(args, part, wanted) for part in wanted}
+    settings = {part: list(_settings(args.settings, part, wanted)) for part in wanted}
+    recipe = 'embedded' if args.data_root is None else 'released'
+    options = {part: options_of(part, args.recipe, recipe, settings[part]) for part in wanted}
     _check_numbers(args)
     _refuse_unused(args, wanted, options)
     loading()
@@ -137,8 +139,8 @@ def _train_ones_own(args: Namespace, wanted: Sequence[str], out: Path, command: 
         for part in wanted:
             request = TrainingRequest(
                 part, dataset, out / f'{part}-{dataset}.safetensors', args.work / f'{part}-{dataset}-seed{args.seed}',
-                args.work, args.seed, args.data_root, args.split_by, args.images, weights, _recipe_name(args),
-                list(_settings(args.settings, part, wanted)), args.vectors, args.attributes, args.store,
+                args.work, args.seed, args.data_root, args.split_by, args.images, weights,
+                args.recipe or recipe, settings[part], args.vectors, args.attributes, args.store,
                 args.precision or 'fp32', args.checkpoint_every, args.workers, args.device)
             train_part(request, options[part], args.dry_run, command)
 
@@ -153,45 +155,10 @@ def _datasets(args: Namespace) -> list[str]:
     return dataset_names(args.dataset, args.data_root, args.split_by)[0]
 
 
-def _options(args: Namespace, part: str, wanted: Sequence[str]) -> Any:
-    """The options of a part's recipe, changed as ``--set`` says."""
-    recipe = _recipe_name(args)
-    settings = list(_settings(args.settings, part, wanted))
-    if part in REF_NMS:
-        from harness.training.ref_nms.options import RECIPES, refuse_without_effect, with_settings
-        loss, text = REF_NMS[part]
-        options = with_settings(_recipe(part, recipe, RECIPES)[loss].changed(text=text), settings)
-        if (options.loss, options.text) != (loss, text):
-            raise InputError(f'--set: {part} is trained by the {loss} loss with text={text}; name another part, one of '
-                             f'{", ".join(REF_NMS)}')
-        refuse_without_effect(settings, options)
-        return options
-    from harness.training import settings as of_recipes
-    plugin = GROUNDERS.get(part)
-    if not plugin.recipes:
-        if settings or args.recipe:
-            raise InputError(f'train {part}: its recipe has no options; leave --recipe and --set out')
-        return None
-    options = of_recipes.with_settings(_recipe(part, recipe, plugin.recipes), settings)
-    of_recipes.refuse_without_effect(settings, options)
-    return options
-
-
-def _recipe_name(args: Namespace) -> str:
-    return args.recipe or ('embedded' if args.data_root is None else 'released')
-
-
-def _recipe(part: str, name: str, recipes: Mapping[str, Any]) -> Any:
-    if name not in recipes:
-        raise InputError(f'--recipe {name}: {part} has no such recipe{nearest(name, recipes)}; its recipes are '
-                         f'{", ".join(recipes)}')
-    return recipes[name]
-
-
 def _settings(settings: Sequence[str], part: str, wanted: Sequence[str]) -> Iterator[str]:
     """The settings of one part, without its name."""
     for setting in settings:
-        name, dot, rest = setting.partition('=')[0].partition('.')
+        name, dot, _ = setting.partition('=')[0].partition('.')
         if dot and name in wanted:
             if name == part:
                 yield setting[len(name) + 1:]

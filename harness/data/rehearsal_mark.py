@@ -19,6 +19,11 @@ def dataset_name(folder: str, instances: Any) -> str:
     return PREFIX + folder if marked else folder
 
 
+def rehearsed(name: str) -> str:
+    """The name of the dataset that one of a rehearsal stands for; that of any other itself."""
+    return name.removeprefix(PREFIX)
+
+
 def is_rehearsal(name: str) -> bool:
     """Whether a dataset of that name is one of a rehearsal."""
     return name.startswith(PREFIX)

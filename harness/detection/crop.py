@@ -11,8 +11,11 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn import functional as F
 
+#: Cells along each side of the crops that Ref-NMS and the grounders take.
+CELLS = 7
 
-def crop_and_resize(feature_map: Tensor, boxes: Tensor, stride: int = 16, size: int = 7) -> Tensor:
+
+def crop_and_resize(feature_map: Tensor, boxes: Tensor, stride: int = 16, size: int = CELLS) -> Tensor:
     """Sample ``size × size`` points of every box, edges included, zeros outside the map.
 
     Args:
@@ -41,6 +44,12 @@ def crop_and_resize(feature_map: Tensor, boxes: Tensor, stride: int = 16, size: 
     return crops.reshape(channels, n, size, size).transpose(0, 1)
 
 
+def to_cells(crops: Tensor) -> Tensor:
+    """``(n, C, s, s)`` crops or features as ``(n, C, 7, 7)``; those of more cells (mmdet's C4 networks cut 14 × 14) are
+    averaged down."""
+    return crops if crops.shape[-1] == CELLS else F.adaptive_avg_pool2d(crops, CELLS)
+
+
 def whole_map(feature_map: Tensor, stride: int = 16) -> Tensor:
     """``(1, 4)`` xyxy in network-input pixels: from the centre of the map's first cell to that of its last.
 
@@ -60,7 +69,7 @@ class CropRoIExtractor(BaseModule):
         size: points along each side of a crop.
     """
 
-    def __init__(self, out_channels: int, stride: int = 16, size: int = 7) -> None:
+    def __init__(self, out_channels: int, stride: int = 16, size: int = CELLS) -> None:
         super().__init__()
         self.out_channels = out_channels
         self.featmap_strides = [stride]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.data.counts import SPLIT_BY
 from harness.data.embedded_names import EMBEDDED
-from harness.data.rehearsal_mark import PREFIX
+from harness.data.rehearsal_mark import rehearsed
 from harness.data.results import SeenImages
 from harness.errors import InputError
 from harness.types import Expression
@@ -94,4 +94,4 @@ def count_seen(trained_on: TrainedOn, dataset: str, images: Iterable[int]) -> in
 
 
 def _of_refcoco(dataset: str) -> bool:
-    return dataset.removeprefix(PREFIX) in SPLIT_BY
+    return rehearsed(dataset) in SPLIT_BY

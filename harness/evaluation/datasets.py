@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.data.counts import SPLIT_BY
 from harness.data.embedded_names import EMBEDDED
 from harness.data.known import datasets_in, load_known, split_makers
-from harness.data.rehearsal_mark import PREFIX
+from harness.data.rehearsal_mark import rehearsed
 from harness.errors import InputError
 from harness.names import pick
 from harness.registry import DATASETS, names
@@ -20,7 +20,7 @@ STAND_IN = {'refcoco': 'mini-refcoco', 'refcoco+': 'mini-refcoco+', 'refcocog': 
 def home(name: str) -> str:
     """The embedded dataset whose shipped weights a dataset takes; a user's own dataset takes those for RefCOCO, a
     rehearsal those for what it rehearses."""
-    return name if name in EMBEDDED else STAND_IN.get(name.removeprefix(PREFIX), STAND_IN['refcoco'])
+    return name if name in EMBEDDED else STAND_IN.get(rehearsed(name), STAND_IN['refcoco'])
 
 
 def find_datasets(asked: Sequence[str] | None, root: Path | None, split_by: str | None, images: Path | None) -> tuple[
@@ -68,7 +68,7 @@ def load_dataset(name: str, root: Path | None, split_by: str | None = None, imag
         InputError: the same as from :func:`harness.data.known.load_known`.
     """
     if root is not None and not split_makers(root / name):
-        name = name.removeprefix(PREFIX)
+        name = rehearsed(name)
     if root is not None and (name in SPLIT_BY or name not in names(DATASETS) or split_makers(root / name)):
         return load_known(name, root, split_by, images)
     return DATASETS.get(name)(root)
@@ -114,7 +114,7 @@ def notes_on(datasets: Iterable[Dataset], shipped_weights: bool) -> list[str]:
     for dataset in datasets:
         notes += dataset.notes
         if shipped_weights and dataset.name not in EMBEDDED:
-            whose = '' if dataset.name.removeprefix(PREFIX) in STAND_IN else f', those of {home(dataset.name)},'
+            whose = '' if rehearsed(dataset.name) in STAND_IN else f', those of {home(dataset.name)},'
             notes.append(f'{dataset.name}: the embedded benchmark\'s weights{whose} on other images: meaningless as '
                          'accuracy')
         if dataset.annotations is None:

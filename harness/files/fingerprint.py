@@ -101,7 +101,8 @@ def _meaning(tree: ast.AST) -> str:
 
 def sha256_of(path: Path) -> str:
     """Of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def short(record: Record) -> str:

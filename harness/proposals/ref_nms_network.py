@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from harness.detection.c4_head import residual_stage
+from harness.detection.crop import CELLS, to_cells
 from harness.errors import InputError
 from harness.files.metadata import read_metadata
 from harness.files.weights import Weights, built, check_fits
@@ -26,9 +27,6 @@ from harness.proposals.nms import class_wise_nms
 from harness.proposals.ranking import ordered
 from harness.proposals.ref_nms_metadata import RefNMSMetadata
 from harness.words.vectors import WordEmbedding
-
-#: Cells along each side of the crops that the head takes.
-CROP = 7
 
 
 @MODELS.register_module()
@@ -98,8 +96,8 @@ class RefNMS(BaseModule):
         """``(n, C, 7, 7)`` pooled regions to ``(n, F)``: the head, averaged over cells."""
         if len(pooled) == 0:
             return pooled.new_zeros(0, self.features)
-        if max(pooled.shape[-2:]) > CROP:  # mmdet's C4 networks cut 14 × 14
-            pooled = F.adaptive_avg_pool2d(pooled, CROP)
+        if max(pooled.shape[-2:]) > CELLS:
+            pooled = to_cells(pooled)
         # Channels last in memory is nearly half as fast again on CPUs.
         return self.head(pooled.contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
 

@@ -6,10 +6,10 @@
     FOLDER/fc7.f16          (A, F, s, s)  their features; s is 7, or 1 of a pyramid's fully connected layers
     FOLDER/image_pool5.f16  (I, C, 7, 7)  crops of the I whole images
     FOLDER/filled.u1        (I,)          1 once an image is in all three
-    FOLDER/shapes.json      their shapes and ids, written once the files have their full size
+    FOLDER/shapes.json      their shapes, written once the files have their full size
 
-Space is taken before the first image is looked at. Any number of processes fill a folder together, and a filling that
-was killed goes on with the images that are missing.
+Space is taken before the first image is looked at. The processes of torchrun fill a folder together, and a filling
+that was killed goes on with the images that are missing.
 """
 from __future__ import annotations
 

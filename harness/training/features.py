@@ -6,19 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
 from harness.boxes import corners_to_last_pixel
-from harness.detection.crop import whole_map
+from harness.detection.crop import to_cells, whole_map
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
 from harness.plugins import Detector
 from harness.progress import track
 from harness.training.runner import console
 from harness.types import Annotation, Dataset, ImageFeatures, ImageInfo
-
-#: Cells along each side of a crop.
-CELLS = 7
 
 
 def check_images(dataset: str, images: Sequence[ImageInfo]) -> None:
@@ -53,7 +49,7 @@ def annotated_features(image: ImageFeatures, annotations: Sequence[Annotation]) 
     boxes = corners_to_last_pixel(torch.tensor([a.xywh for a in annotations], dtype=torch.float32).reshape(-1, 4))
     crops = image.pool(torch.cat((boxes, whole_map(image.feature_map).cpu() / image.scale)))
     fc7 = image.head(crops[:-1])
-    pool5 = crops if crops.shape[-1] == CELLS else adaptive_avg_pool2d(crops, CELLS)
+    pool5 = to_cells(crops)
     return pool5[:-1].half().cpu(), fc7.half().cpu(), pool5[-1:].half().cpu()
 
 

@@ -2,18 +2,9 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a training would take, as a table, and why it cannot be (``None``: it can)."""
-
-    table: str
-    refusal: str | None = None
 
 
 def free_space(folder: Path) -> int:

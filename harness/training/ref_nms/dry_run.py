@@ -15,15 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tabulate import tabulate
 
 from harness.data.counts import count
+from harness.detection.crop import CELLS
 from harness.detection.pictures import read_recorded
 from harness.errors import InputError
 from harness.plugins import Detector
-from harness.proposals.ref_nms_network import CROP
+from harness.training.estimating import Estimate, QuickestStep, rows_of_data
 from harness.training.features import check_images
 from harness.training.ref_nms.critical_boxes import critical_boxes
 from harness.training.ref_nms.image_regions import ImageRegions, Regions
@@ -34,7 +34,7 @@ from harness.training.ref_nms.region_store import starts_from_map
 from harness.training.ref_nms.stored import jitters
 from harness.training.ref_nms.training import RefNMSForTraining, sampler_of, train_ref_nms
 from harness.training.runner import bare, count_parameters, silence
-from harness.training.space import Estimate, free_space, no_space
+from harness.training.space import free_space, no_space
 from harness.types import Dataset, Expression, ImageInfo
 from harness.words.vectors import WordEmbedding
 
@@ -55,8 +55,8 @@ def dry_run(training: RefNMSJob, detector: Detector) -> Estimate:
     items = train.images if sampling.batch_of == 'images' else train.expressions
     steps = items // sampling.batch_size * options.steps.epochs
     if not steps:
-        raise InputError(f'--set batch_size={sampling.batch_size}: {training.name} has {items} {sampling.batch_of} to '
-                         'train on; take a smaller batch')
+        raise InputError(f'--set batch_size={sampling.batch_size}: {training.train.name} has {items} '
+                         f'{sampling.batch_of} to train on; take a smaller batch')
     measured = _measure(training, detector)
     model = measured.model
     counted = [*training.train.split('train'), *(training.val.expressions if sampling.vocabulary == 'all' else ())]
@@ -68,10 +68,7 @@ def dry_run(training: RefNMSJob, detector: Detector) -> Estimate:
         seconds['looking again'] = measured.see * sampling.batch_size * steps
     disk = _disk(training, measured)
     rows = [
-        ['data', f'{training.name}: {train.expressions:,} expressions of {train.images:,} images to train on, '
-                 f'{val.expressions:,} of {val.images:,} to validate on'],
-        *(['', note] for note in training.train.notes),
-        ['images', f'all {len(training.images):,} are there'],
+        *rows_of_data(training.train, training.val, len(training.images)),
         ['detector', f'{training.detector.path.name}, {len(detector.classes)} classes, crops of '
                      f'{model.network.in_channels} channels, head to {model.network.features}'],
         ['words', f'{words:,} with vectors of {model.vectors.shape[1]} ({training.vectors.name}, '
@@ -89,28 +86,21 @@ def dry_run(training: RefNMSJob, detector: Detector) -> Estimate:
     return Estimate(tabulate(rows, tablefmt='plain'), no_space(training.regions, disk, 'take --store none, or '))
 
 
-class _Measured(Hook):
-    """Measured costs: seconds per image and per step, memory of a step, and bytes per image.
-
-    As a hook it sees the model and times each step; the quickest counts, since the first warms up and others may wait
-    for other work on the machine.
-    """
+class _Measured(QuickestStep):
+    """Measured costs: seconds per image and per step, memory of a step, and bytes per image; as a hook it also sees the
+    model."""
 
     model: RefNMSForTraining
 
     def __init__(self) -> None:
-        self.detect = self.see = self.step = float('inf')
-        self._last = 0.
+        super().__init__()
+        self.detect = self.see = float('inf')
         self.memory = 0
         self.map_bytes = self.candidates = self.targets = self.expressions_a_step = 0.
 
     def before_train_epoch(self, runner: Runner) -> None:
-        self.model, self._last = bare(runner.model), time.perf_counter()
-
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                         outputs: dict | None = None) -> None:
-        now = time.perf_counter()
-        self.step, self._last = min(self.step, now - self._last), now
+        super().before_train_epoch(runner)
+        self.model = bare(runner.model)
 
 
 def _measure(training: RefNMSJob, detector: Detector) -> _Measured:
@@ -122,7 +112,7 @@ def _measure(training: RefNMSJob, detector: Detector) -> _Measured:
     items = [group for group in some if _can_be_drawn(options, regions[group[0].image_id])]
     items = items[:min(how.batch_size, _MEASURED_ON)]
     if not items:
-        raise InputError(f'{training.name}: the detector finds nothing in its first images; give one trained on '
+        raise InputError(f'{training.train.name}: the detector finds nothing in its first images; give one trained on '
                          'similar images (--weights detector=FILE)')
     scale = how.batch_size / len(items)
     before = _memory(training.device)
@@ -194,7 +184,7 @@ def _disk(training: RefNMSJob, measured: _Measured) -> float:
         of_boxes += measured.map_bytes
     elif kept != 'none':
         network = measured.model.network
-        of_region = network.features if kept == 'features' else network.in_channels * CROP ** 2
+        of_region = network.features if kept == 'features' else network.in_channels * CELLS ** 2
         jittered = measured.targets * int(POOL.sum()) if kept == 'features' or jitters(training) else 0
         of_boxes += 2 * (measured.candidates + jittered) * of_region
     return of_boxes * len(training.images)

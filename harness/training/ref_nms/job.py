@@ -15,7 +15,6 @@ class RefNMSJob:
     """Everything that a training needs.
 
     Attributes:
-        name: of the dataset in the config.
         train: with the split ``train``.
         val: with the split ``val``.
         options: of the training.
@@ -31,7 +30,6 @@ class RefNMSJob:
         regions: folder of the stored regions, shared by all seeds and losses.
     """
 
-    name: str
     train: Dataset
     val: Dataset
     options: TrainingOptions

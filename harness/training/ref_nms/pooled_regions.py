@@ -17,13 +17,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
 
+from harness.detection.crop import to_cells
 from harness.errors import InputError
 from harness.files.fingerprint import code_of, short
 from harness.files.writing import replacing
 from harness.plugins import Detector
-from harness.proposals.ref_nms_network import CROP
 from harness.training.features import described_images
 from harness.training.ref_nms.critical_boxes import critical_boxes
 from harness.training.ref_nms.image_regions import ImageRegions
@@ -50,7 +49,7 @@ def head_means(image: ImageFeatures, boxes: Tensor) -> Tensor:
 
 def crops(image: ImageFeatures, boxes: Tensor) -> Tensor:
     """``(n, C, 7, 7)``, as the head of Ref-NMS takes them; larger ones are averaged."""
-    return adaptive_avg_pool2d(image.pool(boxes), CROP)
+    return to_cells(image.pool(boxes))
 
 
 class PooledRegions:

@@ -20,7 +20,7 @@ from mmengine.runner import set_random_seed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.data.rehearsal_mark import PREFIX
+from harness.data.rehearsal_mark import rehearsed
 from harness.detection.crop import crop_and_resize
 from harness.detection.two_stage_parts import crop_channels
 from harness.errors import InputError
@@ -200,7 +200,7 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
                               options.head == 'frozen', sampling.embeddings == 'learned', sampling.draws == 'index')
     constant = constant_sentence(options, vocabulary)
     groups = heard(_groups(val, 'val'), constant)
-    longest = LONGEST.get(train.name.removeprefix('mini-').removeprefix(PREFIX), LONGEST_ELSEWHERE)
+    longest = LONGEST.get(rehearsed(train.name.removeprefix('mini-')), LONGEST_ELSEWHERE)
     sampler, over = sampler_of(options), None if sampling.at_least else sampling.delta
     images = RelatedRegions(heard(_items(train, 'train', sampling.batch_of), constant),
                             critical_boxes(train, 'train', vectors), train_regions, vocabulary, longest,

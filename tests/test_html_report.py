@@ -125,6 +125,12 @@ def test_embedded_figures_are_called_so_and_others_are_not(page: Page, tmp_path:
     assert 'Embedded benchmark' not in Page(html_report([write_run(tmp_path, dataset='mine')]).html).text
 
 
+def test_a_rehearsal_says_so_at_the_top_of_the_page(page: Page, tmp_path: Path) -> None:
+    of_one = Page(html_report([write_run(tmp_path, dataset='rehearsal-refcoco')]).html)
+    assert 'Rehearsal. rehearsal-refcoco: a rehearsal on generated scenes' in of_one.text
+    assert 'Rehearsal.' not in page.text
+
+
 # Figure 2
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from harness.data.embedded_names import EMBEDDED
+from harness.data.rehearsal_mark import NOTE, is_rehearsal
 from harness.data.results import Throughput
 from harness.errors import InputError
 from harness.names import nearest
@@ -94,12 +95,14 @@ def html_report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
                            for (d, g, r), row in zip(counts.index, counts.to_numpy().tolist(), strict=True)]
     figures['binNames'] = [{'name': b.name, 'title': said_, 'color': b.color}
                            for b, said_ in zip(BINS, titles(MASK_IOU), strict=True)]
-    embedded = [name for name in dict.fromkeys(r['dataset'] for r in results.records) if name in EMBEDDED]
+    datasets = list(dict.fromkeys(r['dataset'] for r in results.records))
+    embedded = [name for name in datasets if name in EMBEDDED]
     values = {
         'title': title, 'results': results, 'summary': said, 'tables': tables,
         'left_out': left_out([shown.table for shown in tables]),
         'plain': plain_tables(results.records, seen=seen_in(run.run for run in results.runs)),
-        'embedded': embedded, 'lacks': lacks, 'counts': counts,
+        'embedded': embedded, 'rehearsals': list(filter(is_rehearsal, datasets)), 'rehearsal_note': NOTE,
+        'lacks': lacks, 'counts': counts,
         'bins': list(zip(BINS, titles(MASK_IOU), strict=True)),
         'remarks': remarks(rows_of('accuracy', predictions)) if counts is not None and predictions is not None else [],
         'sizes': _sizes(results), 'costs': list(map(_cost, results.runs)), 'figures': figures,

@@ -8,7 +8,7 @@ from nothing is taken as if it derived from its base.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin, get_type_hints
@@ -17,11 +17,13 @@ from harness.errors import InputError
 from harness.options import wanted_by
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from mmengine.structures import InstanceData
     from torch import Tensor
 
-    from harness.types import Annotation, Expression, ImageFeatures, ImageInfo
+    from harness.types import Annotation, Expression, FormRow, ImageFeatures, ImageInfo, Sample
 
 #: How alike a misspelt attribute and the one that is meant are, of 1.
 NEARLY = 0.8
@@ -206,6 +208,35 @@ class Detector(ABC):
     def masks(self, image: ImageFeatures, boxes: Tensor, labels: Tensor) -> list[dict]:
         """Run lengths of pycocotools for ``(n, 4)`` xyxy boxes of classes ``labels`` ``(n,)``."""
         raise InputError(f'--detector {self.name}: makes no masks; leave res out (--task recall,rec)')
+
+
+class DataForm(ABC):
+    """A form in which people have the data: one file that registers itself and says what the form lacks.
+
+    Attributes:
+        name: under which it is registered; set by registration.
+        boxes: how it writes a box in pixels: ``'xywh'``, ``'xyxy'``, or nothing where copies differ, so that the whole
+            file or ``--boxes`` has to settle it.
+    """
+
+    name: ClassVar[str] = ''
+    boxes: ClassVar[str] = 'xywh'
+
+    @abstractmethod
+    def fits(self, sample: Sample) -> bool:
+        """Whether a file is of this form, by its beginning, never by its name."""
+
+    @abstractmethod
+    def rows(self, path: Path, sample: Sample) -> Iterator[FormRow]:
+        """The sentences of a file in its order, one row each.
+
+        Raises:
+            InputError: with file and row, where a record is not of the form.
+        """
+
+    def pictures(self, path: Path) -> Iterator[tuple[str, bytes]]:
+        """The images in the file itself, each once: the name that its rows have for it, and its bytes."""
+        return iter(())
 
 
 def conforming(base: type, cls: type, name: str) -> type:

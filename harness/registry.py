@@ -25,6 +25,7 @@ What each registry holds:
 ``GROUNDERS``       from :class:`harness.plugins.Grounder`
 ``METRICS``         from :class:`harness.plugins.Metric`
 ``DETECTORS``       from :class:`harness.plugins.Detector`
+``DATA_FORMS``      from :class:`harness.plugins.DataForm`
 
 These base classes say what is asked of each, and a class is held against its base when it registers.
 """
@@ -37,7 +38,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.plugin_files import Listed, listed
-from harness.plugins import Detector, Grounder, Metric, Rule, conforming
+from harness.plugins import DataForm, Detector, Grounder, Metric, Rule, conforming
 
 
 class PluginRegistry:
@@ -123,6 +124,7 @@ PROPOSAL_RULES = PluginRegistry('PROPOSAL_RULES', Rule, ['harness.proposals'])
 GROUNDERS = PluginRegistry('GROUNDERS', Grounder, ['harness.evaluation.controls', 'adapters.modular',
                                                    'adapters.nmtree'])
 METRICS = PluginRegistry('METRICS', Metric, ['harness.metrics'])
+DATA_FORMS = PluginRegistry('DATA_FORMS', DataForm, ['harness.data.forms'])
 DETECTORS = PluginRegistry('DETECTORS', Detector, ['harness.detection.detector', 'harness.detection.two_stage'])
 
 

@@ -6,10 +6,10 @@ and result files. The annotated boxes of an :class:`Expression` and an :class:`A
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 XYWH = tuple[float, float, float, float]
 
@@ -74,13 +74,66 @@ class ImageInfo:
     folders: tuple[Path, ...] = field(default=(), compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class FormRow:
+    """One sentence as a form of the data has it (:class:`harness.plugins.DataForm`); ``None`` is what the form lacks.
+
+    Attributes:
+        where: file and row, for messages.
+        sent: the sentence.
+        box: the referent's, four numbers as the form writes them; ``None``: it is that of ``ann_id`` in a file of
+            annotations.
+        image: the image's file name or path, or COCO's id.
+        size: the image's height and width in pixels.
+        dataset, split: where a record says them.
+        tokens: the words of the sentence.
+        segmentation: the referent's mask, any of COCO's.
+        undefined: why REC is not defined for this row (``'no target'``, ``'several targets'``).
+    """
+
+    where: str
+    sent: str
+    box: Any
+    image: str | int
+    size: tuple[int, int] | None = None
+    dataset: str | None = None
+    split: str | None = None
+    sent_id: int | None = None
+    ref_id: int | None = None
+    ann_id: int | None = None
+    category: str | None = None
+    tokens: tuple[str, ...] | None = None
+    segmentation: Any = None
+    undefined: str | None = None
+
+
+class Sample(NamedTuple):
+    """The beginning of a file of data, by which its form is told.
+
+    ``layout`` is ``'list'``, ``'lines'`` or ``'lists'`` of JSON (:mod:`harness.files.json_stream`), ``'parquet'``,
+    ``'table'`` (values between tabs), ``'pickle'`` or ``'torch'``. ``first`` has the first record under ``''``, of a
+    record of lists that of each list under its key; of a parquet file the names of its columns, of a table the values
+    of its first line.
+    """
+
+    layout: str
+    first: Mapping[str, Any]
+
+    def has(self, *names: str, key: str = '') -> bool:
+        """Whether the first record has these fields."""
+        record = self.first.get(key)
+        return isinstance(record, Mapping) and all(name in record for name in names)
+
+
 @dataclass
 class Dataset:
     """A set of expressions with whatever else its files provide.
 
     ``annotations`` is ``None`` where the files hold expressions alone (plain JSONL): then categories, masks and
-    contextual objects are not available, and what needs them says so. ``file`` is where they stand, for messages;
-    ``category_ids`` has the category of each of the files' ids.
+    contextual objects are not available, and what needs them says so. ``referents`` are the annotations of referents
+    where no other object is known: they have masks, and say nothing of other objects. ``file`` is where they stand, for
+    messages; ``category_ids`` has the category of each of the files' ids. ``unpack`` writes the images that the files
+    themselves hold to where their records say; with ``numbered_images`` their ids were made up by the reader.
     """
 
     name: str
@@ -92,6 +145,9 @@ class Dataset:
     data_hash: str = ''
     file: str = ''
     category_ids: dict[int, str] = field(default_factory=dict)
+    referents: dict[int, list[Annotation]] | None = None
+    unpack: Callable[[], None] | None = field(default=None, compare=False, repr=False)
+    numbered_images: bool = False
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -55,9 +55,9 @@ def load_refer(root: Path, name: str, split_by: str, images: Path | None = None)
     mentioned = {fields.integer(ref, 'image_id', f'{refs_path}: refs[{i}]') for i, ref in enumerate(refs)}
     instances = parse_json(instances_bytes, str(instances_path))
     name = dataset_name(name, instances)
-    categories = _categories(instances, str(instances_path))
-    infos = _images(instances, mentioned, files, str(instances_path))
-    annotations = _annotations(instances, infos, categories, str(instances_path))
+    categories = categories_of(instances, str(instances_path))
+    infos = images_of(instances, mentioned, files, str(instances_path))
+    annotations = annotations_of(instances, infos, categories, str(instances_path))
     dataset = Dataset(
         name=name,
         images=infos,
@@ -88,8 +88,8 @@ def _refs(data: bytes, path: Path) -> list[Any]:
     return refs
 
 
-def _categories(instances: Any, where: str) -> dict[int, str]:
-    """Names by id, in order of the ids."""
+def categories_of(instances: Any, where: str) -> dict[int, str]:
+    """The names of the categories of ``instances.json`` by id, in order of the ids."""
     rows = fields.items(instances, 'categories', where)
     ids = [fields.integer(row, 'id', f'{where}: categories[{i}]') for i, row in enumerate(rows)]
     names = [fields.name(row, 'name', f'{where}: categories[{i}]') for i, row in enumerate(rows)]
@@ -98,7 +98,8 @@ def _categories(instances: Any, where: str) -> dict[int, str]:
     return dict(sorted(zip(ids, names, strict=True)))
 
 
-def _images(instances: Any, mentioned: set[int], files: ImageFolders, where: str) -> dict[int, ImageInfo]:
+def images_of(instances: Any, mentioned: set[int], files: ImageFolders, where: str) -> dict[int, ImageInfo]:
+    """The images of ``instances.json`` that are mentioned, by id."""
     rows = fields.items(instances, 'images', where)
     ids = [fields.integer(row, 'id', f'{where}: images[{i}]') for i, row in enumerate(rows)]
     fields.unique(ids, 'image id', where)
@@ -111,9 +112,10 @@ def _image(row: Any, image_id: int, files: ImageFolders, where: str) -> ImageInf
     return files.info(image_id, height, width, fields.file_name(row, 'file_name', where))
 
 
-def _annotations(
+def annotations_of(
     instances: Any, images: dict[int, ImageInfo], categories: dict[int, str], where: str,
 ) -> dict[int, list[Annotation]]:
+    """The annotations of ``instances.json`` by image, a list for each of ``images``."""
     rows = fields.items(instances, 'annotations', where)
     ids = [fields.integer(row, 'id', f'{where}: annotations[{i}]') for i, row in enumerate(rows)]
     fields.unique(ids, 'annotation id', where)

@@ -103,20 +103,25 @@ def words(record: Any, key: str, where: str) -> tuple[str, ...]:
 
 def box(record: Any, key: str, where: str, may_be_empty: bool = False) -> XYWH:
     """An ``xywh`` box: four finite numbers in double precision, the sizes over 0 (or also 0)."""
-    value = required(record, key, where)
-    values = value.tolist() if isinstance(value, np.ndarray) else value
-    if not isinstance(values, list | tuple) or len(values) != 4:
-        raise InputError(f'{where}: {key!r} must be four numbers x, y, width, height')
-    if not all(isinstance(v, _NUMBERS) and not isinstance(v, bool) for v in values):
-        raise InputError(f'{where}: {key!r} must be four numbers x, y, width, height')
-    if not all(abs(v) <= MAX_COORDINATE for v in values):
-        raise InputError(f'{where}: {key!r} holds a number that is not finite or beyond a million pixels')
-    x, y, width, height = map(float, values)
+    x, y, width, height = four_numbers(record, key, where, 'x, y, width, height')
     if width < 0 or height < 0:
         raise InputError(f'{where}: {key!r} has a negative width or height')
     if not may_be_empty and width * height == 0:
         raise InputError(f'{where}: {key!r} has no area, so nothing can be found there')
     return x, y, width, height
+
+
+def four_numbers(record: Any, key: str, where: str, what: str = 'of a box') -> tuple[float, float, float, float]:
+    """Four finite numbers in double precision; ``what`` they are is said where they are none."""
+    value = required(record, key, where)
+    values = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(values, list | tuple) or len(values) != 4 or not all(
+            isinstance(v, _NUMBERS) and not isinstance(v, bool) for v in values):
+        raise InputError(f'{where}: {key!r} must be four numbers {what}')
+    if not all(abs(v) <= MAX_COORDINATE for v in values):
+        raise InputError(f'{where}: {key!r} holds a number that is not finite or beyond a million pixels')
+    a, b, c, d = map(float, values)
+    return a, b, c, d
 
 
 def image_size(record: Any, where: str) -> tuple[int, int]:

@@ -1,0 +1,52 @@
+"""What the names in a file of data mean: COCO's image id, a dataset and a split."""
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+_COCO = re.compile(r'(?:COCO_(?:train|val)20\d\d_)?0*(\d{1,18})(?:_\d+)?')
+_DATASETS = (('refcoco+', r'refcoco(\+|[_-]?plus|p(?![a-z]))|unc(\+|[_-]?plus)'), ('refcocog', r'refcocog|gref'),
+             ('refcoco', r'refcoco(?![a-z])|(?<![a-z])unc(?![a-z+])'))
+_SPLITS = {'train': 'train', 'val': 'val', 'validation': 'val', 'testa': 'testA', 'testb': 'testB', 'test': 'test'}
+_WORDS = re.compile(r'[a-zA-Z]+')
+
+
+def bare_name(image: str) -> str:
+    """The name of an image's file, without its folders and without the number that REFER and MiniGPT append.
+
+    >>> bare_name('train2014/COCO_train2014_000000581857_16.jpg')
+    'COCO_train2014_000000581857.jpg'
+    """
+    name = PurePosixPath(image.replace('\\', '/')).name
+    return re.sub(r'^(COCO_\w+?_\d{12})_\d+', r'\1', name)
+
+
+def image_id_of(image: str | int) -> int | None:
+    """COCO's id of an image, by its name; ``None`` where the name has none.
+
+    >>> image_id_of('train2014/COCO_train2014_000000581857_16.jpg'), image_id_of('000000309.jpg'), image_id_of('a.jpg')
+    (581857, 309, None)
+    """
+    if isinstance(image, int):
+        return image
+    match = _COCO.fullmatch(PurePosixPath(bare_name(image)).stem)
+    return int(match[1]) if match else None
+
+
+def dataset_in(text: str) -> str | None:
+    """The dataset that a name means.
+
+    >>> [dataset_in(name) for name in ('finetune_refcoco+_val', 'RefCOCOplus', 'refcocop', 'gref_umd', 'unc', 'mine')]
+    ['refcoco+', 'refcoco+', 'refcoco+', 'refcocog', 'refcoco', None]
+    """
+    return next((name for name, pattern in _DATASETS if re.search(pattern, text.lower())), None)
+
+
+def split_in(text: str) -> str | None:
+    """The split that a name means, by its last word that is one.
+
+    >>> split_in('REC_refcoco_unc_testA'), split_in('validation-00000-of-00002'), split_in('all')
+    ('testA', 'val', None)
+    """
+    found = [_SPLITS[word.lower()] for word in _WORDS.findall(text) if word.lower() in _SPLITS]
+    return found[-1] if found else None

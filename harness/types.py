@@ -154,6 +154,10 @@ class Dataset:
         """Splits in order of first appearance."""
         return tuple(dict.fromkeys(e.split for e in self.expressions))
 
+    def with_masks(self) -> dict[int, list[Annotation]]:
+        """The annotations that may have masks: of all objects of each image, or of referents alone."""
+        return (self.referents if self.annotations is None else self.annotations) or {}
+
     def split(self, name: str) -> list[Expression]:
         return [e for e in self.expressions if e.split == name]
 

@@ -1,8 +1,9 @@
-"""``run_benchmark.py check-data``: lists what a ``--data-root`` holds, what is missing, and what can be run with it.
+"""``run_benchmark.py check-data``: lists what ``--data-root`` or ``--data`` holds, what lacks, and what can be run.
 
-A data root holds REFER's layout, or one or several of the originals' repositories with the files that they prepared.
-Files are looked for where the originals keep them (:mod:`adapters.originals.layout`). Annotations are read and counted;
-of other files the size is shown, and of HDF5 files the number of rows.
+Files of ``--data`` are of any form (:mod:`harness.commands.check_forms`). A data root holds REFER's layout, or one or
+several of the originals' repositories with the files that they prepared. Files are looked for where the originals keep
+them (:mod:`adapters.originals.layout`). Annotations are read and counted; of other files the size is shown, and of HDF5
+files the number of rows.
 """
 from __future__ import annotations
 
@@ -72,12 +73,27 @@ def main(argv: Sequence[str]) -> int:
         InputError: the folder does not exist, or ``--weights`` names no converted detector.
     """
     parser = OneLineParser(prog='run_benchmark.py check-data', description=__doc__.split('\n')[0], allow_abbrev=False)
-    parser.add_argument('--data-root', type=Path, required=True, metavar='DIR', help='the folder to look through')
+    parser.add_argument('--data-root', type=Path, metavar='DIR', help='the folder to look through')
+    parser.add_argument('--data', action='append', type=Path, default=[], metavar='FILE', help='data in any form: what '
+                        'they are, and which published partition; repeatable')
+    parser.add_argument('--boxes', choices=('xywh', 'xyxy'), help='how the files of --data write a box')
+    parser.add_argument('--images', type=Path, metavar='DIR', help='images of --data')
     parser.add_argument('--split-by', metavar='NAME', help='who made the splits: refs(NAME).p (default: as published, '
                         'or the only one there)')
     add_weights(parser, 'a converted detector, of which it is said how many evaluation images it was trained on '
                         '(default: those in DIR)', 'detector=FILE')
     args = parser.parse_args(argv)
+    if (args.data_root is None) == (not args.data):
+        raise InputError('--data-root DIR or --data FILE: give one of the two')
+    if args.data:
+        for option in ('split_by', 'weights'):
+            if getattr(args, option):
+                raise InputError(f'--{option.replace("_", "-")}: has no effect on --data; leave it out')
+        from harness.commands.check_forms import check_forms
+        return check_forms(args.data, args.images, args.boxes)
+    for option in ('boxes', 'images'):
+        if getattr(args, option):
+            raise InputError(f'--{option}: has no effect on --data-root; leave it out')
     if not args.data_root.is_dir():
         raise InputError(f'--data-root {args.data_root}: there is no such folder; check the path')
     found = look(args.data_root, args.split_by, _detector(parse_weights(args.weights)))

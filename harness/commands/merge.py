@@ -52,7 +52,7 @@ def merge_folders(folders: Sequence[Path], out: Path, fresh: bool) -> int:
     header = merge(shards, out, fresh, lambda line: print(line, file=sys.stderr))
     about, outcome = header.about, outcome_of(out, header.tasks)
     measured = Measured(out, outcome, about['data'], about['notes'], about['weights'], about['images_in'],
-                        about.get('detector_seen', {}))
+                        about.get('detector_seen', {}), about.get('passports', {}))
     spent = sum(stage.seconds for stage in outcome.timing.stages.values())
     finish(measured, about['command'], {**about['options'], 'out': str(out)}, spent)
     return 0

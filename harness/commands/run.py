@@ -63,10 +63,14 @@ def parser() -> argparse.ArgumentParser:
                       'DIR/refcoco/refs(unc).p, DIR/refcoco/instances.json, DIR/images/train2014/…; or DIR/<any name>/')
     data.add_argument('--split-by', metavar='NAME', help='who made the splits of --data-root: refs(NAME).p '
                       '(default: as published, or the only one there)')
+    data.add_argument('--data', action='append', type=Path, default=[], metavar='FILE', help='the data in any form '
+                      'that people have, or a folder of it, with or without instances.json; repeatable (docs/forms.md)')
+    data.add_argument('--boxes', choices=('xywh', 'xyxy'), help='how the files of --data write a box, where '
+                      'neither their form nor all of their boxes together say it')
     data.add_argument('--expressions', type=Path, metavar='FILE', help='plain expressions, .jsonl or .jsonl.gz; or the '
                       'originals\' data.json, data_dep.json, std_refdb_….json')
-    data.add_argument('--images', type=Path, metavar='DIR', help='images of --expressions or --data-root, by '
-                      'file_name, COCO\'s names or <id>.jpg')
+    data.add_argument('--images', type=Path, metavar='DIR', help='images of --data, --expressions or --data-root, '
+                      'by file_name, COCO\'s names or <id>.jpg')
     data.add_argument('--max-pixels', type=int, metavar='N',
                       help='leave out images of more pixels (default: 50 million)')
     data.add_argument('--candidates', type=Path, metavar='FILE',
@@ -107,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
 
 #: The options that have an effect with ``--predictions``, for which nothing is run.
 JUDGING = frozenset(
-    'predictions dataset split task limit data_root expressions images imports allow_missing out'.split())
+    'predictions dataset split task limit data boxes data_root expressions images imports allow_missing out'.split())
 
 
 def main(argv: Sequence[str]) -> int:
@@ -235,6 +239,7 @@ def judge_file(args: argparse.Namespace, request: Request, console: Console) -> 
     """Judge the answers of ``--predictions``."""
     from adapters.originals.outside import read_outside_answers
     from harness.commands.readers import READERS
+    from harness.data.passport import passports
     from harness.evaluation.datasets import image_folders, joined
     from harness.evaluation.judge import check_answers, judge
     from harness.evaluation.measure import Measured
@@ -247,7 +252,8 @@ def judge_file(args: argparse.Namespace, request: Request, console: Console) -> 
     notes = [*judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]
     with result_folder(args.out, console.print) as out:
         outcome = judge(judgement, datasets, expressions, out)
-    return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes, {}, image_folders(datasets))
+    return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes,
+                    images_in=image_folders(datasets), passports=passports(datasets, expressions))
 
 
 def request_of(args: argparse.Namespace) -> Request:
@@ -258,7 +264,8 @@ def request_of(args: argparse.Namespace) -> Request:
     return Request(
         grounders=args.grounder, datasets=args.dataset, splits=args.split, tasks=args.task, rules=args.proposals,
         limit=args.limit, device=args.device, precision=args.precision, seed=args.seed, data_root=args.data_root,
-        expressions=args.expressions, split_by=args.split_by, max_pixels=args.max_pixels, detector=args.detector,
+        expressions=args.expressions, data=tuple(args.data), boxes=args.boxes, split_by=args.split_by,
+        max_pixels=args.max_pixels, detector=args.detector,
         candidates=args.candidates, images=args.images, vectors=args.vectors, detections=args.detections,
         masks=args.masks, features=args.features, store=args.store,
         weights=parse_weights(args.weights), settings=parse_settings(args.settings))

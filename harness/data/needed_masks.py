@@ -32,7 +32,7 @@ def referent_masks(datasets: Mapping[str, Dataset], expressions: Chosen) -> tupl
     masks: Referents = {}
     notes = []
     for name, dataset in datasets.items():
-        if dataset.annotations is None:
+        if dataset.annotations is None and dataset.referents is None:
             continue
         masks[name], without = {}, []
         for annotation in _referents(dataset, [e for (of, _), es in expressions.items() if of == name for e in es]):
@@ -56,7 +56,7 @@ def _referents(dataset: Dataset, expressions: Iterable[Expression]) -> list[Anno
     """The annotations that expressions refer to, each once, image by image."""
     wanted = dict.fromkeys((e.image_id, e.ann_id) for e in expressions)
     images = dict.fromkeys(image_id for image_id, _ in wanted)
-    return [a for image_id in images for a in (dataset.annotations or {}).get(image_id, ())
+    return [a for image_id in images for a in dataset.with_masks().get(image_id, ())
             if (image_id, a.ann_id) in wanted]
 
 

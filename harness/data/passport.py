@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
+from harness.data.embedded_names import EMBEDDED
 from harness.data.fingerprints import (
     Fingerprints,
     corners_before_cutting,
@@ -34,6 +35,8 @@ NAMED = 0.5, 0.1
 GOOGLE = {'refcoco': {'val': 5000, 'test': 5000}}
 TITLES = {'refcoco': 'RefCOCO', 'refcoco+': 'RefCOCO+', 'refcocog': 'RefCOCOg'}
 MAKERS = {'unc': 'UNC', 'umd': 'UMD', 'google': 'Google'}
+#: Who made the splits of the embedded benchmark.
+EMBEDDED_BY = 'embedded'
 _BESIDE: tuple[Literal['double', 'reworded'], ...] = ('double', 'reworded')
 _Count = Annotated[int, Ge(0), Le(10 ** 15)]
 _STRICT = ConfigDict(strict=True, frozen=True)
@@ -85,14 +88,29 @@ class Row(NamedTuple):
     height: int
 
 
+#: Passports by dataset and split.
+Passports = dict[str, dict[str, Passport]]
+
+
 def passports(datasets: Mapping[str, Dataset],
-              expressions: Mapping[tuple[str, str], Sequence[Expression]]) -> dict[str, dict[str, Passport]]:
-    """The passport of each (dataset, split)."""
-    found: dict[str, dict[str, Passport]] = {}
+              expressions: Mapping[tuple[str, str], Sequence[Expression]]) -> Passports:
+    """The passport of each (dataset, split); those of the embedded benchmark are counted against its own splits."""
+    found: Passports = {}
     for (name, split), members in expressions.items():
-        images = datasets[name].images
-        found.setdefault(name, {})[split] = passport([row_of(e, images[e.image_id], datasets[name]) for e in members])
+        dataset = datasets[name]
+        found.setdefault(name, {})[split] = (
+            _embedded(dataset, split, members) if name in EMBEDDED else
+            passport([row_of(e, dataset.images[e.image_id], dataset) for e in members]))
     return found
+
+
+def _embedded(dataset: Dataset, split: str, members: Sequence[Expression]) -> Passport:
+    whole = dataset.split(split)
+    referents, of_referents = ({e.ann_id for e in es} for es in (members, whole))
+    part = Part(dataset=dataset.name, split=split, by=EMBEDDED_BY, expressions=len(members), of_expressions=len(whole),
+                referents=len(referents), of_referents=len(of_referents), double=0, reworded=0)
+    return Passport(expressions=len(members), referents=len(referents), images=len({e.image_id for e in members}),
+                    parts=[part], other=0, other_referents=0, google=0, shared_images={})
 
 
 def row_of(expression: Expression, info: ImageInfo, dataset: Dataset) -> Row:
@@ -233,9 +251,25 @@ def said(passport: Passport) -> str:
     return '; '.join(told) or 'no rows'
 
 
+def titled(part: Part) -> str:
+    """The name of a partition's dataset as papers write it."""
+    return TITLES.get(part['dataset'], part['dataset'])
+
+
+def maker(part: Part) -> str:
+    """Who made a partition."""
+    return MAKERS.get(part['by'], part['by'])
+
+
+def is_whole(passport: Passport) -> bool:
+    """Whether rows are one partition, whole, and nothing else."""
+    part = passport['parts'][0] if len(passport['parts']) == 1 else None
+    return (part is not None and part['expressions'] == part['of_expressions'] == passport['expressions'])
+
+
 def _said_of_part(part: Part) -> str:
     n, of = part['expressions'], part['of_expressions']
-    title = f'{TITLES[part["dataset"]]} {part["split"]} ({MAKERS[part["by"]]})'
+    title = f'{titled(part)} {part["split"]} ({maker(part)})'
     referents = '' if part['referents'] == part['of_referents'] and n == of else (
         f', {part["referents"]:,} of {part["of_referents"]:,} referents')
     more = ''.join(f', {part[what]:,} {what}' for what in _BESIDE if part[what])

@@ -23,6 +23,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
+from harness.data.passport import Passport
 from harness.data.rows import LONGEST_NAME
 from harness.data.run_files import results_file
 from harness.errors import InputError, shown
@@ -36,8 +37,8 @@ Key = tuple[str, str, str, str, str]
 #: What to do about a file that no run writes.
 AS_WRITTEN = 'give the file as it was written'
 #: Parts of ``run`` that only inform: where one is not as a run writes it, the results count all the same.
-SHOWN = ('command', 'seed', 'commit', 'machine', 'images_in', 'seconds', 'throughput', 'wall_seconds', 'images',
-         'expressions', 'counts')
+SHOWN = ('command', 'seed', 'commit', 'machine', 'images_in', 'passports', 'seconds', 'throughput', 'wall_seconds',
+         'images', 'expressions', 'counts')
 #: No figure or number of expressions is larger.
 _LARGEST = 10 ** 15
 _STRICT = ConfigDict(strict=True, frozen=True)
@@ -102,7 +103,8 @@ class RunRecord(BaseModel):
 
     ``options`` are the command line's, ``data`` has each dataset's hash, ``images_in`` its folder of images.
     ``detector_seen`` has the datasets that are not embedded, by split; of those it lacks no detector of the run's own
-    saw the images. Values that are compared between runs and never computed with may be anything.
+    saw the images. ``passports`` say which published partition the rows of each split are. Values that are compared
+    between runs and never computed with may be anything.
     """
 
     model_config = _STRICT
@@ -116,6 +118,7 @@ class RunRecord(BaseModel):
     data: dict[str, Any] = {}
     images_in: dict[str, str] = {}
     detector_seen: dict[Name, dict[Name, SeenImages]] = {}
+    passports: dict[Name, dict[Name, Passport]] = {}
     weights: dict[str, WeightFile] = {}
     conventions: dict[str, Any] = {}
     seconds: dict[str, Amount] = {}

@@ -37,7 +37,8 @@ def check_asked(request: Request) -> None:
     check_values(request.settings)
     detector_of(request)
     check_image_folder(request)
-    if request.expressions is None:
+    check_data(request)
+    if request.expressions is None and not request.data:
         datasets, _ = dataset_names(request.datasets, request.data_root, request.split_by)
         if request.data_root is None and set(datasets) <= set(EMBEDDED):
             splits_of(request, list(dict.fromkeys(split for name in datasets for split in SPLITS[name])))
@@ -55,14 +56,29 @@ def check_numbers(request: Request) -> None:
         raise InputError(f'--max-pixels {request.max_pixels}: must be 1 to {fields.MAX_PIXELS}')
 
 
+def check_data(request: Request) -> None:
+    """Refuse data from two places, and options for data that are not given.
+
+    Raises:
+        InputError: as said.
+    """
+    places = {'--data': request.data, '--data-root': request.data_root, '--expressions': request.expressions}
+    given = [option for option, value in places.items() if value]
+    if request.data and len(given) > 1:
+        raise InputError(f'{given[1]}: --data says already what is evaluated; leave one of the two out')
+    if request.boxes is not None and not request.data:
+        raise InputError('--boxes: says how the files of --data write a box; add --data FILE, or leave it out')
+
+
 def check_image_folder(request: Request) -> None:
     """Refuse an ``--images`` that cannot be used.
 
     Raises:
-        InputError: neither ``--expressions`` nor ``--data-root`` is given, or there is no such folder.
+        InputError: no data of one's own are given, or there is no such folder.
     """
-    if request.images is not None and request.expressions is None and request.data_root is None:
-        raise InputError('--images: names the image folder of a dataset; add --expressions FILE or --data-root DIR')
+    if request.images is not None and not (request.expressions or request.data_root or request.data):
+        raise InputError('--images: names the image folder of a dataset; add --expressions FILE, --data FILE or '
+                         '--data-root DIR')
     if request.images is not None and not request.images.is_dir():
         raise InputError(f'--images {request.images}: there is no such folder')
 

@@ -117,9 +117,12 @@ def notes_on(datasets: Iterable[Dataset], shipped_weights: bool) -> list[str]:
             whose = '' if rehearsed(dataset.name) in STAND_IN else f', those of {home(dataset.name)},'
             notes.append(f'{dataset.name}: the embedded benchmark\'s weights{whose} on other images: meaningless as '
                          'accuracy')
-        if dataset.annotations is None:
+        if dataset.annotations is None and dataset.referents is None:
             notes.append(f'{dataset.name}: the file has no masks, categories or other objects: context recall and RES '
                          'are not available')
+        elif dataset.annotations is None:
+            notes.append(f'{dataset.name}: the file has no other objects than the referents: context recall is not '
+                         'available')
     return joined(notes)
 
 

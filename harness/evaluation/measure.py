@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from harness.data.passport import Passports, passports
 from harness.data.results import SeenImages
 from harness.device import pick_device, without_tf32
 from harness.evaluation.datasets import image_folders
@@ -73,13 +74,14 @@ class Measured:
     weights: Mapping[str, Any] = field(default_factory=dict)
     images_in: Mapping[str, str] = field(default_factory=dict)
     detector_seen: Mapping[str, Mapping[str, SeenImages]] = field(default_factory=dict)
+    passports: Passports = field(default_factory=dict)
     shard: Shard | None = None
 
     def record(self, command: str, options: Mapping[str, Any], seed: int, wall: float) -> dict[str, Any]:
         """The ``run`` part of ``results.json``: see :func:`harness.evaluation.results.run_record`."""
         return run_record(self.outcome, command=command, options=options, seed=seed, data=self.data,
                           weights=self.weights, notes=list(self.notes), wall=wall, images_in=self.images_in,
-                          detector_seen=self.detector_seen)
+                          detector_seen=self.detector_seen, passports=self.passports)
 
 
 def measure(request: Request, execution: Execution, progress: Callable[[Any], Any], about: Mapping[str, Any],
@@ -109,7 +111,8 @@ def measure(request: Request, execution: Execution, progress: Callable[[Any], An
     numbers = images_of(execution.shard, work)
     workers = number_of_workers(execution.workers, len(numbers), device)
     provenance: dict[str, Any] = {'data': prepared.data, 'weights': prepared.weights, 'notes': prepared.notes,
-                                  'images_in': image_folders(plan.datasets), 'detector_seen': prepared.detector_seen}
+                                  'images_in': image_folders(plan.datasets), 'detector_seen': prepared.detector_seen,
+                                  'passports': passports(plan.datasets, plan.expressions)}
     header = Header(plan_record(request, plan, prepared.weights, device), {**about, **provenance}, plan.chosen_by(),
                     list(plan.tasks), len(work), sum(map(len, plan.expressions.values())), numbers,
                     None if execution.shard is None else str(execution.shard))

@@ -39,7 +39,7 @@ def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str,
     return flat({
         'data': {name: dataset.data_hash for name, dataset in plan.datasets.items()},
         'splits': {f'{dataset} {split}': len(mine) for (dataset, split), mine in plan.expressions.items()},
-        'limit': request.limit, 'seed': request.seed, 'device': device.partition(':')[0],
+        'boxes': request.boxes, 'limit': request.limit, 'seed': request.seed, 'device': device.partition(':')[0],
         'precision': request.precision, 'detector': request.detector, 'max pixels': request.max_pixels,
         'tasks': list(plan.tasks),
         'rules': {dataset: list(rules) for dataset, rules in plan.chosen_by().items()},

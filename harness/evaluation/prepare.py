@@ -5,12 +5,13 @@ Whatever can be refused is refused here, before a run writes its first byte.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from harness.data.answers import Answers
+from harness.data.assembly.datasets import load_data
 from harness.data.candidates import load_candidates
 from harness.data.detection_results import DetectionResults
 from harness.data.needed_masks import Referents, check_stored_masks, referent_masks
@@ -23,6 +24,7 @@ from harness.detection.weight_files import detector_in
 from harness.device import pick_device
 from harness.errors import InputError
 from harness.evaluation.asked import (
+    check_data,
     check_image_folder,
     check_numbers,
     detector_of,
@@ -115,7 +117,8 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
         notes += seen_notes(source.detector.trained_on, expressions)
     has_images = any(info.path is not None for d in datasets.values() for info in d.images.values())
     if isinstance(source, FromPictures) and not has_images:
-        raise InputError(f'--expressions {request.expressions}: does not say where its images are; add --images DIR')
+        given = f'--expressions {request.expressions}' if request.expressions else f'--data {request.data[0]}'
+        raise InputError(f'{given}: does not say where its images are; add --images DIR')
     tasks, said = tasks_of(request, tasks, datasets, expressions, source)
     notes += said
     looks_for_context = 'recall' in tasks and any(d.annotations is not None for d in datasets.values())
@@ -143,6 +146,8 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     plan = Plan(datasets, expressions, plugins, source, tuple(tasks),
                 ground_recall_only=request.rules is not None or outside is not None,
                 referents=referents, masks=stored_masks, seed=request.seed)
+    if isinstance(source, FromPictures) and request.reads_images:
+        unpack_images(datasets.values(), say)
     if source is not None and request.reads_images:
         check_images(source, [groups[0].info for groups in images(plan)])
     if looks_for_context:
@@ -155,6 +160,14 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     return Prepared(plan, store.provenance(), {d.name: d.data_hash for d in datasets.values()}, notes, seen)
 
 
+def unpack_images(datasets: Iterable[Dataset], say: Callable[[str], object]) -> None:
+    """Write the images that files of data hold themselves to where their records say."""
+    for dataset in datasets:
+        if dataset.unpack is not None:
+            say(f'{dataset.name}: unpacking its images …')
+            dataset.unpack()
+
+
 def prepare_judgement(request: Request, sets: Sequence[Answers], readers: Readers = OWN_FORMS) -> tuple[
         dict[str, Dataset], Chosen, list[str]]:
     """The datasets, expressions and tasks of answers from outside; by default the splits that they answer.
@@ -163,7 +176,7 @@ def prepare_judgement(request: Request, sets: Sequence[Answers], readers: Reader
         InputError: it is not clear which dataset the answers belong to, or the request is wrong in another way.
     """
     tasks = pick('--task', request.tasks, JUDGED, JUDGED)
-    if request.datasets is None and request.expressions is None:
+    if request.datasets is None and request.expressions is None and not request.data:
         named = sorted({name for answers in sets for name in answers.datasets})
         if not named:
             raise InputError('--predictions: the file does not say to which dataset its sent_ids belong; add --dataset')
@@ -219,8 +232,13 @@ def _how_to_train(name: str) -> str:
 def _datasets(request: Request, readers: Readers) -> tuple[dict[str, Dataset], list[str]]:
     """The datasets asked for by name, and notes on those that are left out."""
     check_image_folder(request)
-    if request.expressions is not None:
+    check_data(request)
+    loaded = None
+    if request.data:
+        loaded = load_data(request.data, request.images, request.boxes)
+    elif request.expressions is not None:
         loaded = readers.expressions(request.expressions, request.images)
+    if loaded is not None:
         wanted = pick('--dataset', request.datasets, loaded, tuple(loaded))
         return {name: loaded[name] for name in wanted}, []
     return find_datasets(request.datasets, request.data_root, request.split_by, request.images)

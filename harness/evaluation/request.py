@@ -36,6 +36,8 @@ class Request:
     data_root: Path | None = None
     split_by: str | None = None
     expressions: Path | None = None
+    data: tuple[Path, ...] = ()  # files of any form
+    boxes: str | None = None  # how these write a box, in the place of what the form says: xywh or xyxy
     candidates: Path | None = None
     detections: Path | None = None
     features: Path | None = None

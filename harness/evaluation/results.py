@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from harness.data.passport import Passports
 from harness.data.results import RunRecord, SeenImages, Throughput, as_json
 from harness.evaluation.outcome import Outcome
 from harness.evaluation.plan_record import PACKAGES
@@ -30,15 +31,18 @@ CONVENTIONS = {
 def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], seed: int, data: Mapping[str, str],
                weights: Mapping[str, Mapping[str, Any]], notes: list[str], wall: float,
                images_in: Mapping[str, str] | None = None,
-               detector_seen: Mapping[str, Mapping[str, SeenImages]] | None = None) -> dict[str, Any]:
+               detector_seen: Mapping[str, Mapping[str, SeenImages]] | None = None,
+               passports: Passports | None = None) -> dict[str, Any]:
     """The ``run`` part of ``results.json``, declared by :class:`harness.data.results.RunRecord`; ``images_in`` holds
-    the image folder of each dataset, ``detector_seen`` what the detector was trained on, for reports to show."""
+    the image folder of each dataset, ``detector_seen`` what the detector was trained on, ``passports`` what the rows of
+    each split are, for reports to show."""
     seen = {name: dict(splits) for name, splits in (detector_seen or {}).items()}
+    shown: dict[str, Any] = {'detector_seen': seen, 'passports': passports}
     record = RunRecord(
         command=command, options=dict(options), seed=seed, commit=git_commit(),
         versions={'python': platform.python_version(), **{name: version(name) for name in PACKAGES}},
         machine=f'{platform.machine()}, {os.cpu_count()} processors',
-        data=dict(data), images_in=dict(images_in or {}), **({'detector_seen': seen} if seen else {}),
+        data=dict(data), images_in=dict(images_in or {}), **{k: v for k, v in shown.items() if v},
         weights={k: dict(v) for k, v in weights.items()}, conventions=conventions(),
         seconds={k: round(v.seconds, 3) for k, v in outcome.timing.stages.items()},
         throughput={k: throughput(v) for k, v in outcome.timing.stages.items() if v.images},

@@ -73,4 +73,4 @@ def _by_name(request: Request, task: str) -> bool:
 def _have_masks(datasets: Mapping[str, Dataset], expressions: Chosen) -> bool:
     """Whether the mask of any expression's referent is known."""
     return any(a.ann_id == e.ann_id and a.segmentation is not None for (name, _), mine in expressions.items()
-               for e in mine for a in (datasets[name].annotations or {}).get(e.image_id, ()))
+               for e in mine for a in datasets[name].with_masks().get(e.image_id, ()))

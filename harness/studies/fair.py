@@ -17,6 +17,7 @@ from rich.console import Console
 from tabulate import tabulate
 from torch import Tensor
 
+from harness.data.passport import passports
 from harness.errors import InputError
 from harness.evaluation.datasets import image_folders
 from harness.evaluation.plan import Plan, Plugins
@@ -87,7 +88,8 @@ def main(argv: Sequence[str]) -> int:
                                  for k, v in vars(args).items()},
                         seed=0, data=prepared.data, weights=prepared.weights, notes=notes,
                         wall=time.perf_counter() - start, images_in=image_folders(prepared.plan.datasets),
-                        detector_seen=prepared.detector_seen)
+                        detector_seen=prepared.detector_seen,
+                        passports=passports(prepared.plan.datasets, plan.expressions))
     write_results(out, outcome, record)
     write_text(out / 'fair.json', json.dumps({name: {rule: asdict(choice) for rule, choice in mine.items()}
                                               for name, mine in choices.items()}, indent=1) + '\n')

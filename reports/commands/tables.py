@@ -42,6 +42,7 @@ def main(argv: Sequence[str]) -> int:
     from reports.tables.layout import Tables
     from reports.tables.outside_rows import named_rows
     from reports.tables.paper_tables import left_out, outside_methods, paper_tables
+    from reports.tables.passport_notes import passports_in
     from reports.tables.plain_tables import plain_tables
     from reports.tables.record_intervals import RecordIntervals
     from reports.tables.seen_images import seen_in
@@ -50,7 +51,8 @@ def main(argv: Sequence[str]) -> int:
     intervals = RecordIntervals(results) if args.ci else None
     if args.like is None:
         shown = plain_tables(results.records, intervals=intervals,
-                             seen=seen_in(run.run for run in results.runs))
+                             seen=seen_in(run.run for run in results.runs),
+                             passports=passports_in(run.run for run in results.runs))
     else:
         shown = paper_tables(results, intervals, named_rows(outside_methods(results), args.label, args.venue,
                                                             args.backbone))

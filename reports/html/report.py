@@ -40,6 +40,7 @@ from reports.rows.results_files import Results, Run, beside, read_runs
 from reports.statistics.outcomes import rows_of
 from reports.tables.layout import Table
 from reports.tables.paper_tables import left_out, paper_tables
+from reports.tables.passport_notes import passports_in
 from reports.tables.plain_tables import plain_tables
 from reports.tables.record_intervals import RecordIntervals, said_of_intervals
 from reports.tables.seen_images import seen_in
@@ -100,7 +101,8 @@ def html_report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
     values = {
         'title': title, 'results': results, 'summary': said, 'tables': tables,
         'left_out': left_out([shown.table for shown in tables]),
-        'plain': plain_tables(results.records, seen=seen_in(run.run for run in results.runs)),
+        'plain': plain_tables(results.records, seen=seen_in(run.run for run in results.runs),
+                              passports=passports_in(run.run for run in results.runs)),
         'embedded': embedded, 'rehearsals': list(filter(is_rehearsal, datasets)), 'rehearsal_note': NOTE,
         'lacks': lacks, 'counts': counts,
         'bins': list(zip(BINS, titles(MASK_IOU), strict=True)),

@@ -13,6 +13,7 @@ from reports.drawing.rendering import markdown, written
 from reports.drawing.sheets import Drawn, Head, Sheet, words
 from reports.rows.metrics import METRICS, TitledMetric
 from reports.tables.layout import Cell, Column, Line, Table, Tables
+from reports.tables.passport_notes import Passports, passport_notes, passports_in
 from reports.tables.record_intervals import RecordIntervals, measured_cell, said_of_intervals
 from reports.tables.seen_images import Seen, footnotes, seen_in, with_marks
 
@@ -27,17 +28,22 @@ def tables(results: ResultsFile, metrics: Iterable[str] | None = None) -> list[s
         results: ``results.json``.
         metrics: only these; ``None`` for all.
     """
-    return [markdown(Tables([table])) for table in plain_tables(results.records, metrics, seen=seen_in([results.run]))]
+    return [markdown(Tables([table])) for table in _of_run(results, metrics)]
 
 
 def printed(results: ResultsFile) -> str:
     """What a run prints at its end: its first tables and its stages, drawn in a terminal, else as Markdown."""
-    sheets = [table.sheet() for table in plain_tables(results.records, SHOWN, seen=seen_in([results.run]))]
+    sheets = [table.sheet() for table in _of_run(results, SHOWN)]
     return written(Drawn([*sheets, *([stages(results.run)] if results.run.throughput else [])]))
 
 
+def _of_run(results: ResultsFile, metrics: Iterable[str] | None) -> list[Table]:
+    return plain_tables(results.records, metrics, seen=seen_in([results.run]), passports=passports_in([results.run]))
+
+
 def plain_tables(records: Sequence[Record], metrics: Iterable[str] | None = None,
-                 intervals: RecordIntervals | None = None, seen: Seen | None = None) -> list[Table]:
+                 intervals: RecordIntervals | None = None, seen: Seen | None = None,
+                 passports: Passports | None = None) -> list[Table]:
     """One table a metric, the known ones first.
 
     Args:
@@ -45,15 +51,17 @@ def plain_tables(records: Sequence[Record], metrics: Iterable[str] | None = None
         metrics: only these; ``None`` for all.
         intervals: gives every number its interval.
         seen: the images that the detector has seen, for marks and footnotes.
+        passports: which partitions the rows are.
     """
     there = list(dict.fromkeys(record['metric'] for record in records))
     wanted = there if metrics is None else [metric for metric in there if metric in set(metrics)]
     known = [metric for metric in METRICS if metric in wanted]
-    return [_table(metric, [r for r in records if r['metric'] == metric], intervals, seen or {})
+    return [_table(metric, [r for r in records if r['metric'] == metric], intervals, seen or {}, passports or {})
             for metric in (*known, *(metric for metric in wanted if metric not in METRICS))]
 
 
-def _table(metric: str, records: Sequence[Record], intervals: RecordIntervals | None, seen: Seen) -> Table:
+def _table(metric: str, records: Sequence[Record], intervals: RecordIntervals | None, seen: Seen,
+           passports: Passports) -> Table:
     """Lines by (grounder, rule), columns by (dataset, split), in order of appearance, a dataset's splits together."""
     grounded = any(record['grounder'] != '-' for record in records)
     first = {name: i for i, name in enumerate(dict.fromkeys(record['dataset'] for record in records))}
@@ -69,7 +77,7 @@ def _table(metric: str, records: Sequence[Record], intervals: RecordIntervals | 
     heads = ('grounder', 'proposals') if grounded else ('proposals',)
     footer = ('expressions', *('' for _ in heads[1:]), *(str(counts[split]) for split in splits))
     table = Table(metric, METRICS.get(metric, TitledMetric(metric)).title, heads, columns, lines, footer)
-    said = footnotes(table, seen)
+    said = [*passport_notes(table, passports), *footnotes(table, seen)]
     return with_marks(replace(table, notes=[*said, *said_of_intervals(table)], note=' '.join(said)), seen)
 
 

@@ -8,6 +8,7 @@ from reports.drawing.sheets import printable
 from reports.rows.metrics import METRICS
 from reports.rows.results_files import Results, Run
 from reports.tables.layout import Table
+from reports.tables.passport_notes import passport_notes, passports_in
 from reports.tables.record_intervals import said_of_intervals
 from reports.tables.seen_images import SHORT
 
@@ -31,9 +32,10 @@ def notes_under(table: Table, results: Results, own: bool, compete: bool) -> tup
     datasets = list(dict.fromkeys(column.dataset for column in table.columns))
     runs = [run for run in results.runs if any(record['dataset'] in datasets for record in run.records)]
     metrics = list(dict.fromkeys(column.metric for column in table.columns))
-    parts = [_sizes(table, metrics), f'Data: {_listed(_data(runs, datasets))}', f'Seed: {_listed(_seeds(runs))}',
-             *_weights(runs, table), f'Commit: {_listed(_commits(runs))}',
-             f'How it counts: {_listed(_conventions(runs, metrics), "; ")}']
+    rows = passport_notes(table, passports_in(run.run for run in runs))
+    parts = [_sizes(table, metrics), *(line.rstrip('.') for line in rows),
+             f'Data: {_listed(_data(runs, datasets))}', f'Seed: {_listed(_seeds(runs))}', *_weights(runs, table),
+             f'Commit: {_listed(_commits(runs))}', f'How it counts: {_listed(_conventions(runs, metrics), "; ")}']
     scope = _scope(compete)
     reading = f'Bold is the best number {scope}, italic the second best; — was not run.'
     if not own:

@@ -7,6 +7,7 @@ has a whole of 1 per expression, overall IoU a whole of as many pixels as the un
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +68,20 @@ def intervals(images: np.ndarray, parts: np.ndarray, whole: np.ndarray, resample
     ratios = _ratio(np.stack(np.broadcast_arrays(drawn[:, 1:], drawn[:, :1]), axis=-1))
     total = sums.sum(0)
     return [_interval(_ratio(total[[k, 0]]), ratios[:, k - 1], len(sums)) for k in range(1, len(total))]
+
+
+def intervals_of(images: np.ndarray, columns: np.ndarray, figures: Callable[[np.ndarray], np.ndarray],
+                 resamples: int = RESAMPLES, seed: int = SEED) -> list[Interval]:
+    """The intervals of any figures of sums, images drawn for all together.
+
+    Args:
+        images: ``(n,)`` the image of each row.
+        columns: ``(n, c)`` the numbers to sum.
+        figures: ``(..., c)`` sums to ``(..., k)`` figures.
+    """
+    sums = image_sums(images, *columns.T)
+    drawn, measured = figures(_drawn(sums, resamples, seed)), figures(sums.sum(0))
+    return [_interval(value, drawn[..., k], len(sums)) for k, value in enumerate(measured)]
 
 
 def paired_interval(images: np.ndarray, part_a: np.ndarray, whole_a: np.ndarray, part_b: np.ndarray,

@@ -89,6 +89,7 @@ class FormRow:
         tokens: the words of the sentence.
         segmentation: the referent's mask, any of COCO's.
         undefined: why REC is not defined for this row (``'no target'``, ``'several targets'``).
+        faulty: whether reviewers marked the label as faulty.
     """
 
     where: str
@@ -105,6 +106,7 @@ class FormRow:
     tokens: tuple[str, ...] | None = None
     segmentation: Any = None
     undefined: str | None = None
+    faulty: bool | None = None
 
 
 class Sample(NamedTuple):

@@ -15,6 +15,7 @@ COMMANDS = {
     'compare': ('reports.commands.compare', 'is one run or rule better than another? paired, with intervals'),
     'failures': ('reports.commands.failures', 'where each wrong expression was lost'),
     'headroom': ('reports.commands.headroom', 'where the points are, and what mending each step would bring'),
+    'reviews': ('reports.commands.reviews', 'every metric without the labels that reviewers marked as faulty'),
     'check': ('reports.commands.check', 'have results moved from a baseline? for CI'),
     'html': ('reports.commands.html', 'one page to look at, with everything in it'),
 }

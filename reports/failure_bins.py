@@ -17,6 +17,7 @@ class Bin(NamedTuple):
 
 RIGHT = Bin('right', 'right', '#d9d9d9')
 WRONG = (
+    Bin('label_faulty', 'label marked faulty', '#999933'),
     Bin('no_candidate', 'no candidate reaches 0.5', '#332288'),
     Bin('suppressed', 'suppressed or thresholded out', '#88ccee'),
     Bin('not_proposed', 'not proposed', '#6699cc'),

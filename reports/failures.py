@@ -31,6 +31,9 @@ def bins(rows: pd.DataFrame, mask_at: float = 0.5) -> np.ndarray:
     the proposals are not known, the first two can't be told and such an expression stands with what was chosen.
     Answers that are masks alone are right or "right box, mask below".
 
+    With reviewed labels (the column ``faulty``: 1, 0 or NaN), a wrong answer to a label that is marked as faulty stands
+    there, wherever it was lost.
+
     Args:
         rows: of grounders, :func:`reports.rows.prediction_rows.read_predictions`.
         mask_at: masks under this IoU are wrong.
@@ -47,6 +50,7 @@ def bins(rows: pd.DataFrame, mask_at: float = 0.5) -> np.ndarray:
     conditions = {
         'mask_below': box_right & (mask_iou(rows) < mask_at),
         'right': box_right,
+        'label_faulty': rows['faulty'].to_numpy() == 1 if 'faulty' in rows else np.zeros(len(rows), bool),
         'no_candidate': missed & (candidate <= HIT_IOU),
         'suppressed': missed & (candidate > HIT_IOU),
         'not_proposed': missed,

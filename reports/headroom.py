@@ -47,6 +47,8 @@ STEPS = (
     Step('mask_below', 'mask below 0.5', ('mask_below',), '#882255'),
 )
 RIGHT = 'right'
+#: The columns of accuracy with a step mended.
+MENDED = ('mended, at best', 'mended, as the others go on', 'from', 'to')
 
 
 class Loss(NamedTuple):
@@ -119,12 +121,11 @@ def blocks(found: Sequence[Waterfall]) -> list[Block]:
 def _table(waterfall: Waterfall) -> pd.DataFrame:
     rows = [{'step': loss.step.title, 'expressions': loss.expressions, 'points': -loss.points.estimate,
              'low': -loss.points.high, 'high': -loss.points.low, 'left': loss.left,
-             'mended, at best': loss.at_best.estimate, 'mended, as the others go on': loss.onward.estimate,
-             'from': loss.onward.low, 'to': loss.onward.high} for loss in waterfall.losses]
+             **dict(zip(MENDED, (loss.at_best.estimate, *loss.onward[:3]), strict=True))} for loss in waterfall.losses]
     right = waterfall.right
     passed = waterfall.expressions - sum(loss.expressions for loss in waterfall.losses)
-    rows.append({'step': RIGHT, 'expressions': passed, 'points': right.estimate, 'low': right.low,
-                 'high': right.high, 'left': right.estimate, 'mended, at best': np.nan, 'mended, as the others go on': np.nan, 'from': np.nan, 'to': np.nan})
+    rows.append({'step': RIGHT, 'expressions': passed, 'points': right.estimate, 'low': right.low, 'high': right.high,
+                 'left': right.estimate, **dict.fromkeys(MENDED, np.nan)})
     return pd.DataFrame(rows)
 
 

@@ -26,6 +26,8 @@ def main(argv: Sequence[str]) -> int:
         parser.add_argument(f'--{name}', action='append', metavar='NAME', help=f'only these {name}s')
     parser.add_argument('--list', action='append', metavar='BIN', help=(
         f'name the expressions instead of counting them, by sent_id; repeated or comma-separated: {", ".join(NAMES)}'))
+    parser.add_argument('--reviews', nargs='+', type=Path, metavar='FILE',
+                        help='reviewed labels (Ref-L4): wrong answers to faulty ones have a bin of their own')
     add_format(parser)
     parser.add_argument('--plot', type=Path, metavar='FILE', help='also draw stacked bars, .png or .svg')
     args = parser.parse_args(argv)
@@ -41,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
     from reports.drawing.rendering import written
     from reports.failures import NOTES, bins, count_block, counted, draw, flows, listed, remarks
     from reports.rows.prediction_rows import read_predictions
+    from reports.rows.reviews import read_reviews
     from reports.statistics.outcomes import rows_of
     rows = rows_of('accuracy', only(read_predictions(args.results), args.dataset, args.split))
     rows = rows[rows['iou'].notna() | rows['mask_union'].notna()]
@@ -51,6 +54,11 @@ def main(argv: Sequence[str]) -> int:
         rows = rows[rows['grounder'].isin(pick('--grounder', args.grounder, rows['grounder'].unique(), ()))]
     if args.mask_iou is not None and rows['mask_union'].isna().all():
         raise InputError(f'--mask-iou: {args.results[0]} has no masks of what was asked for; leave it out')
+    if args.reviews is not None:
+        rows = rows.assign(faulty=read_reviews(args.reviews).faults(rows))
+        if rows['faulty'].isna().all():
+            raise InputError('--reviews: none of the expressions was reviewed; give the reviewed file of this dataset '
+                             'and split')
     mask_at = MASK_IOU if args.mask_iou is None else args.mask_iou
     found = bins(rows, mask_at)
     counts = counted(rows, found)

@@ -41,11 +41,12 @@ class DataFiles:
     instances: Path | None
 
 
-def data_files(given: Sequence[Path]) -> DataFiles:
+def data_files(given: Sequence[Path], option: str = '--data') -> DataFiles:
     """The files that are meant.
 
     Args:
         given: files, and folders of one dataset.
+        option: by which they were given, for messages.
 
     Raises:
         InputError: a file is of no form that is known, none has sentences, a folder holds several forms, or there are
@@ -61,12 +62,12 @@ def data_files(given: Sequence[Path]) -> DataFiles:
             elif any(map(is_instances, found)):
                 annotated.append(mine)
             elif not path.is_dir():
-                raise InputError(f'--data {path}: is of no form that is known here ({", ".join(names(DATA_FORMS))}); '
+                raise InputError(f'{option} {path}: is of no form that is known here ({", ".join(names(DATA_FORMS))}); '
                                  'docs/forms.md describes them')
         if path.is_dir():
             _one_form([file for file in files if file.path.is_relative_to(path)], path)
     if not files:
-        raise InputError(f'--data {" ".join(map(str, given))}: holds no sentences; docs/forms.md describes the forms '
+        raise InputError(f'{option} {" ".join(map(str, given))}: holds no sentences; docs/forms.md describes the forms '
                          'that are read')
     beside = list(dict.fromkeys(annotated or filter(None, (instances_beside(file.path) for file in files))))
     if len(beside) > 1:

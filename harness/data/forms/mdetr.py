@@ -27,9 +27,10 @@ class MDETR(DataForm):
     """MDETR's ``finetune_*.json``: COCO's lists, with an image and an annotation for each sentence.
 
     Boxes are xywh. ``annotations.original_id`` is COCO's annotation. The form lacks ref_id, sent_id and mask; the split
-    is in the file's name alone. A row without target has an empty box.
+    is in the file's name alone. A row without target has an empty box. In Ref-L4's reviewed files a ``caption_quality``
+    of 0 marks a faulty label.
 
-    Source: ``scripts/fine-tuning/refexp_coco_format.py`` of ashkamath/mdetr.
+    Sources: ``scripts/fine-tuning/refexp_coco_format.py`` of ashkamath/mdetr; JierunChen/Ref-L4.
     """
 
     boxes = 'xywh'
@@ -56,4 +57,5 @@ def _row(record: Any, images: Mapping[int, _Captioned], where: str) -> FormRow:
         raise InputError(f"{where}: its image {record['image_id']} is not among the file's images")
     ann_id = None if record.get('original_id') is None else fields.integer(record, 'original_id', where)
     return FormRow(where, image.caption, fields.required(record, 'bbox', where), image.file_name, image.size,
-                   dataset=image.dataset, ann_id=ann_id, undefined='no target' if record.get('empty') else None)
+                   dataset=image.dataset, ann_id=ann_id, undefined='no target' if record.get('empty') else None,
+                   faulty=None if record.get('caption_quality') is None else record['caption_quality'] == 0)

@@ -1,4 +1,4 @@
-"""The benchmark from Python: ``from harness import load_dataset, read_predictions, read_results, run``.
+"""The benchmark from Python: ``from harness import load_data, load_dataset, read_predictions, read_results, run``.
 
 The functions are those of :mod:`harness.api`, which is imported at the first use of one of them: importing a module of
 the core loads nothing else (PEP 562).
@@ -9,9 +9,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import Results, load_dataset, read_predictions, read_results, run
+    from harness.api import Results, load_data, load_dataset, read_predictions, read_results, run
 
-__all__ = ['Results', 'load_dataset', 'read_predictions', 'read_results', 'run']
+__all__ = ['Results', 'load_data', 'load_dataset', 'read_predictions', 'read_results', 'run']
 
 
 def __getattr__(name: str) -> Any:

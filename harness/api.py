@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.data.assembly.datasets import load_data as assembled
 from harness.data.results import read_results_file
 from harness.errors import InputError
 from harness.evaluation.datasets import find_datasets
@@ -63,8 +64,23 @@ def load_dataset(name: str, root: str | Path | None = None) -> Dataset:
     return datasets[name]
 
 
+def load_data(*files: str | Path, images: str | Path | None = None, boxes: str | None = None) -> dict[str, Dataset]:
+    """The datasets in files of any form, by name, as ``--data`` reads them.
+
+    Args:
+        files: files, and folders of one dataset.
+        images: the folder of their images.
+        boxes: ``'xywh'`` or ``'xyxy'``, where neither the form nor all boxes together say it.
+
+    Raises:
+        InputError: a file is of no known form, or not as its form wants it.
+    """
+    return assembled([Path(file) for file in files], _path(images), boxes)
+
+
 def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, limit: int | None = None,
         out: str | Path | None = None, proposals: Names = None, task: Names = None, root: str | Path | None = None,
+        data: str | Path | Sequence[str | Path] = (), images: str | Path | None = None,
         weights: Mapping[str, str | Path] | None = None, settings: Mapping[str, Mapping[str, Any]] | None = None,
         device: str | None = None, seed: int = 0, workers: int | None = 1, fresh: bool = False) -> Results:
     """Run the benchmark, write its files, and return what was measured; without arguments as the command line runs.
@@ -75,6 +91,8 @@ def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, l
         limit: only the first so many expressions of each split.
         out: the folder of the run; by default ``results/<time>``. The same run in it goes on where it was cut off.
         root: a folder of datasets in REFER's layout.
+        data: files of any form in its place.
+        images: the folder of their images.
         weights: files of weights by name, for instance ``{'cmae': 'cmae.safetensors'}``.
         settings: options by rule or grounder, for instance ``{'ref-nms-b': {'threshold': 0.2}}``.
         device: ``'cpu'`` or ``'cuda'``; by default a GPU where there is one.
@@ -94,7 +112,8 @@ def run(*, grounder: Names = None, dataset: Names = None, split: Names = None, l
     start = time.perf_counter()
     request = Request(
         grounders=_names(grounder), datasets=_names(dataset), splits=_names(split), tasks=_names(task),
-        rules=_names(proposals), limit=limit, device=device, seed=seed, data_root=_path(root),
+        rules=_names(proposals), limit=limit, device=device, seed=seed, data_root=_path(root), images=_path(images),
+        data=(Path(data),) if isinstance(data, str | Path) else tuple(map(Path, data)),
         weights={name: Path(file) for name, file in (weights or {}).items()},
         settings={name: dict(options) for name, options in (settings or {}).items()})
     within('--seed', seed, 0, 2 ** 32 - 1)
@@ -154,7 +173,8 @@ def _options(request: Request) -> dict[str, Any]:
     """The options of a request that are not the default ones, under the names and in the form of the command line."""
     options = {'grounder': request.grounders, 'dataset': request.datasets, 'split': request.splits,
                'task': request.tasks, 'proposals': request.rules, 'limit': request.limit, 'device': request.device,
-               'data_root': request.data_root and str(request.data_root),
+               'data_root': request.data_root and str(request.data_root), 'data': list(map(str, request.data)),
+               'images': request.images and str(request.images),
                'weights': [f'{name}={file}' for name, file in request.weights.items()],
                'settings': [f'{name}.{option}={value}' for name, options in request.settings.items()
                             for option, value in options.items()]}

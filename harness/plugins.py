@@ -1,4 +1,4 @@
-"""What a rule, grounder, metric or detector derives from: its attributes, typed, with their defaults.
+"""What a rule, grounder, metric, detector or form of answers derives from: its attributes, typed, with their defaults.
 
 Everything that the harness asks of a plug-in is declared here, and nothing else is looked for. Registration
 (:mod:`harness.registry`) holds a class against its base: an attribute that is nearly called as one of these, one of
@@ -8,7 +8,7 @@ from nothing is taken as if it derived from its base.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin, get_type_hints
@@ -17,6 +17,8 @@ from harness.errors import InputError
 from harness.options import wanted_by
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from mmengine.structures import InstanceData
     from torch import Tensor
@@ -206,6 +208,25 @@ class Detector(ABC):
     def masks(self, image: ImageFeatures, boxes: Tensor, labels: Tensor) -> list[dict]:
         """Run lengths of pycocotools for ``(n, 4)`` xyxy boxes of classes ``labels`` ``(n,)``."""
         raise InputError(f'--detector {self.name}: makes no masks; leave res out (--task recall,rec)')
+
+
+class AnswerForm(ABC):
+    """A form in which a program files its answers (``--answers NAME``).
+
+    Attributes:
+        name: under which it is registered; set by registration.
+        coordinates: what its numbers are (:mod:`harness.answers.coordinates`), where the words do not say; ``None``:
+            the form does not say either, so the user has to.
+        signs: the fields that every record of it has and that tell it from other forms.
+    """
+
+    name: ClassVar[str] = ''
+    coordinates: ClassVar[str | None] = None
+    signs: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def read(self, path: Path) -> Iterator[Any]:
+        """The answers of a file, each a :class:`harness.answers.records.RawAnswer`, one at a time and in its order."""
 
 
 def conforming(base: type, cls: type, name: str) -> type:

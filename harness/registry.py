@@ -25,6 +25,7 @@ What each registry holds:
 ``GROUNDERS``       from :class:`harness.plugins.Grounder`
 ``METRICS``         from :class:`harness.plugins.Metric`
 ``DETECTORS``       from :class:`harness.plugins.Detector`
+``ANSWER_FORMS``    from :class:`harness.plugins.AnswerForm`
 
 These base classes say what is asked of each, and a class is held against its base when it registers.
 """
@@ -37,7 +38,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.plugin_files import Listed, listed
-from harness.plugins import Detector, Grounder, Metric, Rule, conforming
+from harness.plugins import AnswerForm, Detector, Grounder, Metric, Rule, conforming
 
 
 class PluginRegistry:
@@ -124,6 +125,7 @@ GROUNDERS = PluginRegistry('GROUNDERS', Grounder, ['harness.evaluation.controls'
                                                    'adapters.nmtree'])
 METRICS = PluginRegistry('METRICS', Metric, ['harness.metrics'])
 DETECTORS = PluginRegistry('DETECTORS', Detector, ['harness.detection.detector', 'harness.detection.two_stage'])
+ANSWER_FORMS = PluginRegistry('ANSWER_FORMS', AnswerForm, ['harness.answers.forms'])
 
 
 def names(registry: PluginRegistry) -> list[str]:

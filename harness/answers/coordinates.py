@@ -85,8 +85,7 @@ def to_pixels(boxes: Floats, system: System, sizes: Floats, inputs: Floats | Non
         return boxes
     frame = _frame(system, sizes, inputs)
     scale = sizes / frame if system.frame == 'input' else frame / (system.most or 1.)
-    # Source of the border's whole pixels: expand2square in mllm/dataset/process_function/box_process_function.py of
-    # shikras/shikra and in llava/mm_utils.py of haotian-liu/LLaVA.
+    # The border is of whole pixels, as expand2square in llava/mm_utils.py of haotian-liu/LLaVA has it.
     border = (frame - sizes) // 2 if system.frame == 'square' else np.zeros_like(sizes)
     return (boxes + system.centre) * np.tile(scale, 2) - np.tile(border, 2)
 
@@ -114,7 +113,7 @@ def qwen_input(sizes: Floats, factor: int = 28, least: int = 4 * 28 * 28, most: 
     """The size to which Qwen2.5-VL resizes images: sides that are multiples of 28, and a bounded number of pixels.
 
     Halves are rounded to the even side, as Python rounds. Source: ``smart_resize`` in
-    ``qwen-vl-utils/src/qwen_vl_utils/vision_process.py`` of QwenLM/Qwen2.5-VL, with its default bounds.
+    ``qwen-vl-utils/src/qwen_vl_utils/vision_process.py`` of QwenLM/Qwen2-VL, with its default bounds.
 
     Args:
         sizes: ``(n, 2)`` of the images.

@@ -87,20 +87,22 @@ class Matched:
         return [f'{len(them)} {what}: {first_few(one.row for one in them)}' for them, what in told if them]
 
 
-def way_of(answers: Sequence[RawAnswer], path: Path) -> Way:
+def way_of(answers: Sequence[RawAnswer], datasets: Iterable[Dataset], path: Path) -> Way:
     """The way in which a file tells its expressions.
 
     Raises:
-        InputError: there is none for which all answers have what it takes.
+        InputError: there is none for which all answers, and the data, have what it takes.
     """
     told = {name for way in WAYS for name in way.takes if all(getattr(one.asked, name) is not None for one in answers)}
     if any(one.asked.whole for one in answers):
         told.discard('sent')
+    if all(e.ann_id is None for dataset in datasets for e in dataset.expressions):
+        told.discard('ann_id')
     for way in WAYS:
         if told.issuperset(way.takes):
             return way
-    raise InputError(f'{path}: not every answer says what it is the answer to; each needs the same of '
-                     f'{"; ".join(way.name for way in WAYS)}')
+    raise InputError(f'{path}: not every answer says what it is the answer to in a way that the data knows; each needs '
+                     f'one of: {"; ".join(way.name for way in WAYS)}')
 
 
 def match(answers: Sequence[RawAnswer], datasets: Mapping[str, Dataset], path: Path) -> Matched:
@@ -111,7 +113,7 @@ def match(answers: Sequence[RawAnswer], datasets: Mapping[str, Dataset], path: P
     Raises:
         InputError: nothing is answered, or two datasets are answered alike.
     """
-    way = way_of(answers, path)
+    way = way_of(answers, datasets.values(), path)
     by_dataset = {name: _match(way, [one for one in answers if one.asked.dataset in (None, name)], dataset)
                   for name, dataset in datasets.items()}
     most = max(len(found.pairs) for found in by_dataset.values())

@@ -9,6 +9,12 @@ Where a text begins with ``<think>…</think>``, a box behind that part counts b
 in belong to the words of an answer, such as ``"label": "<think>the left one</think>"``, and change nothing. Where no
 box stands behind the thinking, the whole text is read.
 
+What the numbers of marks and tags are is known from the programs that read them: ``processing_kosmos2.py`` and
+``processing_florence2.py`` of huggingface/transformers (``src/transformers/models``), ``eval_mm/evaluate_grounding.py``
+of QwenLM/Qwen-VL, ``internvl_chat/eval/refcoco/evaluate_grounding.py`` of OpenGVLab/InternVL,
+``eval_scripts/eval_ref.py`` of Vision-CAIR/MiniGPT-4, ``tasks/mm_tasks/refcoco.py`` of OFA-Sys/OFA, ``web_demo.py`` of
+deepseek-ai/DeepSeek-VL2, and, for PaliGemma, 1024 bins with y before x.
+
 Boxes are x1, y1, x2, y2 in the words' own units; ``coordinates`` names them where the notation says what they are
 (:mod:`harness.answers.coordinates`).
 """

@@ -17,7 +17,7 @@ def require_signs(form: AnswerForm, record: Any, where: str) -> None:
     """
     for sign in form.signs:
         if not isinstance(record, dict) or sign not in record:
-            fields.required(record if isinstance(record, dict) else None, sign, f'{where}{_looks_like(record)}')
+            fields.required(record, sign, f'{where}{_looks_like(record)}')
 
 
 def of_form(form: AnswerForm, what: str, value: Any, kind: type, where: str) -> Any:

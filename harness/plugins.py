@@ -1,4 +1,4 @@
-"""What a rule, grounder, metric or detector derives from: its attributes, typed, with their defaults.
+"""What a rule, grounder, metric, detector or form of answers derives from: its attributes, typed, with their defaults.
 
 Everything that the harness asks of a plug-in is declared here, and nothing else is looked for. Registration
 (:mod:`harness.registry`) holds a class against its base: an attribute that is nearly called as one of these, one of
@@ -237,6 +237,25 @@ class DataForm(ABC):
     def pictures(self, path: Path) -> Iterator[tuple[str, bytes]]:
         """The images in the file itself, each once: the name that its rows have for it, and its bytes."""
         return iter(())
+
+
+class AnswerForm(ABC):
+    """A form in which a program files its answers (``--answers NAME``).
+
+    Attributes:
+        name: under which it is registered; set by registration.
+        coordinates: what its numbers are (:mod:`harness.answers.coordinates`), where the words do not say; ``None``:
+            the form does not say either, so the user has to.
+        signs: the fields that every record of it has and that tell it from other forms.
+    """
+
+    name: ClassVar[str] = ''
+    coordinates: ClassVar[str | None] = None
+    signs: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def read(self, path: Path) -> Iterator[Any]:
+        """The answers of a file, each a :class:`harness.answers.records.RawAnswer`, one at a time and in its order."""
 
 
 def conforming(base: type, cls: type, name: str) -> type:

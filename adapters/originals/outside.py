@@ -35,6 +35,14 @@ def read_expressions(path: Path, images: Path | None = None) -> dict[str, Datase
     return load_expressions(path, images)
 
 
+def layout_of(path: Path) -> str:
+    """The layout of a file of answers, by its first signs: ``ours``, ``coco`` or ``originals``."""
+    data = read_bytes(path)
+    if is_results(data):
+        return 'originals'
+    return 'coco' if data.lstrip(b'\xef\xbb\xbf \t\r\n').startswith(b'[') else 'ours'
+
+
 def read_outside_answers(path: Path) -> list[Answers]:
     """The answers in a file, one set per rule and grounder.
 

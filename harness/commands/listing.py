@@ -3,15 +3,25 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
+from harness.answers.coordinates import SYSTEMS
 from harness.evaluation.request import TASKS
 from harness.names import plain
-from harness.registry import DATASETS, DETECTORS, GROUNDERS, METRICS, PROPOSAL_RULES, PluginRegistry, names
+from harness.registry import (
+    ANSWER_FORMS,
+    DATASETS,
+    DETECTORS,
+    GROUNDERS,
+    METRICS,
+    PROPOSAL_RULES,
+    PluginRegistry,
+    names,
+)
 
 SPLITS = {'refcoco': 'train, val, testA, testB', 'refcoco+': 'train, val, testA, testB', 'refcocog': 'train, val, test'}
 
 
 def listing() -> str:
-    """Five small tables; of the plug-ins only the metrics are imported."""
+    """Seven small tables; of the plug-ins only the metrics are imported."""
     datasets = [[name, SPLITS.get(name.removeprefix('mini-'), ''), summary] for name, summary in _summaries(DATASETS)]
     parts = [_table('datasets (--dataset, --split)', ['name', 'splits', 'what'], datasets)]
     for title, registry in (('grounders (--grounder)', GROUNDERS), ('proposal rules (--proposals)', PROPOSAL_RULES),
@@ -20,6 +30,9 @@ def listing() -> str:
     metrics = [[', '.join(METRICS.get(name).names), METRICS.get(name).task, summary]
                for name, summary in _summaries(METRICS)]
     parts.append(_table(f'metrics (--task: {", ".join(TASKS)})', ['name', 'task', 'what'], metrics))
+    parts.append(_table('forms of answers (--predictions FILE --answers)', ['name', 'what'], _summaries(ANSWER_FORMS)))
+    parts.append(_table('what the numbers of answers are (--coordinates)', ['name', 'what'],
+                        [[system.name, system.what] for system in SYSTEMS.values()]))
     return '\n\n'.join(parts)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.arguments import add_device, add_fresh, add_limit, add_settings, add_vectors, add_weights
 from harness.commands import COMMANDS
+from harness.commands.judging import add_judging, check_judging, judge_file
 from harness.commands.user_files import check_files, import_plugins
 from harness.errors import InputError
 from harness.loading import loading
@@ -36,6 +37,7 @@ examples:
   run_benchmark.py --grounder none                                    recall only
   run_benchmark.py --expressions FILE.jsonl.gz --candidates BOXES.json.gz  recall of boxes from outside
   run_benchmark.py --data-root DIR --dataset refcoco                  RefCOCO itself
+  run_benchmark.py --predictions FILE.json --answers vlm-r1           another model's answers, by the file's own boxes
   run_benchmark.py convert IN.pth OUT.safetensors --as mattnet        an original checkpoint to weights for --weights
   run_benchmark.py train all                                          the shipped weights anew, into results/weights
   run_benchmark.py train all --overwrite                              the same over the shipped ones, in a checkout
@@ -49,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         description='Measure two-stage referring expression grounding: recall of critical objects, REC accuracy, '
                     'RES overall IoU and Pr@X. Without options it runs on the embedded benchmark.')
     p.add_argument('--list', action='store_true',
-                   help='print every dataset, split, grounder, rule, detector and metric, and stop')
+                   help='print every dataset, split, grounder, rule, detector, metric and form of answers, and stop')
     what = p.add_argument_group('what to run (repeat an option or separate by commas; "all" means every known one)')
     what.add_argument('--grounder', action='append', metavar='NAME', help='grounders (default: cmae), or none')
     what.add_argument('--dataset', action='append', metavar='NAME', help='datasets (default: the three embedded ones)')
@@ -88,7 +90,8 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument('--features', type=Path, metavar='DIR',
                       help='the originals\' head features (<image_id>.h5) instead of images')
     data.add_argument('--predictions', type=Path, metavar='FILE', help='judge answers from outside: predictions.jsonl, '
-                      'COCO results with sent_id, or the originals\' result files')
+                      'COCO results with sent_id, the originals\' result files, or what --answers says')
+    add_judging(data)
     data.add_argument('--allow-missing', action='store_true',
                       help='leave out expressions without exactly one answer in --predictions, instead of counting '
                       'them as wrong')
@@ -111,7 +114,8 @@ def parser() -> argparse.ArgumentParser:
 
 #: The options that have an effect with ``--predictions``, for which nothing is run.
 JUDGING = frozenset(
-    'predictions dataset split task limit data boxes data_root expressions images imports allow_missing out'.split())
+    'predictions answers coordinates input_size dataset split task limit data boxes data_root expressions images '
+    'imports allow_missing out'.split())
 
 
 def main(argv: Sequence[str]) -> int:
@@ -172,6 +176,7 @@ def refuse_beside(args: argparse.Namespace) -> None:
             raise InputError(f'{option}: --list runs nothing; leave it out')
         if args.predictions is not None and name not in JUDGING:
             raise InputError(f'{option}: has no effect on judging --predictions; leave it out')
+    check_judging(args)
     if args.allow_missing and args.predictions is None:
         raise InputError('--allow-missing: has an effect only with --predictions FILE; add that, or leave it out')
 
@@ -233,27 +238,6 @@ def measure_request(args: argparse.Namespace, request: Request, about: Mapping[s
     execution = Execution(args.out, args.workers, asked_shard(args), args.fresh, partial(import_plugins, args.imports))
     return measure(request, execution, lambda work: track(work, 'images', console), about, READERS, console.print,
                    lambda plan: console.print(announcement(plan), markup=False))
-
-
-def judge_file(args: argparse.Namespace, request: Request, console: Console) -> Measured:
-    """Judge the answers of ``--predictions``."""
-    from adapters.originals.outside import read_outside_answers
-    from harness.commands.readers import READERS
-    from harness.data.passport import passports
-    from harness.evaluation.datasets import image_folders, joined
-    from harness.evaluation.judge import check_answers, judge
-    from harness.evaluation.measure import Measured
-    from harness.evaluation.prepare import prepare_judgement
-    from harness.evaluation.result_folder import result_folder
-
-    sets = read_outside_answers(args.predictions)
-    datasets, expressions, tasks = prepare_judgement(request, sets, READERS)
-    judgement = check_answers(sets, datasets, expressions, tasks, args.allow_missing)
-    notes = [*judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]
-    with result_folder(args.out, console.print) as out:
-        outcome = judge(judgement, datasets, expressions, out)
-    return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes,
-                    images_in=image_folders(datasets), passports=passports(datasets, expressions))
 
 
 def request_of(args: argparse.Namespace) -> Request:

@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.errors import InputError
 from harness.files import fields
@@ -28,6 +28,9 @@ OUTSIDE = 'outside'
 #: The grounder of rows that are about recall alone.
 NO_GROUNDER = '-'
 Key = tuple[str | None, int]
+#: What an answer in a model's words is: a box; nothing, because the model declined; several boxes, of which the first
+#: counts; or anything else.
+Kind = Literal['read', 'empty', 'several', 'unreadable']
 #: What a mask is called in a list.
 _MASKS = ('segmentation', 'rle', 'mask')
 #: What somebody else may call an answer's box or mask; the truth's own is none.
@@ -37,12 +40,19 @@ _LIKE_A_BOX, _LIKE_A_MASK = (re.compile(f'(?i)(?!gt|true|truth|target|ground).*(
 
 @dataclass(frozen=True)
 class Answer:
-    """One expression's: ``segmentation`` is any of COCO's, not yet checked against the image."""
+    """One expression's: ``segmentation`` is any of COCO's, not yet checked against the image.
+
+    Of a model's own words (``--answers``), ``kind`` says what they are, ``why`` what is behind that, and ``boxes`` has
+    every box in them, the one that counts first.
+    """
 
     xywh: XYWH | None = None
     score: float | None = None
     label: str | None = None
     segmentation: Any = None
+    kind: Kind | None = None
+    why: str | None = None
+    boxes: tuple[XYWH, ...] = ()
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, AllowInfNan, ConfigDict, TypeAdapter, ValidationError, with_config
@@ -44,7 +44,11 @@ Size = Annotated[list[Annotated[int, Ge(1), Le(fields.MAX_PIXELS)]], Len(2, 2)]
 
 
 class PredictionRow(TypedDict):
-    """A row of ``predictions.jsonl``; files of earlier versions lack the fields that are not required."""
+    """A row of ``predictions.jsonl``; files of earlier versions lack the fields that are not required.
+
+    Rows of answers in a model's own words say what these were (``answer``), what is behind that (``answer_why``), and
+    every box in them where there are several, the one that counts first (``answer_boxes``).
+    """
 
     dataset: Name
     split: Name
@@ -77,6 +81,9 @@ class PredictionRow(TypedDict):
     n_same_category: Count | None
     image_size: NotRequired[Size]
     image_file: NotRequired[str | None]
+    answer: NotRequired[Literal['read', 'empty', 'several', 'unreadable'] | None]
+    answer_why: NotRequired[str | None]
+    answer_boxes: NotRequired[list[Box] | None]
 
 
 class ProposalsRow(TypedDict):

@@ -1,7 +1,7 @@
 """Judging answers from outside by the metrics, rows and tables of a run."""
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,10 @@ from harness.types import Dataset, Expression, ImageInfo
 
 #: The fields that only a run with proposals can fill.
 UNKNOWN = {'n_proposals': None, 'best_proposal_iou': None, 'best_proposal_label': None, 'context_hits': None}
+#: What is counted of answers in a model's own words.
+KINDS = {'read': 'answers are a box', 'several': 'answers are several boxes, of which the first counts',
+         'empty': 'answers are empty: the model declined or said nothing, counted as wrong',
+         'unreadable': 'answers are not readable, counted as wrong'}
 NO_PROPOSALS = InstanceData(bboxes=np.empty((0, 4)))
 
 
@@ -90,6 +94,7 @@ def judge(judgement: Judgement, datasets: Mapping[str, Dataset], expressions: Ch
     """Write ``predictions.jsonl`` into ``out``, an existing folder, and compute the figures."""
     figures = []
     seen: set[tuple[str, int]] = set()
+    kinds: Counter[str] = Counter(dict.fromkeys(KINDS.values(), 0))
     with RowWriter(out / ROWS) as writer:
         for answers, tasks in zip(judgement.sets, judgement.tasks, strict=True):
             figures.append(Figures(tasks))
@@ -98,10 +103,11 @@ def judge(judgement: Judgement, datasets: Mapping[str, Dataset], expressions: Ch
                     rows = _judged(judgement, answers, tasks, datasets[name], info, mine)
                     writer.write(rows)
                     figures[-1].count(rows)
+                    kinds.update(KINDS[row['answer']] for row in rows if row.get('answer') is not None)
                     seen.update((name, row['sent_id']) for row in rows)
     images = {(e.dataset, e.image_id) for es in expressions.values() for e in es if (e.dataset, e.sent_id) in seen}
     records = [record for mine in figures for record in mine.records()]
-    return Outcome(Timing(), Counters(len(images), len(seen)), records)
+    return Outcome(Timing(), Counters(len(images), len(seen), kinds), records)
 
 
 def _has_masks(answers: Answers) -> bool:
@@ -162,7 +168,16 @@ def _judged(judgement: Judgement, answers: Answers, tasks: Sequence[str], datase
     truths = [Truth.of(e, annotations, None, masks.get(e.ann_id), None) for e in expressions]
     choices = [_choice(one[0], 'res' in tasks) if len(one) == 1 else None for one in given]
     rows = prediction_rows(truths, [NO_PROPOSALS] * len(truths), (), answers.proposals, answers.grounder, choices, info)
-    return [{**row, **UNKNOWN} for row in rows]
+    return [{**row, **UNKNOWN, **_told(one)} for row, one in zip(rows, given, strict=True)]
+
+
+def _told(given: Sequence[Answer]) -> dict[str, Any]:
+    """What a row says of an answer in a model's own words."""
+    if len(given) != 1 or given[0].kind is None:
+        return {}
+    (answer,) = given
+    boxes = [list(box) for box in answer.boxes] if len(answer.boxes) > 1 else None
+    return {'answer': answer.kind, 'answer_why': answer.why, 'answer_boxes': boxes}
 
 
 def _choice(answer: Answer, with_mask: bool) -> Choice | None:

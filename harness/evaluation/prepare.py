@@ -87,7 +87,7 @@ def prepare(request: Request, readers: Readers = OWN_FORMS,
     check_settings(request.settings)
     pick_device(request.device)
     stored_masks = None if request.masks is None else readers.masks(request.masks)
-    datasets, notes = _datasets(request, readers)
+    datasets, notes = load_datasets(request, readers)
     expressions = _expressions(request, datasets)
     store = WeightStore(request.weights)
     rules, said = _that_can_run(request, rules, datasets, store)
@@ -168,20 +168,27 @@ def unpack_images(datasets: Iterable[Dataset], say: Callable[[str], object]) -> 
             dataset.unpack()
 
 
-def prepare_judgement(request: Request, sets: Sequence[Answers], readers: Readers = OWN_FORMS) -> tuple[
-        dict[str, Dataset], Chosen, list[str]]:
+def prepare_judgement(request: Request, sets: Sequence[Answers], readers: Readers = OWN_FORMS,
+                      datasets: dict[str, Dataset] | None = None) -> tuple[dict[str, Dataset], Chosen, list[str]]:
     """The datasets, expressions and tasks of answers from outside; by default the splits that they answer.
+
+    Args:
+        request: what is asked for.
+        sets: the answers.
+        readers: the readers of its files.
+        datasets: those of the request, where they have been loaded.
 
     Raises:
         InputError: it is not clear which dataset the answers belong to, or the request is wrong in another way.
     """
     tasks = pick('--task', request.tasks, JUDGED, JUDGED)
-    if request.datasets is None and request.expressions is None and not request.data:
+    if datasets is None and request.datasets is None and request.expressions is None and not request.data:
         named = sorted({name for answers in sets for name in answers.datasets})
         if not named:
             raise InputError('--predictions: the file does not say to which dataset its sent_ids belong; add --dataset')
         request = replace(request, datasets=named)
-    datasets, _ = _datasets(request, readers)
+    if datasets is None:
+        datasets, _ = load_datasets(request, readers)
     if request.data_root is not None and (request.expressions is not None or set(datasets) <= set(EMBEDDED)):
         refuse_unused((), (), (), (), {'--data-root': (request.data_root, False)})
     expressions = _expressions(request, datasets)
@@ -229,7 +236,7 @@ def _how_to_train(name: str) -> str:
     return f'{train} or give --weights {rule.weights}=FILE'
 
 
-def _datasets(request: Request, readers: Readers) -> tuple[dict[str, Dataset], list[str]]:
+def load_datasets(request: Request, readers: Readers) -> tuple[dict[str, Dataset], list[str]]:
     """The datasets asked for by name, and notes on those that are left out."""
     check_image_folder(request)
     check_data(request)

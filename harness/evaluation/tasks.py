@@ -57,7 +57,7 @@ def cannot_judge(sets: Iterable[Answers], truth_has_masks: bool) -> dict[str, st
     """The tasks of :data:`JUDGED` by which answers from outside cannot be judged, with the reason and what to do."""
     answers = [answer for one in sets for given in one.given.values() for answer in given]
     why = {}
-    if all(answer.xywh is None for answer in answers):
+    if all(answer.xywh is None and answer.kind is None for answer in answers):
         why['rec'] = 'the answers have no boxes; add them as bbox'
     if all(answer.segmentation is None for answer in answers):
         why['res'] = 'the answers have no masks; add them as segmentation'

@@ -72,19 +72,32 @@ def read_bytes(path: str | Path) -> bytes:
     return data
 
 
-def read_lines(path: str | Path) -> Iterator[bytes]:
+def read_lines(path: str | Path, longest: int | None = None) -> Iterator[bytes]:
     """The lines of a file, of which one at a time is in memory; a gzip file is unpacked whole.
 
+    Args:
+        path: the file.
+        longest: the most bytes of a line, where there is a bound.
+
     Raises:
-        InputError: as :func:`read_bytes`.
+        InputError: as :func:`read_bytes`, or a line is longer.
     """
     path = Path(path)
     require_regular(path)
     with _one_line(path), path.open('rb') as file:
         if archive_kind(file.peek(BEGINNING)) is None:
-            yield from (line.removesuffix(b'\n') for line in file)
+            for number, line in enumerate(iter(lambda: file.readline(-1 if longest is None else longest + 1), b''), 1):
+                _not_too_long(line, longest, f'{path}: line {number}')
+                yield line.removesuffix(b'\n')
             return
-    yield from read_bytes(path).split(b'\n')
+    for number, line in enumerate(read_bytes(path).split(b'\n'), start=1):
+        _not_too_long(line, longest, f'{path}: line {number}')
+        yield line
+
+
+def _not_too_long(line: bytes, longest: int | None, where: str) -> None:
+    if longest is not None and len(line) > longest:
+        raise InputError(f'{where}: is longer than {longest >> 20} MiB, which no record is; check the file')
 
 
 @contextmanager
@@ -115,14 +128,25 @@ def _unpack(path: Path, file: Any) -> bytes:
     return b''.join(parts)
 
 
-def parse_json(data: bytes, where: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f'{name} is no number')
+
+
+def parse_json(data: bytes, where: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None,
+               constant: Callable[[str], float] = _refuse_constant) -> Any:
     """One JSON value; ``where`` (file, and line if there are several) begins the message.
 
+    Args:
+        data: UTF-8.
+        where: the place.
+        pairs: what makes a record of its names and values, by default a dict.
+        constant: what makes a number of ``NaN`` or ``Infinity``, which are not JSON; by default they are refused.
+
     Raises:
-        InputError: it is not UTF-8 or not JSON (NaN and Infinity are not JSON), or nested beyond all reason.
+        InputError: it is not UTF-8 or not JSON, or nested beyond all reason.
     """
     try:
-        return json.loads(data.decode('utf-8-sig'), parse_constant=_refuse_constant, object_pairs_hook=pairs)
+        return json.loads(data.decode('utf-8-sig'), parse_constant=constant, object_pairs_hook=pairs)
     except UnicodeDecodeError:
         raise InputError(f'{where}: is not UTF-8 text, so it is not the JSON that is needed') from None
     except RecursionError:
@@ -131,7 +155,3 @@ def parse_json(data: bytes, where: str, pairs: Callable[[list[tuple[str, Any]]],
         raise InputError(f'{where}: is not valid JSON ({error}); it may be cut short, fetch it again') from None
     except MemoryError:
         raise InputError(f'{where}: is too large for the memory of this machine') from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f'{name} is no number')

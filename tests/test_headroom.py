@@ -90,6 +90,12 @@ def test_answers_from_outside_beside_candidates(tmp_path: Path, capsys: pytest.C
     assert len(shares) == 4 and set(shares.values()) == {25.0}
 
 
+def test_answers_from_outside_alone_say_nothing_of_steps(tmp_path: Path) -> None:
+    rows = [row(best_proposal_iou=None, best_candidate_iou=None, n_proposals=None, context_hits=None)]
+    with pytest.raises(InputError, match='judge them with --candidates FILE'):
+        main([str(write(tmp_path / 'p.jsonl', rows))])
+
+
 @pytest.mark.parametrize('form', ['markdown', 'latex', 'csv', 'json', 'terminal'])
 def test_the_command_prints_every_format(tmp_path: Path, form: str, capsys: pytest.CaptureFixture) -> None:
     file = write(tmp_path / 'p.jsonl', answers(RIGHT, NO_CANDIDATE, BY_RULE))

@@ -97,6 +97,22 @@ def test_masks_that_were_drawn_again(tmp_path: Path) -> None:
     assert (overall['published'], overall['masks drawn again']) == (25, pytest.approx(100 * 60 / 90))
 
 
+def test_a_run_prints_them_at_its_end(small_benchmark: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    from harness.embedded.known import load_embedded
+    from run_benchmark import command_line
+
+    expressions = load_embedded('mini-refcoco', 'eval').split('testB')[:6]
+    images = [{'file_name': f'{e.image_id}.jpg', 'height': 9, 'width': 9, 'id': i, 'caption': e.sent}
+              for i, e in enumerate(expressions)]
+    annotations = [{'image_id': i, 'id': i, 'original_id': e.ann_id, 'bbox': list(e.gt_xywh), 'caption_quality': i % 2}
+                   for i, e in enumerate(expressions)]
+    (tmp_path / 'r.json').write_text(json.dumps({'images': images, 'annotations': annotations}))
+    assert command_line(['--dataset', 'mini-refcoco', '--split', 'testB', '--limit', '6', '--grounder', 'none',
+                         '--reviews', str(tmp_path / 'r.json'), '--out', str(tmp_path / 'out')]) == 0
+    assert '3 of 6 reviewed labels are marked as faulty' in capsys.readouterr().out
+    assert 'without faulty' in (tmp_path / 'out/reviews.md').read_text()
+
+
 def test_reviews_of_something_else_are_refused(tmp_path: Path) -> None:
     predictions = write(tmp_path / 'p.jsonl', [row(sent='a bowl')])
     reviews = reviewed_file(tmp_path / 'r.json', [1, 1, 1, 1])

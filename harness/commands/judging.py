@@ -25,8 +25,8 @@ TOLD_BY_CONTENT = ('ours', 'coco', 'originals')
 def add_judging(group: argparse._ArgumentGroup) -> None:
     """Add the options that say what the file of ``--predictions`` is."""
     group.add_argument('--answers', metavar='FORM', help='the form of --predictions where it is another program\'s '
-                       '(--list has them); without --data, --dataset, --data-root and --expressions, it is judged by the true '
-                       'boxes that it holds itself')
+                       '(--list has them); without --data, --dataset, --data-root and --expressions, it is '
+                       'judged by the true boxes that it holds itself')
     group.add_argument('--coordinates', metavar='NAME', help='what the numbers of --answers are, where neither the '
                        'form nor the notation says it, or to say otherwise: pixels, fraction, thousandths, … (--list)')
     group.add_argument('--input-size', metavar='WxH', help='the size of the model\'s input, for --coordinates resized; '
@@ -63,18 +63,20 @@ def judge_file(args: argparse.Namespace, request: Request, console: Console) -> 
     """Judge the answers of ``--predictions``."""
     from harness.data.passport import passports
     from harness.evaluation.datasets import image_folders, joined
-    from harness.evaluation.judge import check_answers, judge
+    from harness.evaluation.detection_candidates import candidates_beside
+    from harness.evaluation.judge import check_answers, counted, judge
     from harness.evaluation.measure import Measured
     from harness.evaluation.result_folder import result_folder
 
     told = args.answers not in (None, *TOLD_BY_CONTENT)
     sets, datasets, expressions, tasks, notes = (_of_any_form if told else _of_our_layouts)(args, request)
     judgement = check_answers(sets, datasets, expressions, tasks, args.allow_missing)
-    notes = [*notes, *judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]
+    judgement.candidates, said = candidates_beside(request, datasets, expressions)
+    notes = [*notes, *said, *judgement.notes, *joined(note for dataset in datasets.values() for note in dataset.notes)]
     with result_folder(args.out, console.print) as out:
         outcome = judge(judgement, datasets, expressions, out)
     return Measured(out, outcome, {d.name: d.data_hash for d in datasets.values()}, notes,
-                    images_in=image_folders(datasets), passports=passports(datasets, expressions))
+                    images_in=image_folders(datasets), passports=passports(datasets, counted(judgement, expressions)))
 
 
 Judged = tuple['Sequence[Answers]', 'Mapping[str, Dataset]', 'Chosen', 'Sequence[str]', list[str]]

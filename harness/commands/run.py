@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness.arguments import add_device, add_fresh, add_limit, add_settings, add_vectors, add_weights
 from harness.commands import COMMANDS
 from harness.commands.judging import add_judging, check_judging, judge_file
+from harness.commands.reviewed import reviews_of, show_reviewed
 from harness.commands.user_files import check_files, import_plugins
 from harness.errors import InputError
 from harness.loading import loading
@@ -95,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument('--allow-missing', action='store_true',
                       help='leave out expressions without exactly one answer in --predictions, instead of counting '
                       'them as wrong')
+    data.add_argument('--reviews', nargs='+', type=Path, metavar='FILE', help='reviewed labels (Ref-L4, RefCOCO-M): '
+                      'every metric also without those that are marked as faulty')
     how = p.add_argument_group('how')
     how.add_argument('--out', type=Path, metavar='DIR', help='where results go (default: results/<time>)')
     add_fresh(how)
@@ -115,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
 #: The options that have an effect with ``--predictions``, for which nothing is run.
 JUDGING = frozenset(
     'predictions answers coordinates input_size dataset split task limit data boxes data_root expressions images '
-    'imports allow_missing out'.split())
+    'candidates reviews imports allow_missing out'.split())
 
 
 def main(argv: Sequence[str]) -> int:
@@ -161,6 +164,8 @@ def asked_shard(args: argparse.Namespace) -> Shard | None:
     from harness.evaluation.shards import parse_shard, shard_of
 
     shard = shard_of() if args.shard is None else parse_shard(args.shard)
+    if shard is not None and args.reviews:
+        raise InputError('--reviews: has no effect on a shard; give it to reports reviews once all shards are merged')
     if shard is not None and args.out is None:
         raise InputError(f'--out: shard {shard} needs a folder that all shards share; add --out DIR')
     return shard
@@ -193,6 +198,7 @@ def benchmark(args: argparse.Namespace, request: Request, command: str) -> int:
     device = pick_device(args.device)
     set_random_seed(args.seed)
     console.print('reading data and weights …')
+    reviews = reviews_of(args.reviews)
     options = {**recorded_options(args), 'device': device}
     if args.predictions is None:
         measured = measure_request(args, request, {'command': command, 'options': options}, console)
@@ -200,6 +206,8 @@ def benchmark(args: argparse.Namespace, request: Request, command: str) -> int:
         measured = judge_file(args, request, console)
     if measured.shard is None:
         finish(measured, command, options, time.perf_counter() - start)
+        if reviews is not None:
+            show_reviewed(measured.out, reviews)
     else:
         print(f'shard {measured.shard}: {measured.outcome.counters.images} images are done, in {measured.out}; when '
               f'all shards are done: {program()} merge {args.out}')

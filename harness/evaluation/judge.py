@@ -22,6 +22,7 @@ from harness.evaluation.predictions import Choice, RowWriter, Truth, prediction_
 from harness.evaluation.result_folder import ROWS
 from harness.evaluation.tasks import cannot_judge
 from harness.evaluation.timing import Timing
+from harness.proposals.given import OutsideBoxes
 from harness.types import Dataset, Expression, ImageInfo
 
 #: The fields that only a run with proposals can fill.
@@ -46,6 +47,7 @@ class Judgement:
         referents: run lengths of the referents' masks, by dataset and ``ann_id``.
         allow_missing: leave out expressions that have no answer or several, instead of counting them as wrong.
         notes: one line per oddity.
+        candidates: boxes that a two-stage method could have chosen from, beside the answers.
     """
 
     sets: list[Answers]
@@ -53,6 +55,7 @@ class Judgement:
     referents: Referents
     allow_missing: bool
     notes: list[str]
+    candidates: OutsideBoxes | None = None
 
 
 def check_answers(sets: Sequence[Answers], datasets: Mapping[str, Dataset], expressions: Chosen, tasks: Sequence[str],
@@ -110,6 +113,14 @@ def judge(judgement: Judgement, datasets: Mapping[str, Dataset], expressions: Ch
     return Outcome(Timing(), Counters(len(images), len(seen), kinds), records)
 
 
+def counted(judgement: Judgement, expressions: Chosen) -> dict[tuple[str, str], list[Expression]]:
+    """The expressions that are counted: all, or those that any set has one answer to."""
+    if not judgement.allow_missing:
+        return dict(expressions)
+    return {key: [e for e in es if any(len(answers.of(e.dataset, e.sent_id)) == 1 for answers in judgement.sets)]
+            for key, es in expressions.items()}
+
+
 def _has_masks(answers: Answers) -> bool:
     return any(one.segmentation is not None for given in answers.given.values() for one in given)
 
@@ -165,10 +176,16 @@ def _judged(judgement: Judgement, answers: Answers, tasks: Sequence[str], datase
         given = [one for one in given if len(one) == 1]
     annotations = None if dataset.annotations is None else dataset.annotations.get(info.image_id, [])
     masks = judgement.referents.get(dataset.name, {}) if 'res' in tasks else {}
-    truths = [Truth.of(e, annotations, None, masks.get(e.ann_id), None) for e in expressions]
+    truths = [Truth.of(e, annotations, None, masks.get(e.ann_id), _candidates(judgement, e)) for e in expressions]
     choices = [_choice(one[0], 'res' in tasks) if len(one) == 1 else None for one in given]
     rows = prediction_rows(truths, [NO_PROPOSALS] * len(truths), (), answers.proposals, answers.grounder, choices, info)
     return [{**row, **UNKNOWN, **_told(one)} for row, one in zip(rows, given, strict=True)]
+
+
+def _candidates(judgement: Judgement, expression: Expression) -> np.ndarray | None:
+    """``(n, 4)`` xyxy of the boxes beside the answers; ``None`` where the file lacks the image."""
+    found = None if judgement.candidates is None else judgement.candidates.for_expression(expression)
+    return None if found is None else found.bboxes.numpy()
 
 
 def _told(given: Sequence[Answer]) -> dict[str, Any]:

@@ -40,11 +40,15 @@ def main(argv: Sequence[str]) -> int:
     if rows.empty:
         raise InputError(f'{args.results[0]}: no grounder answered here, so nothing was lost on its way; run with '
                          '--grounder')
-    found = waterfalls(rows, [BY[0], 'split', *BY[1:]] if args.by_split else BY)
+    proposed, beside = rows[rows['best_proposal_iou'].notna()], reachable(rows)
+    if proposed.empty and beside is None:
+        raise InputError(f'{args.results[0]}: are answers from outside, of which no proposals are known; judge them '
+                         'with --candidates FILE to see what a two-stage method could reach')
+    found = waterfalls(proposed, [BY[0], 'split', *BY[1:]] if args.by_split else BY)
     if args.plot is not None:
+        if not found:
+            raise InputError('--plot: there is no waterfall of answers from outside; leave it out')
         draw(found, args.plot)
-    shown = blocks(found)
-    if (beside := reachable(rows)) is not None:
-        shown.append(beside)
-    print(written(Listing(shown, [*NOTES, *remarks(rows)]), args.format))
+    notes = [*NOTES, *remarks(proposed)] if found else []
+    print(written(Listing([*blocks(found), *([beside] if beside else [])], notes), args.format))
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, AllowInfNan, ConfigDict, TypeAdapter, ValidationError, with_config
@@ -41,10 +41,16 @@ Coordinate = Annotated[float, AllowInfNan(False), Ge(-fields.MAX_COORDINATE), Le
 Box = Annotated[list[Coordinate], Len(4, 4)]
 #: Width and height in pixels.
 Size = Annotated[list[Annotated[int, Ge(1), Le(fields.MAX_PIXELS)]], Len(2, 2)]
+#: What came of a model's words: a box, nothing to read, several boxes, or words that are no box.
+AnswerClass = Literal['read', 'empty', 'several', 'unreadable']
 
 
 class PredictionRow(TypedDict):
-    """A row of ``predictions.jsonl``; files of earlier versions lack the fields that are not required."""
+    """A row of ``predictions.jsonl``; files of earlier versions lack the fields that are not required.
+
+    ``answer``, ``answer_why`` and ``answer_boxes`` are of answers from outside alone: what came of the model's words, why
+    they were not read, and all boxes in them, xywh in pixels, where there are several; ``box`` is the first.
+    """
 
     dataset: Name
     split: Name
@@ -77,6 +83,9 @@ class PredictionRow(TypedDict):
     n_same_category: Count | None
     image_size: NotRequired[Size]
     image_file: NotRequired[str | None]
+    answer: NotRequired[AnswerClass | None]
+    answer_why: NotRequired[str | None]
+    answer_boxes: NotRequired[list[Box] | None]
 
 
 class ProposalsRow(TypedDict):

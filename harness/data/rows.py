@@ -48,8 +48,8 @@ AnswerClass = Literal['read', 'empty', 'several', 'unreadable']
 class PredictionRow(TypedDict):
     """A row of ``predictions.jsonl``; files of earlier versions lack the fields that are not required.
 
-    ``answer``, ``answer_why`` and ``answer_boxes`` are of answers from outside alone: what came of the model's words, why
-    they were not read, and all boxes in them, xywh in pixels, where there are several; ``box`` is the first.
+    ``answer``, ``answer_why`` and ``answer_boxes`` are of answers from outside alone: what came of the model's words,
+    why they were not read, and all boxes in them, xywh in pixels, where there are several; ``box`` is the first.
     """
 
     dataset: Name

@@ -104,7 +104,7 @@ def test_what_changes_is_counted_both_ways_and_named_in_the_order_of_the_file(tm
     half, thin = answer([10, 10, 20, 10], sent='half'), answer([10, 10, 1.7, 10], [10, 10, 3.9, 10], sent='thin')
     found = lines([half, RIGHT, WRONG, thin, {**half, 'sent': 'half again'}], tmp_path, examples=2)
     assert counted(found['plain-over']) == (20.0, 5, 2, 0) and found['plain-over'].difference == -40.0
-    assert [(e.place, e.sent_id, e.sentence, e.right) for e in found['plain-over'].examples] == [
+    assert [(e.row, e.sent_id, e.sentence, e.right) for e in found['plain-over'].examples] == [
         (0, 1, 'half', False), (4, 5, 'half again', False)]
     assert counted(found['cut-truth']) == (80.0, 5, 0, 1) and found['cut-truth'].difference == 20.0
     assert [(e.sent_id, e.right) for e in found['cut-truth'].examples] == [(4, True)]

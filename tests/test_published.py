@@ -269,3 +269,9 @@ def test_an_unknown_convention_is_refused_even_where_the_sum_is_right(copy: Path
     with pytest.raises(InputError) as error:
         published(['3'], copy)
     one_line(error, 'table3.csv', 'unknown convention inclusiv, did you mean inclusive?')
+
+
+def test_a_printed_table_says_by_which_rules_it_was_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['--table', '4', '--format', 'md']) == 0
+    assert 'conventions: unknown (STEP, NMTree); overall-iou (BRINet, CMPC, MAttNet, CM-A-E); mean-iou (MCN).' \
+        in capsys.readouterr().out

@@ -22,9 +22,9 @@ EXAMPLES = 3
 
 
 class Example(NamedTuple):
-    """An answer that changes: its place among the rows, its expression, and whether the rule counts it right."""
+    """An answer that changes: its row's label in the table, its expression, and whether the rule counts it right."""
 
-    place: int
+    row: int
     sent_id: int
     sentence: str
     right: bool
@@ -117,6 +117,6 @@ def _line(rule: Rule, found: Outcome | None, ours: Outcome | None, rows: pd.Data
 
 
 def _named(rows: pd.DataFrame, places: np.ndarray, right: np.ndarray) -> Iterator[Example]:
-    ids, sentences = rows['sent_id'].to_numpy(), rows['sent']
+    labels, ids, sentences = rows.index.tolist(), rows['sent_id'].to_numpy(), rows['sent']
     for place in places.tolist():
-        yield Example(place, int(ids[place]), str(sentences.iat[place]), bool(right[place]))
+        yield Example(labels[place], int(ids[place]), str(sentences.iat[place]), bool(right[place]))

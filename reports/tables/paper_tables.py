@@ -23,7 +23,7 @@ from reports.tables.layout import Cell, Column, Line, Table, marked
 from reports.tables.outside_rows import Method, Named
 from reports.tables.record_intervals import RecordIntervals, measured_cell
 from reports.tables.seen_images import footnotes, seen_in, with_marks
-from reports.tables.table_notes import TITLES, counted_otherwise, note_under, notes_under
+from reports.tables.table_notes import TITLES, counted_by, counted_otherwise, note_under, notes_under
 
 #: The paper's columns.
 SPLITS = tuple((dataset, split) for dataset, splits in PUBLISHED.items() for split in splits if split != 'train')
@@ -192,7 +192,8 @@ def as_printed(name: str, frame: pd.DataFrame) -> Table:
         return _listing(name, frame)
     columns = _paper_columns(layout)
     lines = [_line(layout, row, columns, {}, _numbers(frame), None) for row in _rows(frame)]
-    return Table(name, f'{layout.caption}, as published', layout.heads, columns, marked(lines, layout.compete))
+    return Table(name, f'{layout.caption}, as published', layout.heads, columns, marked(lines, layout.compete),
+                 notes=[counted_by(frame)])
 
 
 def _listing(name: str, frame: pd.DataFrame) -> Table:
@@ -206,7 +207,7 @@ def _listing(name: str, frame: pd.DataFrame) -> Table:
             if any(cell.published is not None for cell in cells):
                 lines.append(Line((row.marked_method, row.proposals, metric), cells, row.method + row.proposals))
     return Table(name, f'As published: {", ".join(dict.fromkeys(frame["source"]))}', ('method', 'proposals', 'metric'),
-                 columns, lines)
+                 columns, lines, notes=[counted_by(frame)])
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:

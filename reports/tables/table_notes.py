@@ -39,6 +39,13 @@ def counted_otherwise(published: pd.DataFrame, metrics: Collection[str]) -> dict
     return found
 
 
+def counted_by(published: pd.DataFrame) -> str:
+    """The rule by which each method's published figures were counted, in one line."""
+    pairs = published[['convention', 'method']].drop_duplicates()
+    rules = [f'{rule} ({_listed(mine["method"])})' for rule, mine in pairs.groupby('convention', sort=False)]
+    return f'Counted by these rules of the ledger of conventions: {"; ".join(rules)}.'
+
+
 def notes_under(table: Table, results: Results, own: bool, compete: bool,
                 others: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
     """What stands under a table, a paragraph each: its provenance and how to read it, and what limits it.

@@ -360,6 +360,12 @@ def test_every_rule_has_a_name_of_its_own_and_says_who_counts_so() -> None:
             assert re.fullmatch(r'[\w.-]+/[\w.-]+ [\w./+-]+(, [\w./+-]+)*', source), source
 
 
+def test_the_page_explains_every_rule() -> None:
+    page = (Path(__file__).parents[1] / 'docs/conventions.md').read_text()
+    explained = set(re.findall(r'^\| `([^`]+)`', page, flags=re.M))
+    assert explained == {name for name in RULES if '@' not in name} | {'pr@0.5', 'pr-over@0.5'}
+
+
 # ------------------------------------------------------------------------------------------ real answers
 
 FOUR_NUMBERS = re.compile(r'\[\s*' + r'\s*,\s*'.join([r'(-?\d+(?:\.\d+)?)'] * 4) + r'\s*\]')

@@ -13,6 +13,7 @@ COMMANDS = {
     'published': ('reports.commands.published', 'the paper\'s numbers and the originals\''),
     'tables': ('reports.commands.tables', 'tables of measured results, --like paper beside the published numbers'),
     'compare': ('reports.commands.compare', 'is one run or rule better than another? paired, with intervals'),
+    'conventions': ('reports.commands.conventions', 'how would it count elsewhere? one file by every rule in use'),
     'failures': ('reports.commands.failures', 'where each wrong expression was lost'),
     'headroom': ('reports.commands.headroom', 'where the points are, and what mending each step would bring'),
     'reviews': ('reports.commands.reviews', 'every metric without the labels that reviewers marked as faulty'),

@@ -25,6 +25,7 @@ COMMANDS = (
     'tables RUN', 'tables RUN --format terminal', 'tables RUN OTHER --like paper --ci',
     'tables RUN --like paper --format latex', 'compare RUN:greedy :ref-nms-b --no-groups', 'compare OTHER RUN',
     'failures RUN', 'failures RUN --list right --format terminal', 'failures RUN --from greedy --to ref-nms-b',
+    'conventions RUN', 'conventions RUN --format csv',
     'check RUN --against OTHER', 'check OTHER --against RUN',
     'check RUN --against OTHER --significant --max-slowdown 2',
     'html RUN -o PAGE',

@@ -406,3 +406,19 @@ def test_notes_go_into_a_file_of_their_own(outside: Path, tmp_path: Path, capsys
     with pytest.raises(InputError, match='--notes .*nothing is said under these tables'):
         main([str(outside), '--notes', str(tmp_path / 'none.txt')])
     assert not (tmp_path / 'none.txt').exists()
+
+
+def test_a_table_says_which_published_numbers_were_counted_by_another_rule(write: Write) -> None:
+    tables = laid_out(write([record(80.0), record(60.0, 'overall_iou'), record(90.0, 'pr@0.5')], notes=[]))
+    assert 'Published by another rule than ours: FAOA, RSC-Large (cut-truth-clipped-over: ' in tables['3'].notes[1]
+    assert 'not known by which rule these were counted: SSG, RCCF, VC, ParalAttn, LGRANs, DGA, RvG-Tree.' \
+        in tables['3'].notes[1]
+    assert 'MCN (mean-iou: mean IoU of the expressions' in tables['4'].notes[1]
+    assert ' Published by another rule: MCN.' in tables['4'].note
+    assert 'another rule' not in tables['2'].notes[1] and 'counted: NMTree (overall_iou).' in tables['2'].notes[1]
+    assert 'another rule' not in tables['pr@0.5'].notes[1] and 'not known' not in tables['pr@0.5'].notes[1]
+
+
+def test_a_table_without_published_numbers_says_nothing_of_their_rules(write: Write) -> None:
+    for table in laid_out(write([record(80.0, dataset='mini-refcoco')])).values():
+        assert 'another rule' not in ' '.join([*table.notes, table.note])

@@ -52,6 +52,39 @@ def test_several_files_and_many_rows_are_one_table(tmp_path: Path) -> None:
     assert found['line'].iloc[20_000] == 20_001
 
 
+def test_boxes_are_columns_and_a_row_without_one_has_nan(tmp_path: Path) -> None:
+    found = read_predictions([write(tmp_path / 'p.jsonl', [row(box=[1, 2, 3, 4]), row(sent_id=2, box=None)])])
+    assert found[['box_x', 'box_y', 'box_w', 'box_h']].to_numpy()[0].tolist() == [1, 2, 3, 4]
+    assert found[['box_x', 'box_y', 'box_w', 'box_h']].iloc[1].isna().all()
+
+
+def test_answers_from_outside_say_what_came_of_the_words(tmp_path: Path) -> None:
+    ours = write(tmp_path / 'a.jsonl', [row()])
+    theirs = write(tmp_path / 'b.jsonl', [
+        row(sent_id=2, answer='several', answer_why=None, answer_boxes=[[1, 2, 3, 4], [5, 6, 7, 8]]),
+        row(sent_id=3, answer='unreadable', answer_why='no numbers', answer_boxes=None),
+        row(sent_id=4, answer='empty', answer_why=None, answer_boxes=[])])
+    found = read_predictions([ours, theirs])
+    assert [None if pd.isna(x) else x for x in found['answer']] == [None, 'several', 'unreadable', 'empty']
+    assert found['answer_why'].iloc[2] == 'no numbers'
+    assert [None if x is None else x.tolist() for x in found['answer_boxes']] == [
+        None, [[1, 2, 3, 4], [5, 6, 7, 8]], None, []]
+
+
+@pytest.mark.parametrize(('field', 'said'), [
+    ({'answer': 'guessed'}, "'answer' must be one of read, empty, several, unreadable"),
+    ({'answer': 1}, "'answer' must be one of"),
+    ({'answer_boxes': [[1, 2, 3]]}, "'answer_boxes' must be four numbers"),
+    ({'answer_boxes': [1]}, "'answer_boxes' must be a list of boxes"),
+    ({'answer_boxes': [[1, 2, 3, 10 ** 400]]}, "'answer_boxes' is beyond 64 bits"),
+    ({'answer_boxes': [[1, 2, -3, 4]]}, "'answer_boxes' has a negative width or height")])
+def test_what_is_no_answer_from_outside_is_refused_with_its_line(tmp_path: Path, field: dict, said: str) -> None:
+    right = {'answer': 'read', 'answer_why': None, 'answer_boxes': None}
+    lines = [json.dumps(row(sent_id=1, **right)), json.dumps(row(sent_id=2, **{**right, **field}))]
+    message = refused(tmp_path / 'p.jsonl', *lines)
+    assert 'line 2: ' in message and said in message
+
+
 def test_a_file_of_an_earlier_version_lacks_the_chosen_object(tmp_path: Path) -> None:
     old = {key: value for key, value in row(sent_id=2).items() if key not in CHOSEN}
     found = read_predictions([write(tmp_path / 'a.jsonl', [row()]), write(tmp_path / 'b.jsonl', [old])])

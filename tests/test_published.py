@@ -236,7 +236,7 @@ def test_an_unknown_table_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixt
 def test_an_unknown_report_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line(['publish']) == 2
     assert capsys.readouterr().err == 'error: publish: no such report, did you mean published?; known are ' \
-                                      'published, tables, compare, failures, check, html\n'
+                                      'published, tables, compare, conventions, failures, check, html\n'
 
 
 def test_an_installed_package_is_not_told_of_git(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,3 +246,32 @@ def test_an_installed_package_is_not_told_of_git(copy: Path, monkeypatch: pytest
         published(['1'], copy)
     one_line(error, 'table1.csv', 'bring them back by installing the package again')
     assert 'git' not in str(error.value).replace(str(copy), '')
+
+
+def test_every_number_says_by_which_rule_it_was_counted() -> None:
+    frame = published((*PAPER, *ORIGINALS))
+    known = frame.groupby('convention').size().to_dict()
+    # Of Table 3's 91: 8 + 8 of FAOA and RSC-Large; 5 + 5 of SSG and RCCF, 4 + 4 + 4 + 5 + 8 of VC, ParalAttn, LGRANs,
+    # DGA and RvG-Tree. MCN's 8 are means, STEP's 6 and NMTree's 8 + 8 as published in Tables 2 and 4 are not known.
+    assert known['cut-truth-clipped-over'] == 16 and known['mean-iou'] == 8
+    assert known['unknown'] == 5 + 5 + 4 + 4 + 4 + 5 + 8 + 6 + 8 + 8
+    assert known['plain-over'] == 96 and known['same-object'] == 9
+    assert set(frame[frame['metric'] == 'pr@0.7']['convention']) == {'pr@0.7'}
+
+
+def test_an_unknown_convention_is_refused_even_where_the_sum_is_right(copy: Path) -> None:
+    file = copy / 'table3.csv'
+    before = file.read_bytes()
+    after = before.replace(b'inclusive', b'inclusiv', 1)
+    sums = copy / 'SHA256SUMS'
+    sums.write_text(sums.read_text().replace(*(hashlib.sha256(content).hexdigest() for content in (before, after))))
+    file.write_bytes(after)
+    with pytest.raises(InputError) as error:
+        published(['3'], copy)
+    one_line(error, 'table3.csv', 'unknown convention inclusiv, did you mean inclusive?')
+
+
+def test_a_printed_table_says_by_which_rules_it_was_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['--table', '4', '--format', 'md']) == 0
+    assert 'conventions: unknown (STEP, NMTree); overall-iou (BRINet, CMPC, MAttNet, CM-A-E); mean-iou (MCN).' \
+        in capsys.readouterr().out

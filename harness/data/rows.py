@@ -41,13 +41,15 @@ Coordinate = Annotated[float, AllowInfNan(False), Ge(-fields.MAX_COORDINATE), Le
 Box = Annotated[list[Coordinate], Len(4, 4)]
 #: Width and height in pixels.
 Size = Annotated[list[Annotated[int, Ge(1), Le(fields.MAX_PIXELS)]], Len(2, 2)]
+#: What came of a model's words: a box, nothing to read, several boxes, or words that are no box.
+AnswerClass = Literal['read', 'empty', 'several', 'unreadable']
 
 
 class PredictionRow(TypedDict):
     """A row of ``predictions.jsonl``; files of earlier versions lack the fields that are not required.
 
-    Rows of answers in a model's own words say what these were (``answer``), what is behind that (``answer_why``), and
-    every box in them where there are several, the one that counts first (``answer_boxes``).
+    ``answer``, ``answer_why`` and ``answer_boxes`` are of answers from outside alone: what came of the model's words,
+    why they were not read, and all boxes in them, xywh in pixels, where there are several; ``box`` is the first.
     """
 
     dataset: Name
@@ -81,7 +83,7 @@ class PredictionRow(TypedDict):
     n_same_category: Count | None
     image_size: NotRequired[Size]
     image_file: NotRequired[str | None]
-    answer: NotRequired[Literal['read', 'empty', 'several', 'unreadable'] | None]
+    answer: NotRequired[AnswerClass | None]
     answer_why: NotRequired[str | None]
     answer_boxes: NotRequired[list[Box] | None]
 

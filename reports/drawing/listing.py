@@ -66,6 +66,8 @@ class Listing:
 
 def _cell(name: str, value: Any) -> Parts:
     """Two decimals, p in two digits, a dash for what is not known."""
+    if value is pd.NA:
+        return words('—')
     if not isinstance(value, float):
         return words(str(value))
     if math.isnan(value):
@@ -74,6 +76,6 @@ def _cell(name: str, value: Any) -> Parts:
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy number as a plain one for JSON, ``None`` for NaN."""
+    """A NumPy number as a plain one for JSON, ``None`` for what is not known."""
     value = value.item() if hasattr(value, 'item') else value
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if value is pd.NA or (isinstance(value, float) and math.isnan(value)) else value

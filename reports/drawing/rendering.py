@@ -19,7 +19,7 @@ from reports.drawing.sheets import BEST, SECOND, Document, Parts, Sheet, spans
 LATEX = {'\\': r'\textbackslash{}', '&': r'\&', '%': r'\%', '$': r'\$', '#': r'\#', '_': r'\_', '{': r'\{', '}': r'\}',
          '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}', '>': r'\textgreater{}',
          '—': '---', '–': '--', '†': r'$\dagger$', '‡': r'$\ddagger$', '≥': r'$\geq$', '−': '$-$', '·': r'$\cdot$',
-         '…': r'\dots{}', 'γ': r'$\gamma$', '²': '$^2$', '"': "''", '’': "'", '[': '{[}'}
+         '…': r'\dots{}', 'γ': r'$\gamma$', '→': r'$\to$', '²': '$^2$', '"': "''", '’': "'", '[': '{[}'}
 
 
 def markdown(document: Document) -> str:

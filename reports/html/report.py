@@ -30,6 +30,7 @@ from reports.html.gallery import (
     read_answers,
     sample,
 )
+from reports.html.ledger_tables import Elsewhere, elsewhere
 from reports.html.page import render
 from reports.html.picture_options import SAMPLE
 from reports.html.proposal_rows import Proposals, read_proposals
@@ -82,7 +83,7 @@ def html_report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
     said = summary(results.records, predictions)
     gallery: dict[str, Any] = {}
     figures: dict[str, Any] = {'curves': [], 'bins': []}
-    counts = None
+    counts, counted_elsewhere = None, Elsewhere([], 0)
     if predictions is not None:
         expressions = expressions_of(predictions)
         thumbnails = Thumbnails(_folders(results, images or {}))
@@ -91,6 +92,7 @@ def html_report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
             figures['curves'] = [_plain(split, rule, found) for split, rule, found in curves(
                 proposals, expressions.split, expressions.table['image_id'].to_numpy(), list(expressions.splits))]
         counts = _failures(predictions)
+        counted_elsewhere = elsewhere(predictions, said.rules, thumbnails if pictures else None)
     if counts is not None:
         figures['bins'] = [{'dataset': d, 'grounder': g, 'rule': r, 'counts': row}
                            for (d, g, r), row in zip(counts.index, counts.to_numpy().tolist(), strict=True)]
@@ -104,7 +106,7 @@ def html_report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
         'plain': plain_tables(results.records, seen=seen_in(run.run for run in results.runs),
                               passports=passports_in(run.run for run in results.runs)),
         'embedded': embedded, 'rehearsals': list(filter(is_rehearsal, datasets)), 'rehearsal_note': NOTE,
-        'lacks': lacks, 'counts': counts,
+        'lacks': lacks, 'counts': counts, 'elsewhere': counted_elsewhere,
         'bins': list(zip(BINS, titles(MASK_IOU), strict=True)),
         'remarks': remarks(rows_of('accuracy', predictions)) if counts is not None and predictions is not None else [],
         'sizes': _sizes(results), 'costs': list(map(_cost, results.runs)), 'figures': figures,

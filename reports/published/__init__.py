@@ -9,4 +9,6 @@ PAPER = ('1', '2', '3', '4')
 #: What the repositories of the originals and of the paper's authors print beside them.
 ORIGINALS = ('mattnet', 'cmae', 'ref-nms-logs')
 COLUMNS = ('table', 'method', 'venue', 'backbone', 'proposals', 'dataset', 'split', 'task', 'metric', 'value',
-           'n_proposals', 'dagger', 'source')
+           'n_proposals', 'dagger', 'convention', 'source')
+#: The convention of a number whose program nobody can read.
+UNKNOWN = 'unknown'

@@ -10,7 +10,8 @@ import pandas as pd
 from harness.errors import InputError
 from harness.names import nearest
 from harness.program import how_to_restore
-from reports.published import ORIGINALS, PAPER
+from reports.conventions.ledger import RULES
+from reports.published import ORIGINALS, PAPER, UNKNOWN
 from reports.rows.metrics import METRICS
 
 HERE = Path(__file__).parent
@@ -28,7 +29,8 @@ def published(tables: Iterable[str] = PAPER, folder: Path = HERE) -> pd.DataFram
         is nothing.
 
     Raises:
-        InputError: an unknown table; a file that is missing or not as it was transcribed; an unknown metric in it.
+        InputError: an unknown table; a file that is missing or not as it was transcribed; an unknown metric or
+            convention in it.
     """
     return pd.concat([_read(name, folder) for name in tables], ignore_index=True)
 
@@ -44,10 +46,11 @@ def _read(table: str, folder: Path) -> pd.DataFrame:
         raise InputError(f'--table {table}: unknown{nearest(table, known)}; known are {", ".join(known)}')
     file = _unedited(folder / (f'table{table}.csv' if table in PAPER else f'{table}.csv'))
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
-    for metric in frame['metric'].unique():
-        if metric not in METRICS:
-            raise InputError(f'{file}: unknown metric {metric}{nearest(metric, METRICS)}; '
-                             f'bring the file back by {how_to_restore(file)}')
+    for column, names in (('metric', METRICS), ('convention', (*RULES, UNKNOWN))):
+        for name in frame[column].unique():
+            if name not in names:
+                raise InputError(f'{file}: unknown {column} {name}{nearest(name, names)}; '
+                                 f'bring the file back by {how_to_restore(file)}')
     return frame.assign(value=frame['value'].astype(float), dagger=frame['dagger'] == 'true')
 
 

@@ -16,7 +16,18 @@ import numpy as np
 import pandas as pd
 from annotated_types import Ge, Le
 
-from harness.data.rows import LONGEST_NAME, Box, Count, Id, Name, Pixels, PredictionRow, Share, Size
+from harness.data.rows import (
+    LONGEST_NAME,
+    AnswerClass,
+    Box,
+    Count,
+    Id,
+    Name,
+    Pixels,
+    PredictionRow,
+    Share,
+    Size,
+)
 from harness.data.run_files import predictions_file
 from harness.errors import InputError
 from harness.files.archives import archive_fault
@@ -30,8 +41,10 @@ ROW = [*EXPRESSION, 'proposals', 'grounder']
 NO_GROUNDER = '-'
 #: Fields about the annotated object that the chosen box is on; files of earlier versions have none of them.
 CHOSEN = ('chosen_ann_id', 'chosen_gt_label', 'chosen_gt_iou')
-#: What files of earlier versions lack.
-OPTIONAL = (*CHOSEN, 'image_size', 'image_file')
+#: Fields of answers from outside: a run of ours has none of them.
+OUTSIDE = ('answer', 'answer_why', 'answer_boxes')
+#: What a file may lack.
+OPTIONAL = (*CHOSEN, 'image_size', 'image_file', *OUTSIDE)
 
 _CHUNK = 20_000
 _ANY_NUMBER = float(1 << 62)
@@ -52,7 +65,7 @@ _NAMES = ('dataset', 'split', 'proposals', 'grounder', 'sent', 'gt_label', 'imag
           'n_proposals', 'n_same_category', 'context_hits', 'n_context', 'mask_intersection', 'mask_union', 'iou',
           'best_candidate_iou', 'best_proposal_iou', 'gt_box', 'box', *OPTIONAL)
 _KINDS = {Name: 'name', str: 'text', Id: 'integer', Count: 'integer', Pixels: 'integer', Share: 'number', Box: 'box',
-          Size: 'size'}
+          Size: 'size', AnswerClass: 'class', list[Box]: 'boxes'}
 
 
 def _field(declared: Any) -> Field:
@@ -69,9 +82,11 @@ def _field(declared: Any) -> Field:
 
 _DECLARED = get_type_hints(PredictionRow, include_extras=True)
 FIELDS = {name: _field(_DECLARED[name]) for name in _NAMES}
-_TYPES = {'name': (str,), 'text': (str,), 'integer': (int,), 'number': (int, float), 'box': (list,), 'size': (list,)}
-_WORDS = {'name': 'a name', 'text': 'text', 'integer': 'a whole number', 'number': 'a number',
-          'box': 'a box of four numbers', 'size': 'a width and a height'}
+_TYPES = {'name': (str,), 'text': (str,), 'class': (str,), 'integer': (int,), 'number': (int, float), 'box': (list,),
+          'size': (list,), 'boxes': (list,)}
+_WORDS = {'name': 'a name', 'text': 'text', 'class': f'one of {", ".join(get_args(AnswerClass))}',
+          'integer': 'a whole number', 'number': 'a number', 'box': 'a box of four numbers',
+          'size': 'a width and a height', 'boxes': 'a list of boxes'}
 
 
 def read_predictions(paths: Sequence[str | Path], extra: Sequence[str] = ()) -> pd.DataFrame:
@@ -83,15 +98,15 @@ def read_predictions(paths: Sequence[str | Path], extra: Sequence[str] = ()) -> 
 
     Returns:
         A row a prediction, in file order. Columns: the names of :data:`FIELDS` (text as categories, ``gt_box`` as
-        ``gt_x``, ``gt_y``, ``gt_w``, ``gt_h``, ``box`` as ``has_box``, ``image_size`` as ``image_w`` and ``image_h``),
-        those of ``extra``, ``file`` and ``line``, and ``has_chosen``: whether the file has the fields of
-        :data:`CHOSEN`.
+        ``gt_x``, ``gt_y``, ``gt_w``, ``gt_h``, ``box`` as ``has_box`` and ``box_x``, ``box_y``, ``box_w``, ``box_h``,
+        ``image_size`` as ``image_w`` and ``image_h``, ``answer_boxes`` as arrays ``(m, 4)`` xywh or ``None``), those of
+        ``extra``, ``file`` and ``line``, and ``has_chosen``: whether the file has the fields of :data:`CHOSEN`.
 
     Raises:
         InputError: with file and line: a line that is cut short or not JSON, a field that is missing, not a number
             or out of range, a row that comes twice; or a file that is not there or holds no row.
     """
-    texts = {name: _Texts() for name, field in FIELDS.items() if field.kind in ('name', 'text')}
+    texts = {name: _Texts() for name, field in FIELDS.items() if field.kind in ('name', 'text', 'class')}
     files = [predictions_file(Path(path)) for path in paths]
     parts = []
     for index, file in enumerate(files):
@@ -204,22 +219,26 @@ def _columns(file: Path, lines: Sequence[int], values: dict[str, Sequence[Any]],
                                'has_chosen': np.full(len(lines), CHOSEN[0] in values)}
     for name, field in FIELDS.items():
         if name not in values:
-            unknown = np.full(len(lines), np.nan)
-            columns |= {'image_w': unknown, 'image_h': unknown} if name == 'image_size' else {
-                name: texts[name].codes([None] * len(lines)) if name in texts else unknown}
+            columns |= _unknown(name, len(lines), texts)
             continue
         column = values[name]
         allowed = {*_TYPES[field.kind], *([type(None)] if field.null else [])}
         if not set(map(type, column)) <= allowed:
             refuse(np.array([type(value) not in allowed for value in column]),
                    f'{name!r} must be {_WORDS[field.kind]}{" or null" if field.null else ""}')
+        if field.kind == 'class':
+            refuse(np.array([value is not None and value not in get_args(AnswerClass) for value in column]),
+                   f'{name!r} must be {_WORDS["class"]}')
         if name in texts:
             columns[name] = texts[name].codes(column)
         elif name == 'box':
-            columns['has_box'] = np.array([value is not None for value in column])
-            _boxes('box', [[0, 0, 0, 0] if value is None else value for value in column], refuse)
+            has = columns['has_box'] = np.array([value is not None for value in column])
+            boxes = _boxes('box', [[0, 0, 0, 0] if value is None else value for value in column], refuse)
+            columns |= _sides('box', np.where(has, boxes, np.nan))
         elif name == 'gt_box':
-            columns |= {f'gt_{side}': sides for side, sides in zip('xywh', _boxes(name, column, refuse), strict=True)}
+            columns |= _sides('gt', _boxes(name, column, refuse))
+        elif name == 'answer_boxes':
+            columns[name] = _box_lists(name, column, refuse)
         elif name == 'image_size':
             columns |= _sizes(column, refuse)
         else:
@@ -233,6 +252,16 @@ def _columns(file: Path, lines: Sequence[int], values: dict[str, Sequence[Any]],
         whole[:] = values[name]
         columns[name] = whole
     return columns
+
+
+def _unknown(name: str, n: int, texts: dict[str, _Texts]) -> dict[str, np.ndarray]:
+    """The columns of a field that a file lacks."""
+    if name in texts:
+        return {name: texts[name].codes([None] * n)}
+    if name == 'answer_boxes':
+        return {name: np.full(n, None)}
+    unknown = np.full(n, np.nan)
+    return {'image_w': unknown, 'image_h': unknown} if name == 'image_size' else {name: unknown}
 
 
 def _numbers(name: str, column: Sequence[Any], field: Field, refuse: Callable[[np.ndarray, str], None]) -> np.ndarray:
@@ -261,6 +290,24 @@ def _boxes(name: str, column: Sequence[Any], refuse: Callable[[np.ndarray, str],
     refuse(np.any(np.abs(boxes) > MAX_COORDINATE, axis=1), f'{name!r} reaches further than any image')
     refuse(np.any(boxes[:, 2:] < 0, axis=1), f'{name!r} has a negative width or height')
     return boxes.T
+
+
+def _sides(prefix: str, boxes: np.ndarray) -> dict[str, np.ndarray]:
+    return {f'{prefix}_{side}': sides for side, sides in zip('xywh', boxes, strict=True)}
+
+
+def _box_lists(name: str, column: Sequence[Any], refuse: Callable[[np.ndarray, str], None]) -> np.ndarray:
+    """Each row's boxes as an array ``(m, 4)`` xywh, ``None`` where there is no list."""
+    found = np.full(len(column), None)
+    for index, boxes in enumerate(column):
+        def refuse_row(wrong: np.ndarray, what: str, row: int = index) -> None:
+            if wrong.any():
+                refuse(np.arange(len(column)) == row, what)
+
+        if boxes is not None:
+            refuse_row(np.array([not isinstance(box, list) for box in boxes]), f'{name!r} must be {_WORDS["boxes"]}')
+            found[index] = _boxes(name, boxes, refuse_row).T.reshape(-1, 4) if boxes else np.empty((0, 4))
+    return found
 
 
 def _sizes(column: Sequence[Any], refuse: Callable[[np.ndarray, str], None]) -> dict[str, np.ndarray]:

@@ -56,14 +56,14 @@ class RowMetric(NamedTuple):
     percent: bool = True
 
 
-def _share(right: pd.Series | np.ndarray, counts: pd.Series | np.ndarray) -> Outcome:
+def share(right: pd.Series | np.ndarray, counts: pd.Series | np.ndarray) -> Outcome:
     """Percent of the rows that count."""
     counts = np.asarray(counts, bool)
     return Outcome(100.0 * (np.asarray(right, bool) & counts), counts.astype(float), counts)
 
 
 def _over(column: str) -> Callable[[pd.DataFrame], Outcome]:
-    return lambda rows: _share(rows[column] > HIT_IOU, rows[column].notna())
+    return lambda rows: share(rows[column] > HIT_IOU, rows[column].notna())
 
 
 def _context(rows: pd.DataFrame) -> Outcome:
@@ -91,14 +91,14 @@ def mask_iou(rows: pd.DataFrame) -> np.ndarray:
 
 
 def _precision(at: float) -> Callable[[pd.DataFrame], Outcome]:
-    return lambda rows: _share(mask_iou(rows) >= at, rows['mask_union'].notna())
+    return lambda rows: share(mask_iou(rows) >= at, rows['mask_union'].notna())
 
 
 OUTCOMES = {
     'referent_recall': RowMetric('recall', True, _over('best_proposal_iou')),
     'context_recall': RowMetric('recall', False, _context),
     'mean_proposals': RowMetric('recall', False, _proposals, percent=False),
-    'accuracy': RowMetric('rec', True, lambda rows: _share(rows['iou'] >= HIT_IOU, rows['iou'].notna())),
+    'accuracy': RowMetric('rec', True, lambda rows: share(rows['iou'] >= HIT_IOU, rows['iou'].notna())),
     'accuracy_strict': RowMetric('rec', True, _over('iou')),
     'overall_iou': RowMetric('res', False, _overall),
     **{f'pr@{x}': RowMetric('res', True, _precision(x)) for x in PRECISION_AT},

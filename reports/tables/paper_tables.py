@@ -23,7 +23,7 @@ from reports.tables.layout import Cell, Column, Line, Table, marked
 from reports.tables.outside_rows import Method, Named
 from reports.tables.record_intervals import RecordIntervals, measured_cell
 from reports.tables.seen_images import footnotes, seen_in, with_marks
-from reports.tables.table_notes import TITLES, note_under, notes_under
+from reports.tables.table_notes import TITLES, counted_by, counted_otherwise, note_under, notes_under
 
 #: The paper's columns.
 SPLITS = tuple((dataset, split) for dataset, splits in PUBLISHED.items() for split in splits if split != 'train')
@@ -192,7 +192,8 @@ def as_printed(name: str, frame: pd.DataFrame) -> Table:
         return _listing(name, frame)
     columns = _paper_columns(layout)
     lines = [_line(layout, row, columns, {}, _numbers(frame), None) for row in _rows(frame)]
-    return Table(name, f'{layout.caption}, as published', layout.heads, columns, marked(lines, layout.compete))
+    return Table(name, f'{layout.caption}, as published', layout.heads, columns, marked(lines, layout.compete),
+                 notes=[counted_by(frame)])
 
 
 def _listing(name: str, frame: pd.DataFrame) -> Table:
@@ -206,7 +207,7 @@ def _listing(name: str, frame: pd.DataFrame) -> Table:
             if any(cell.published is not None for cell in cells):
                 lines.append(Line((row.marked_method, row.proposals, metric), cells, row.method + row.proposals))
     return Table(name, f'As published: {", ".join(dict.fromkeys(frame["source"]))}', ('method', 'proposals', 'metric'),
-                 columns, lines)
+                 columns, lines, notes=[counted_by(frame)])
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
@@ -227,12 +228,18 @@ def _numbers(frame: pd.DataFrame) -> Numbers:
 
 
 @cache
+def _published_frame(layout: Layout) -> pd.DataFrame:
+    """The published numbers that may stand in a layout."""
+    return published([layout.name] if layout.name in PAPER else ['mattnet', 'ref-nms-logs'])
+
+
+@cache
 def _published_part(layout: Layout) -> tuple[Sequence[Row], Numbers]:
     """Rows and numbers of a layout; Pr@X has Table 2's rows, as far as there is anything to show in them."""
+    frame = _published_frame(layout)
+    numbers = _numbers(frame)
     if layout.name in PAPER:
-        frame = published([layout.name])
-        return _rows(frame), _numbers(frame)
-    numbers = _numbers(published(['mattnet', 'ref-nms-logs']))
+        return _rows(frame), numbers
     rows = [row for row in _rows(published(['2'])) if layout.measurable(row)
             or any(key[:4] == _identity(row) and key[6] == layout.name for key in numbers)]
     return rows, numbers
@@ -264,9 +271,10 @@ def _table(layout: Layout, rows: Sequence[Row], numbers: Numbers, measured: Mapp
     table = Table(layout.name, layout.caption + where, heads, columns, marked(lines, layout.compete))
     seen = seen_in(run.run for run in results.runs)
     table = with_marks(table, seen)
-    notes, limits = notes_under(table, results, own, layout.compete)
+    others = {} if own else counted_otherwise(_published_frame(layout), {metric for metric, _ in layout.metrics})
+    notes, limits = notes_under(table, results, own, layout.compete, others)
     limits += footnotes(table, seen)
-    return replace(table, notes=[*notes, *limits], note=note_under(table, own, layout.compete, limits))
+    return replace(table, notes=[*notes, *limits], note=note_under(table, own, layout.compete, limits, others))
 
 
 def _line(layout: Layout, row: Row, columns: Sequence[Column], measured: Mapping[Key, Record], numbers: Numbers,

@@ -1,10 +1,14 @@
 """The lines under a table like the paper's: data, sizes, seeds, weights, conventions, and how to read it."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+import pandas as pd
 
 from harness.data.counts import PUBLISHED
+from reports.conventions.ledger import RULES
 from reports.drawing.sheets import printable
+from reports.published import UNKNOWN
 from reports.rows.metrics import METRICS
 from reports.rows.results_files import Results, Run
 from reports.tables.layout import Table
@@ -14,13 +18,37 @@ from reports.tables.seen_images import SHORT
 
 #: The paper's datasets as it writes them.
 TITLES = {'refcoco': 'RefCOCO', 'refcoco+': 'RefCOCO+', 'refcocog': 'RefCOCOg'}
-
-
+#: The rules of :data:`reports.conventions.ledger.RULES` by which a run's metrics are counted; Pr@X is its own.
+OUR_RULES = {'referent_recall': 'plain-over', 'context_recall': 'plain-over', 'accuracy': 'inclusive',
+             'overall_iou': 'overall-iou'}
 #: The most characters that the limits may take in a note that has to be one line.
 ROOM = 90
 
 
-def notes_under(table: Table, results: Results, own: bool, compete: bool) -> tuple[list[str], list[str]]:
+def counted_otherwise(published: pd.DataFrame, metrics: Collection[str]) -> dict[str, list[str]]:
+    """The methods whose published figures are not known to be counted as ours are, by the rule of theirs.
+
+    Args:
+        published: as :func:`reports.published.reading.published` gives it.
+        metrics: of the table.
+    """
+    found: dict[str, list[str]] = {}
+    rows = published[published['metric'].isin(list(metrics))][['method', 'metric', 'convention']].drop_duplicates()
+    for method, metric, convention in rows.itertuples(index=False):
+        if convention != OUR_RULES.get(metric, metric):
+            found.setdefault(convention, []).append(method if len(metrics) == 1 else f'{method} ({metric})')
+    return found
+
+
+def counted_by(published: pd.DataFrame) -> str:
+    """The rule by which each method's published figures were counted, in one line."""
+    pairs = published[['convention', 'method']].drop_duplicates()
+    rules = [f'{rule} ({_listed(mine["method"])})' for rule, mine in pairs.groupby('convention', sort=False)]
+    return f'Counted by these rules of the ledger of conventions: {"; ".join(rules)}.'
+
+
+def notes_under(table: Table, results: Results, own: bool, compete: bool,
+                others: Mapping[str, Sequence[str]]) -> tuple[list[str], list[str]]:
     """What stands under a table, a paragraph each: its provenance and how to read it, and what limits it.
 
     Args:
@@ -28,6 +56,7 @@ def notes_under(table: Table, results: Results, own: bool, compete: bool) -> tup
         results: what it was made from.
         own: on other datasets than the paper's.
         compete: the best of a column was sought block by block.
+        others: as :func:`counted_otherwise` gives them.
     """
     datasets = list(dict.fromkeys(column.dataset for column in table.columns))
     runs = [run for run in results.runs if any(record['dataset'] in datasets for record in run.records)]
@@ -42,20 +71,33 @@ def notes_under(table: Table, results: Results, own: bool, compete: bool) -> tup
         reading = ('Cells read: measured here (published, difference); in parentheses alone, published only; — was not '
                    f'run, or not published. Bold is the best number {scope}, italic the second best, where a published '
                    'number stands in for one not measured. † the paper\'s authors ran the method themselves.')
+        reading = ' '.join([reading, *_otherwise(others)])
     notes = [printable('. '.join(parts) + '.'), reading, *said_of_intervals(table)]
     return notes, list(map(printable, _warnings(runs, datasets)))
 
 
-def note_under(table: Table, own: bool, compete: bool, limits: Sequence[str]) -> str:
+def _otherwise(others: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for rule, methods in others.items():
+        if rule != UNKNOWN:
+            yield f'Published by another rule than ours: {_listed(methods)} ({rule}: {RULES[rule].title}).'
+    if UNKNOWN in others:
+        yield f'It is not known by which rule these were counted: {_listed(others[UNKNOWN])}.'
+
+
+def note_under(table: Table, own: bool, compete: bool, limits: Sequence[str],
+               others: Mapping[str, Sequence[str]]) -> str:
     """What a paper has under it, in one line: how to read it, and what limits it or that something does."""
     numbers = '' if own else 'Measured (published, difference); in parentheses alone, published. '
     sure = any(cell.low is not None for line in table.lines for cell in line.cells)
     brackets = 'In brackets, 95 % intervals. ' if sure else ''
     dagger = '' if own else ' † run by the paper\'s authors.'
     dagger += f' {SHORT}' if any(table.head(column) != column.split for column in table.columns) else ''
+    counted = _listed(method for rule, methods in others.items() if rule != UNKNOWN for method in methods)
+    counted = f' Published by another rule: {counted}.' if counted else ''
     more = ' '.join(f'{limit.rstrip(".")}.' for limit in limits)
     more = more if len(more) <= ROOM else 'Limited: see the notes.'
-    return f'{numbers}{brackets}Bold is the best {_scope(compete)}, italic the second.{dagger} {more}'.rstrip()
+    counted = counted if len(counted) + len(more) <= ROOM else ''
+    return f'{numbers}{brackets}Bold is the best {_scope(compete)}, italic the second.{dagger}{counted} {more}'.rstrip()
 
 
 def _scope(compete: bool) -> str:

@@ -81,7 +81,7 @@ class PredictionRow(TypedDict):
     gt_box: Box
     gt_label: str | None
     n_same_category: Count | None
-    image_size: NotRequired[Size]
+    image_size: NotRequired[Size | None]
     image_file: NotRequired[str | None]
     answer: NotRequired[AnswerClass | None]
     answer_why: NotRequired[str | None]

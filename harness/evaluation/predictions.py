@@ -133,7 +133,7 @@ def prediction_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], 
     rows = [_prediction_row(t, f, rule, grounder, c) for t, f, c in zip(truths, facts, choices, strict=True)]
     if info is not None:
         for row in rows:
-            row['image_size'] = [info.width, info.height]
+            row['image_size'] = [info.width, info.height] if info.width and info.height else None
             row['image_file'] = info.path.name if info.path else None
     return rows
 

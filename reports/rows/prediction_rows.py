@@ -311,11 +311,11 @@ def _box_lists(name: str, column: Sequence[Any], refuse: Callable[[np.ndarray, s
 
 
 def _sizes(column: Sequence[Any], refuse: Callable[[np.ndarray, str], None]) -> dict[str, np.ndarray]:
-    """Widths and heights as two columns."""
-    wrong = np.array([[*map(type, size)] != [int, int] or not all(0 < side < _LARGEST_SIDE for side in size)
-                      for size in column])
+    """Widths and heights as two columns, NaN where the size is not known."""
+    wrong = np.array([size is not None and ([*map(type, size)] != [int, int]
+                                            or not all(0 < side < _LARGEST_SIDE for side in size)) for size in column])
     refuse(wrong, "'image_size' must be width and height in pixels")
-    width, height = np.array(column, np.float64).T
+    width, height = np.array([(np.nan, np.nan) if size is None else size for size in column], np.float64).T
     return {'image_w': width, 'image_h': height}
 
 

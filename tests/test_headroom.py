@@ -119,3 +119,17 @@ def test_a_run_without_a_grounder_is_refused(tmp_path: Path) -> None:
                 chosen_gt_label=None, chosen_gt_iou=None)]
     with pytest.raises(InputError, match='no grounder answered here'):
         main([str(write(tmp_path / 'p.jsonl', rows))])
+
+
+def test_the_page_has_a_waterfall_for_each_grounder_and_rule(tmp_path: Path) -> None:
+    from reports.html.report import html_report
+    from tests.html_run import write_run
+
+    html = html_report([write_run(tmp_path / 'run')]).html
+    figures = json.loads(html.partition('id="figures">')[2].partition('</script>')[0])
+    assert [(one['dataset'], one['grounder'], one['rule']) for one in figures['headroom']] == [
+        ('mini-refcoco', 'cmae', 'greedy'), ('mini-refcoco', 'cmae', 'ref-nms-b')]
+    for one in figures['headroom']:
+        assert sum(step['points'] for step in one['steps']) == pytest.approx(100, abs=0.01)
+        assert {step['title'] for step in one['steps']} <= set(figures['headroomSteps'])
+    assert 'id="headroom-plot"' in html

@@ -155,8 +155,41 @@
     }, CONFIG);
   }
 
+  function drawHeadroom({headroom, headroomSteps}) {
+    const [dataset, grounder] = JSON.parse(byId('headroom-of').value);
+    const mine = headroom.filter((one) => one.dataset === dataset && one.grounder === grounder);
+    const some = headroomSteps.filter((title) => mine.some((one) => one.steps.some((step) => step.title === title)));
+    const bars = mine.flatMap((one) => {  // every rule has every step, so that they stand in their order
+      let left = 100;
+      return some.map((title) => {
+        const step = one.steps.find((other) => other.title === title) ?? {title, left, points: 0, expressions: 0, color: '#808080'};
+        left = step.left;
+        return {...step, rule: plain(one.rule), step: plain(title), n: one.n};
+      });
+    });
+    const narrow = byId('headroom-plot').clientWidth < 560;
+    Plotly.react('headroom-plot', [
+      {type: 'bar', orientation: 'h', y: [bars.map((bar) => bar.rule), bars.map((bar) => bar.step)], x: bars.map((bar) => bar.points),
+       base: bars.map((bar) => bar.left), marker: {color: bars.map((bar) => lifted(bar.color))}, width: 0.7,
+       text: bars.map((bar) => bar.points.toFixed(1)), textposition: 'outside', cliponaxis: false,
+       customdata: bars.map((bar) => [bar.expressions, bar.n, bar.onward === undefined || bar.onward === null ? '' :
+         `<br>if it alone were mended: ${bar.best.toFixed(1)} % at best, ${bar.onward.toFixed(1)} % as the others go on`]),
+       hovertemplate: '<b>%{y}</b><br>%{customdata[0]:,} of %{customdata[1]:,} expressions, %{x:.2f} points%{customdata[2]}<extra></extra>'},
+    ], {
+      ...LAYOUT, height: 70 + 30 * bars.length, font: {...LAYOUT.font, size: narrow ? 11 : 13}, showlegend: false,
+      margin: {l: 10, r: 40, t: 8, b: 48}, hovermode: 'closest',
+      xaxis: {title: {text: '% of the expressions'}, range: [0, 104], fixedrange: true, zeroline: false},
+      yaxis: {autorange: 'reversed', automargin: true, fixedrange: true, type: 'multicategory', dividercolor: 'rgba(128,128,128,.4)'},
+    }, CONFIG);
+  }
+
   function charts(figures) {
     const drawn = [];
+    if (byId('headroom-plot')) {
+      const found = new Map(figures.headroom.map((one) => [JSON.stringify([one.dataset, one.grounder]), `${one.grounder} on ${one.dataset}`]));
+      fill(byId('headroom-of'), [...found], [...found.keys()][0]);
+      drawn.push([byId('headroom-of'), () => drawHeadroom(figures)]);
+    }
     if (byId('curve-plot')) {
       const splits = [...new Set(figures.curves.map((curve) => curve.split))];
       fill(byId('curve-split'), splits.map((split) => [split, split]), splits.find((split) => split.endsWith(' testB')) ?? splits[0]);
@@ -346,7 +379,7 @@
   switches();
   const figures = read('figures'), data = read('data');
   if (data.sent) gallery(data, figures.binNames);
-  if (figures.curves.length || figures.bins.length) {
+  if (figures.curves.length || figures.bins.length || figures.headroom.length) {
     unpackLibrary().then(() => charts(figures)).catch((error) => {
       for (const plot of document.querySelectorAll('.plot')) plot.textContent = `The chart can't be drawn here: ${error.message}`;
     }).finally(() => document.documentElement.setAttribute('data-ready', ''));

@@ -19,6 +19,7 @@ from harness.errors import InputError
 from harness.names import nearest
 from reports.failure_bins import BINS, MASK_IOU, titles
 from reports.failures import bins, counted, remarks
+from reports.headroom import RIGHT, STEPS
 from reports.html.filters import wanted
 from reports.html.gallery import (
     Expressions,
@@ -30,6 +31,7 @@ from reports.html.gallery import (
     read_answers,
     sample,
 )
+from reports.html.headroom_section import Headroom, headroom
 from reports.html.ledger_tables import Elsewhere, elsewhere
 from reports.html.page import render
 from reports.html.picture_options import SAMPLE
@@ -83,7 +85,7 @@ def html_report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
     said = summary(results.records, predictions)
     gallery: dict[str, Any] = {}
     figures: dict[str, Any] = {'curves': [], 'bins': []}
-    counts, counted_elsewhere = None, Elsewhere([], 0)
+    counts, counted_elsewhere, points = None, Elsewhere([], 0), Headroom([], [])
     if predictions is not None:
         expressions = expressions_of(predictions)
         thumbnails = Thumbnails(_folders(results, images or {}))
@@ -92,10 +94,12 @@ def html_report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
             figures['curves'] = [_plain(split, rule, found) for split, rule, found in curves(
                 proposals, expressions.split, expressions.table['image_id'].to_numpy(), list(expressions.splits))]
         counts = _failures(predictions)
+        points = headroom(predictions)
         counted_elsewhere = elsewhere(predictions, said.rules, thumbnails if pictures else None)
     if counts is not None:
         figures['bins'] = [{'dataset': d, 'grounder': g, 'rule': r, 'counts': row}
                            for (d, g, r), row in zip(counts.index, counts.to_numpy().tolist(), strict=True)]
+    figures |= {'headroom': points.waterfalls, 'headroomSteps': [*(step.title for step in STEPS), RIGHT]}
     figures['binNames'] = [{'name': b.name, 'title': said_, 'color': b.color}
                            for b, said_ in zip(BINS, titles(MASK_IOU), strict=True)]
     datasets = list(dict.fromkeys(r['dataset'] for r in results.records))
@@ -107,6 +111,7 @@ def html_report(paths: Sequence[Path], images: Mapping[str, Path] | None = None,
                               passports=passports_in(run.run for run in results.runs)),
         'embedded': embedded, 'rehearsals': list(filter(is_rehearsal, datasets)), 'rehearsal_note': NOTE,
         'lacks': lacks, 'counts': counts, 'elsewhere': counted_elsewhere,
+        'headroom': points,
         'bins': list(zip(BINS, titles(MASK_IOU), strict=True)),
         'remarks': remarks(rows_of('accuracy', predictions)) if counts is not None and predictions is not None else [],
         'sizes': _sizes(results), 'costs': list(map(_cost, results.runs)), 'figures': figures,

@@ -31,14 +31,19 @@ def in_units(box: tuple, size: tuple, whole: float) -> list[float]:
     return [side / size[i % 2] * whole for i, side in enumerate(box)]
 
 
-def data(folder: Path, split: str = 'val') -> Path:
-    """The sentences as plain expressions."""
-    rows = [{'dataset': 'refcoco', 'split': split, 'image_id': image, 'width': size[0], 'height': size[1],
+def data_rows(split: str = 'val') -> list[dict]:
+    return [{'dataset': 'refcoco', 'split': split, 'image_id': image, 'width': size[0], 'height': size[1],
              'bbox': truth, 'sent': sent, 'ann_id': ann_id, 'sent_id': i} for i, (image, size, truth, sent, ann_id)
             in enumerate(zip(IMAGES, SIZES, TRUTHS, SENTENCES, ANN_IDS, strict=True), start=1)]
-    path = folder / f'{split}.jsonl'
-    path.write_text(''.join(json.dumps(row) + '\n' for row in rows))
-    return path
+
+
+def data_lines() -> bytes:
+    return ''.join(json.dumps(row) + '\n' for row in data_rows()).encode()
+
+
+def data(folder: Path, split: str = 'val') -> Path:
+    """The sentences as plain expressions."""
+    return write(folder / f'{split}.jsonl', data_rows(split))
 
 
 def vlm_r1(words: tuple = ANSWERS) -> Any:

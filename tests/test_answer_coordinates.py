@@ -1,6 +1,9 @@
 """What the numbers of an answer are: each system by hand, and the way back for all of them."""
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -87,10 +90,16 @@ def test_an_input_size_that_is_none_is_refused(text: str) -> None:
 
 
 def test_an_unknown_system_is_refused_with_the_nearest() -> None:
-    with pytest.raises(InputError, match='--coordinates fractions: unknown, did you mean fraction.; known are pixels, '):
+    with pytest.raises(InputError, match='--coordinates fractions: unknown, did you mean fraction.; known are '):
         system_of('fractions')
 
 
 def test_resized_boxes_need_the_size_of_the_input() -> None:
     with pytest.raises(InputError, match='add --input-size WxH or --input-size qwen2.5-vl'):
         to_pixels(np.zeros((1, 4)), SYSTEMS['resized'], IMAGE)
+
+
+def test_the_page_has_the_table_of_the_systems() -> None:
+    page = (Path(__file__).parents[1] / 'docs/answers.md').read_text()
+    assert re.findall(r'^\| `([a-z][\w-]+)` \| ([^|]+) \|$', page, flags=re.M) == [
+        (system.name, system.what.replace('--input-size', '`--input-size`')) for system in SYSTEMS.values()]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def test_each_form_says_what_its_numbers_are(files: dict[str, Path]) -> None:
     assert said == {'vlm-r1': {'pixels'}, 'vlm-r1-filed': {'pixels'}, 'lmms-eval': {'fraction'}, 'vlmevalkit': {None},
                     'qwen-vl': {'over-999'}, 'internvl': {'thousandths'}, 'minigpt': {'hundredths'},
                     'lbyl': {'pixels'}, 'google': {'pixels'}, 'jsonl': {None}}
+
+
+def test_the_page_has_a_row_for_every_form() -> None:
+    page = (Path(__file__).parents[1] / 'docs/answers.md').read_text()
+    rows = dict(re.findall(r'^\| `([a-z][\w-]+)` \| [^|]+ \| ([^|]+) \| [^|]+ \| [^|]+ \|$', page, flags=re.M))
+    assert {name: said.split(' ')[0].strip('`;') for name, said in rows.items()} == {
+        name: ANSWER_FORMS.get(name).coordinates or 'fraction' * (name == 'lmms-eval') or 'named'
+        for name in names(ANSWER_FORMS)}
 
 
 def test_vlm_r1_has_image_sentence_and_truth(files: dict[str, Path]) -> None:
@@ -221,9 +230,19 @@ def test_a_file_of_json_is_bounded_and_json_lines_are_read_one_by_one(tmp_path: 
 
 
 def test_more_answers_than_any_dataset_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = answer_files.write(tmp_path / 'a.jsonl', answer_files.jsonl())
+    monkeypatch.setattr('harness.answers.records.MOST_BOXES', 2)
+    with pytest.raises(InputError, match='holds more than 500,000 answers or 2 boxes; give the answers to one dataset'):
+        read('jsonl', file)
     monkeypatch.setattr('harness.answers.records.MOST_ANSWERS', 2)
-    with pytest.raises(InputError, match='holds more than 2 answers; give those of one dataset'):
-        read('jsonl', answer_files.write(tmp_path / 'a.jsonl', answer_files.jsonl()))
+    with pytest.raises(InputError, match='holds more than 2 answers or 2 boxes; give the answers to one dataset'):
+        read('jsonl', file)
+
+
+def test_an_endless_sentence_is_none(tmp_path: Path) -> None:
+    rows = [{**answer_files.jsonl()[0], 'sent': 'cup ' * 300}]
+    with pytest.raises(InputError, match='line 1: its sentence is longer than 1000 characters, which none is'):
+        read('jsonl', answer_files.write(tmp_path / 'a.jsonl', rows))
 
 
 def with_part(path: Path, name: str, content: bytes) -> Path:

@@ -66,8 +66,9 @@ def test_the_same_text_on_two_referents_is_told_apart_by_the_box() -> None:
     assert pairs(found) == [(1, 'row 2'), (2, 'row 1')]
     found = match(answers(image(7, 'that'), image(7, 'left')), data, FILE)
     assert pairs(found) == [(3, 'row 2')]
-    assert found.notes == ['1 answers are left out, their sentence is said of two objects of the image and the file has '
-                           'no true box: row 1']
+    (note,) = found.notes
+    assert note == ('1 answers are left out, their sentence is said of two objects of the image and the file has no '
+                    'true box: row 1')
 
 
 def test_equal_rows_of_the_data_are_answered_one_after_another() -> None:
@@ -138,12 +139,14 @@ def test_a_sentence_is_the_same_without_case_signs_and_blanks() -> None:
 
 
 def test_of_several_datasets_the_file_is_of_the_one_it_fits() -> None:
-    data = {'refcoco': dataset((7, 'cup', CUP)), 'refcoco+': dataset((7, 'cup', CUP), (7, 'bowl', BOWL), name='refcoco+')}
+    data = {'refcoco': dataset((7, 'cup', CUP)),
+            'refcoco+': dataset((7, 'cup', CUP), (7, 'bowl', BOWL), name='refcoco+')}
     found = match(answers(image(7, 'cup', CUP), image(7, 'bowl', BOWL)), data, FILE)
     assert found.fits == {('refcoco+', 'val'): 2}
     with pytest.raises(InputError, match='its answers fit refcoco and refcoco. alike; add --dataset with one of them'):
         match(answers(image(7, 'cup', CUP)), data, FILE)
-    found = match(answers(*[image(7, 'cup', CUP, dataset=name) for name in ('refcoco+', 'refcoco', 'other')]), data, FILE)
+    named = [image(7, 'cup', CUP, dataset=name) for name in ('refcoco+', 'refcoco', 'other')]
+    found = match(answers(*named), data, FILE)
     assert [(e.dataset, one.row) for e, one in found.pairs] == [('refcoco', 'row 2'), ('refcoco+', 'row 1')]
     assert found.notes == ['1 answers are for none of the expressions: row 3']
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ EXAMPLES = {
     'box_start tags': [(126, 63, 876, 501)],
     'box tags around corners': [(126, 63, 876, 501)],
     'box tags around a list': [(126, 63, 876, 501)],
-    'bbox_2d': [(80, 30, 560, 240)] * 2,
+    'bbox_2d': [(80, 30, 560, 240)] * 3,
     'named corners': [(80, 30, 560, 240)] * 3,
     'a list': [(80, 30, 560, 240), (.125, .063, .875, .5), (126, 63, 876, 501), (126, 63, 876, 501),
                (80.5, 30, 560, 240)],
@@ -170,3 +171,11 @@ def test_each_name_of_the_grammar_is_there_once() -> None:
     assert len(set(names)) == len(names) and set(names) == set(EXAMPLES)
     assert set(WRITTEN) == set(EXAMPLES) - {'patch marks'}
     assert all(re.compile(notation.pattern) for notation in NOTATIONS)
+
+
+def test_the_page_has_the_table_of_the_grammar() -> None:
+    page = (Path(__file__).parents[1] / 'docs/answers.md').read_text()
+    (table,) = re.findall(r'\| notation \| .*\n\| --- .*\n((?:\|.*\n)+)', page)
+    assert table.splitlines() == [
+        f'| {notation.name} | `{notation.examples[0].replace("|", chr(92) + "|")}` | {notation.written_by} '
+        f'| {notation.coordinates or "not said"} |' for notation in NOTATIONS]

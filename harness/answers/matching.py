@@ -212,8 +212,8 @@ class _Teller:
         self.way = way
         self.infos = dataset.images
         self.names = {info.path.name: i for i, info in dataset.images.items() if info.path is not None}
-        self.places = {'image': lambda e: e.image_id, 'size': lambda e: self._size(e)}
-        self.truths = _Truths(dataset.expressions, self.places[way.takes[0]]) if 'truth' in way.takes else None
+        self.place: Callable[[Expression], Hashable] = self._size if way.takes[0] == 'size' else _image
+        self.truths = _Truths(dataset.expressions, self.place) if 'truth' in way.takes else None
 
     def expression(self, e: Expression) -> Hashable:
         """The key of an expression."""
@@ -238,6 +238,10 @@ class _Teller:
     def _size(self, e: Expression) -> tuple[int, int]:
         info = self.infos[e.image_id]
         return info.width, info.height
+
+
+def _image(e: Expression) -> int:
+    return e.image_id
 
 
 class _Truths:

@@ -15,6 +15,10 @@ from harness.plugins import AnswerForm
 
 #: No file of answers holds more: all expressions of the three datasets are 378,786.
 MOST_ANSWERS = 500_000
+#: No file of answers holds more boxes.
+MOST_BOXES = 2_000_000
+#: No sentence is longer, in characters.
+LONGEST_SENTENCE = 1000
 _COCO_NAME = re.compile(r'(?:^|[/\\])(?:COCO_(?:train|val)2014_)?(\d{12})(?:_(\d+))?(?:\.\w+)?$')
 _PLAIN_ID = re.compile(r'\d{1,15}')
 
@@ -71,13 +75,20 @@ def read_answers(form: AnswerForm, path: Path) -> list[RawAnswer]:
     """The answers of a file, in its order.
 
     Raises:
-        InputError: it is not of the form, holds no answer, or more than :data:`MOST_ANSWERS`.
+        InputError: it is not of the form, holds no answer, more than :data:`MOST_ANSWERS` or more than
+            :data:`MOST_BOXES`.
     """
     answers: list[RawAnswer] = []
+    boxes = 0
     for answer in form.read(path):
-        if len(answers) == MOST_ANSWERS:
-            raise InputError(f'{path}: holds more than {MOST_ANSWERS:,} answers; give those of one dataset')
         answers.append(answer)
+        boxes += len(answer.reading.boxes)
+        if len(answers) > MOST_ANSWERS or boxes > MOST_BOXES:
+            raise InputError(f'{path}: holds more than {MOST_ANSWERS:,} answers or {MOST_BOXES:,} boxes; give the '
+                             'answers to one dataset')
+        if len(answer.asked.sent or '') > LONGEST_SENTENCE:
+            raise InputError(f'{path}: {answer.row}: its sentence is longer than {LONGEST_SENTENCE} characters, which '
+                             'none is')
     if not answers:
         raise InputError(f'{path}: holds no answers')
     return answers

@@ -129,6 +129,7 @@ def main(argv: Sequence[str]) -> int:
     if args.imports:
         loading()
         import_plugins(args.imports)
+    check_judging(args)
     if args.list:
         from harness.commands.listing import listing
         print(listing())
@@ -181,7 +182,6 @@ def refuse_beside(args: argparse.Namespace) -> None:
             raise InputError(f'{option}: --list runs nothing; leave it out')
         if args.predictions is not None and name not in JUDGING:
             raise InputError(f'{option}: has no effect on judging --predictions; leave it out')
-    check_judging(args)
     if args.allow_missing and args.predictions is None:
         raise InputError('--allow-missing: has an effect only with --predictions FILE; add that, or leave it out')
 

@@ -17,6 +17,7 @@ ENTRY_POINTS: dict[str, Callable[[], Iterator[Trial]]] = {
     'expressions': data_files.expressions, 'excerpts': data_files.excerpts, 'candidates': data_files.candidates,
     'detections': data_files.detections, 'masks of detections': data_files.detected_masks,
     'predictions': data_files.answers, 'predictions with masks': data_files.answers_with_masks,
+    'answers of models': data_files.answers_of_models,
     'predictions.jsonl': data_files.own_rows, 'refs.json': data_files.refs, 'refs.p': data_files.pickled_refs,
     'instances.json': data_files.instances, 'instances.json in a run': data_files.instances_run,
     'check-data': data_files.looked_through, 'data.json': data_files.mattnet_data,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from tests import answer_files
 from tests.broken_inputs import sound
 from tests.broken_inputs.damage import Content, dumped, pythonic
 from tests.broken_inputs.sound import damage_of, lines, trials_of
@@ -55,6 +56,19 @@ def answers() -> Iterator[Trial]:
 def answers_with_masks() -> Iterator[Trial]:
     for record in (sound.COCO_RESULTS, sound.EVAL_DETS):
         yield from trials_of('p.json', record, JUDGED, sound.refer())
+
+
+def answers_of_models() -> Iterator[Trial]:
+    """Answers in the forms of other programs."""
+    for form, value in (('vlm-r1', answer_files.vlm_r1()), ('qwen-vl', answer_files.qwen_vl()),
+                        ('minigpt', answer_files.minigpt()), ('lbyl', answer_files.lbyl()),
+                        ('google', answer_files.google())):
+        argv = ('--expressions', 'e.jsonl', '--predictions', 'a.json', '--answers', form, *OUT)
+        yield from trials_of('a.json', value, argv, {'e.jsonl': answer_files.data_lines()})
+    for form, (first, *others), units in (('jsonl', answer_files.jsonl(), 'pixels'),
+                                          ('lmms-eval', answer_files.lmms_eval(), 'fraction')):
+        argv = ('--predictions', 'a.jsonl', '--answers', form, '--coordinates', units, *OUT)
+        yield from trials_of('a.jsonl', first, argv, {}, write=lambda row, others=others: lines(row, *others))
 
 
 def own_rows() -> Iterator[Trial]:

@@ -32,6 +32,7 @@ from tests.form_samples import (
     json_file,
     lines,
     mdetr,
+    write_refer,
     write_seqtr,
     write_shikra,
 )
@@ -164,6 +165,23 @@ def test_no_dataset_of_another_kind_is_called_by_a_published_name() -> None:
     assert [dataset_in(name) for name in names] == ['mini-refcoco+', 'rehearsal-refcocog', 'mini-refcoco']
 
 
+@pytest.mark.parametrize(('name', 'dataset'), [
+    ('refs(unc)', None), ('grefs(unc)', 'grefcoco'), ('finetune_grefcoco_val', 'grefcoco'),
+    ('gref_umd_val', 'refcocog'), ('unc+_val', 'refcoco+'), ('unc_val', 'refcoco'), ('refcocop_train', 'refcoco+'),
+    ('refcocos_test', None)])
+def test_what_a_name_says_of_the_dataset(name: str, dataset: str | None) -> None:
+    """Who made the splits says nothing: ``refcoco+/refs(unc).p`` is not RefCOCO's."""
+    assert dataset_in(name) == dataset
+
+
+def test_refs_are_called_by_their_folder(tmp_path: Path) -> None:
+    folder = tmp_path / 'refcoco+'
+    folder.mkdir()
+    write_refer(folder / 'refs(unc).p')
+    json_file(folder / 'instances.json', INSTANCES)
+    assert list(load_data([folder])) == ['refcoco+']
+
+
 def test_a_file_called_after_a_split_is_a_dataset_without_it(tmp_path: Path) -> None:
     row = {'image': '7.jpg', 'sent': 'left cup', 'bbox': [1, 2, 3, 4], 'height': 9, 'width': 9}
     lines(tmp_path / 'mine_testA.jsonl', [row])
@@ -293,7 +311,7 @@ def test_a_long_file_is_read_in_the_memory_of_a_line(tmp_path: Path, form: str) 
 
 def test_the_list_of_a_long_file_of_mdetr_is_read_record_by_record(tmp_path: Path) -> None:
     content = mdetr([(f'cup {i}', CUP, CUP_SIZE, 7) for i in range(200)],
-                    [{'image_id': i, 'bbox': CUP_XYWH, 'tokens_positive': [[0, 1]] * 10_000} for i in range(200)])
+                    [{'image_id': i, 'bbox': CUP_XYWH, 'more': 'x' * 100_000} for i in range(200)])
     json_file(tmp_path / 'm.json', content)
     del content
     (_, reader, sample), = fitting(tmp_path / 'm.json')

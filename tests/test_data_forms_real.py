@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from harness.data.assembly.datasets import load_data
+from harness.data.export import export
 from harness.data.masks import to_rle
 from harness.data.plain import load_expressions
+from harness.registry import FORM_WRITERS
 from harness.types import Dataset
 from tests.form_samples import json_file, lines
 
@@ -111,6 +113,18 @@ def test_a_real_referent_of_refer_has_its_ids_category_and_mask(tmp_path: Path) 
     assert [(e.ref_id, e.ann_id, e.sent_id, e.category) for e in expressions] == [
         (0, 1719310, i, 'person') for i in range(3)]
     assert expressions[0].gt_xywh == (103.93, 299.99, 134.22, 177.42)
+
+
+@pytest.mark.parametrize('form', ['mdetr', 'qwen-vl'])
+def test_published_boxes_come_back_to_the_digit(published: dict[str, Dataset], tmp_path: Path, form: str) -> None:
+    chosen = {('refcoco', 'testB'), ('refcocog', 'val')}
+    splits = {name: {split: published[name].split(split)} for name, split in chosen}
+    again = load_data(export(published, splits, FORM_WRITERS.get(form)(), tmp_path))
+    assert {(name, split) for name, dataset in again.items() for split in dataset.splits} == chosen
+    for name, split in chosen:
+        found, expected = ([(e.image_id, e.sent, e.gt_xywh) for e in one[name].split(split)]
+                           for one in (again, published))
+        assert found == expected
 
 
 @pytest.fixture(scope='module')

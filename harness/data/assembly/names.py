@@ -7,8 +7,10 @@ from pathlib import PurePosixPath
 from harness.data.rehearsal_mark import PREFIX
 
 _COCO = re.compile(r'(?:COCO_(?:train|val)20\d\d_)?0*(\d{1,18})(?:_\d+)?')
-_DATASETS = (('refcoco+', r'refcoco(\+|[_-]?plus|p(?![a-z]))|unc(\+|[_-]?plus)'), ('refcocog', r'refcocog|gref'),
-             ('refcoco', r'refcoco(?![a-z])|(?<![a-z])unc(?![a-z+])'))
+#: In this order, since the name of one begins as that of another. Who made the splits, as in ``refs(unc).p``, says
+#: nothing of the dataset.
+_DATASETS = (('grefcoco', r'grefcoco|grefs'), ('refcoco+', r'refcoco(\+|[_-]?plus|p(?![a-z]))|unc(\+|[_-]?plus)'),
+             ('refcocog', r'refcocog|gref'), ('refcoco', r'refcoco(?![a-z])|(?<![a-z(])unc(?![a-z+])'))
 #: What stands before the name of a published dataset where another one is laid out as it is.
 _OTHERS = ('mini-', PREFIX)
 _SPLITS = {'train': 'train', 'val': 'val', 'validation': 'val', 'testa': 'testA', 'testb': 'testB', 'test': 'test'}
@@ -42,8 +44,8 @@ def dataset_in(text: str) -> str | None:
 
     >>> [dataset_in(name) for name in ('finetune_refcoco+_val', 'RefCOCOplus', 'refcocop', 'gref_umd', 'unc', 'mine')]
     ['refcoco+', 'refcoco+', 'refcoco+', 'refcocog', 'refcoco', None]
-    >>> dataset_in('mini-refcoco_val')
-    'mini-refcoco'
+    >>> dataset_in('mini-refcoco_val'), dataset_in('grefs(unc)'), dataset_in('refs(unc)')
+    ('mini-refcoco', 'grefcoco', None)
     """
     for name, pattern in _DATASETS:
         if (match := re.search(pattern, text.lower())) is not None:

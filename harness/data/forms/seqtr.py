@@ -39,8 +39,8 @@ class SeqTR(DataForm):
             where = f'{path}: {split}[{seen[split]}]'
             seen[split] += 1
             record = of_form(item, _FIELDS, where, self.name)
-            for i in range(len(fields.items(record, 'expressions', where))):
+            for sent in fields.words(record, 'expressions', where):
                 yield FormRow(
-                    where, fields.text(dict(enumerate(record['expressions'])), i, f'{where}: expressions'),
-                    record['bbox'], fields.integer(record, 'image_id', where), fields.image_size(record, where),
-                    dataset=dataset_in(split), split=split_in(split) or split, segmentation=record.get('mask'))
+                    where, sent, record['bbox'], fields.integer(record, 'image_id', where),
+                    fields.image_size(record, where), dataset=dataset_in(split), split=split_in(split) or split,
+                    segmentation=record.get('mask'))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mmengine.structures import InstanceData
     from torch import Tensor
 
-    from harness.types import Annotation, Expression, FormRow, ImageFeatures, ImageInfo, Sample
+    from harness.types import Annotation, Dataset, Expression, FormRow, ImageFeatures, ImageInfo, Sample
 
 #: How alike a misspelt attribute and the one that is meant are, of 1.
 NEARLY = 0.8
@@ -256,6 +256,31 @@ class AnswerForm(ABC):
     @abstractmethod
     def read(self, path: Path) -> Iterator[Any]:
         """The answers of a file, each a :class:`harness.answers.records.RawAnswer`, one at a time and in its order."""
+
+
+class FormWriter(ABC):
+    """Writes a dataset in a form that is a plain file (``data export --as NAME``), whose reader gives the same rows.
+
+    Attributes:
+        name: under which it is registered; set by registration.
+        holds: which of :data:`harness.data.export.PARTS` the form has a place for.
+    """
+
+    name: ClassVar[str] = ''
+    holds: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def files(self, dataset: Dataset,
+              splits: Mapping[str, Sequence[Expression]]) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """Each file's name, maybe in a folder, and its content in pieces.
+
+        Args:
+            dataset: the whole.
+            splits: what is asked for of it, by split.
+
+        Raises:
+            InputError: the dataset lacks what the form needs.
+        """
 
 
 def conforming(base: type, cls: type, name: str) -> type:

@@ -27,6 +27,7 @@ What each registry holds:
 ``DETECTORS``       from :class:`harness.plugins.Detector`
 ``DATA_FORMS``      from :class:`harness.plugins.DataForm`
 ``ANSWER_FORMS``    from :class:`harness.plugins.AnswerForm`
+``FORM_WRITERS``    from :class:`harness.plugins.FormWriter`
 
 These base classes say what is asked of each, and a class is held against its base when it registers.
 """
@@ -39,7 +40,7 @@ from typing import Any
 
 from harness.errors import InputError
 from harness.plugin_files import Listed, listed
-from harness.plugins import AnswerForm, DataForm, Detector, Grounder, Metric, Rule, conforming
+from harness.plugins import AnswerForm, DataForm, Detector, FormWriter, Grounder, Metric, Rule, conforming
 
 
 class PluginRegistry:
@@ -126,6 +127,7 @@ GROUNDERS = PluginRegistry('GROUNDERS', Grounder, ['harness.evaluation.controls'
                                                    'adapters.nmtree'])
 METRICS = PluginRegistry('METRICS', Metric, ['harness.metrics'])
 DATA_FORMS = PluginRegistry('DATA_FORMS', DataForm, ['harness.data.forms'])
+FORM_WRITERS = PluginRegistry('FORM_WRITERS', FormWriter, ['harness.data.writers'])
 DETECTORS = PluginRegistry('DETECTORS', Detector, ['harness.detection.detector', 'harness.detection.two_stage'])
 ANSWER_FORMS = PluginRegistry('ANSWER_FORMS', AnswerForm, ['harness.answers.forms'])
 

@@ -88,6 +88,7 @@ class FormRow:
         dataset, split: where a record says them.
         tokens: the words of the sentence.
         segmentation: the referent's mask, any of COCO's.
+        image_id: COCO's id of the image, where a record says it beside the name.
         undefined: why REC is not defined for this row (``'no target'``, ``'several targets'``).
         faulty: whether reviewers marked the label as faulty.
     """
@@ -107,6 +108,7 @@ class FormRow:
     segmentation: Any = None
     undefined: str | None = None
     faulty: bool | None = None
+    image_id: int | None = None
 
 
 class Sample(NamedTuple):

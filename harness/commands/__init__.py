@@ -9,6 +9,7 @@ COMMANDS = {
     'study': ('harness.studies', 'test what else could explain the gain: fair, number, gamma, seeds'),
     'convert': ('harness.commands.convert', 'convert an original checkpoint to weights for --weights'),
     'export': ('harness.commands.export', 'write a run\'s proposals and choices in the originals\' layouts'),
+    'data': ('harness.commands.data', 'export datasets in other tools\' forms: MDETR, ODVG, Qwen-VL, …'),
     'store': ('harness.commands.store', 'show, verify or clear the detections that are kept for later runs'),
     'check-data': ('harness.commands.check_data', 'list what --data-root holds, and what can be run with it'),
 }

@@ -56,6 +56,13 @@ def as_text(rle: dict[str, Any]) -> dict[str, Any]:
     return {'size': list(rle['size']), 'counts': rle['counts'].decode('ascii')}
 
 
+def text_mask(segmentation: Any) -> Any:
+    """A mask of any of COCO's kinds as JSON can hold it."""
+    if isinstance(segmentation, list):
+        return [text_mask(part) if isinstance(part, dict) else part for part in segmentation]
+    return as_text(segmentation) if isinstance(segmentation.get('counts'), bytes) else segmentation
+
+
 def area(rle: dict[str, Any]) -> int:
     """Pixels of a mask that :func:`to_rle` returned."""
     return int(coco_mask.area(rle))

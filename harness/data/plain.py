@@ -63,7 +63,7 @@ def load_expressions(path: str | Path, images: Path | None = None) -> dict[str, 
     for name, members in expressions.items():
         fields.unique((e.sent_id for e in members), f'in {name} sent_id', str(path))
     if excerpt and files:
-        infos = {name: {i: _measured(info) for i, info in mine.items()} for name, mine in infos.items()}
+        infos = {name: {i: measured(info) for i, info in mine.items()} for name, mine in infos.items()}
     digest = hashlib.sha256(data).hexdigest()
     datasets = {name: Dataset(name=name, images=infos[name], expressions=members, data_hash=digest)
                 for name, members in expressions.items()}
@@ -81,7 +81,7 @@ def tokenize(sent: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(sent.lower()))
 
 
-def _measured(info: ImageInfo) -> ImageInfo:
+def measured(info: ImageInfo) -> ImageInfo:
     """An image of unknown size with that of its file."""
     if info.height or info.path is None:
         return info

@@ -15,12 +15,12 @@ from pathlib import Path
 from harness.data.assembly.beside import Instances, completed, read_instances
 from harness.data.assembly.boxes import XYWH_BOXES, settled, xywh_of
 from harness.data.assembly.files import DataFile, data_files
-from harness.data.assembly.names import bare_name, dataset_in, image_id_of, split_in
+from harness.data.assembly.names import bare_name, dataset_in, image_id_of, split_in, without_split
 from harness.data.assembly.pictures import Pictures
 from harness.data.box_forms import check_truth
-from harness.data.image_files import ImageFolders, folders_of_images
+from harness.data.image_files import ImageFolders, folders_of_images, folders_of_root
 from harness.data.passport import Row, passport
-from harness.data.plain import tokenize
+from harness.data.plain import measured, tokenize
 from harness.errors import InputError
 from harness.files.fingerprint import sha256_of
 from harness.types import Annotation, Dataset, Expression, FormRow, ImageInfo
@@ -29,6 +29,8 @@ from harness.types import Annotation, Dataset, Expression, FormRow, ImageInfo
 SAME = 0.95
 #: The split of rows of which none is known.
 ALL = 'all'
+#: What rows of several partitions are called, behind the name of their file.
+MIXED = 'mixed'
 
 
 def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | None = None) -> dict[str, Dataset]:
@@ -36,7 +38,8 @@ def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | No
 
     Args:
         given: files, and folders of one dataset; COCO's ``instances.json`` may be among them or lie beside one.
-        images: the folder of the images, by name or by COCO's names.
+        images: the folder of the images, by name or by COCO's names; by default that of REFER's layout where there is
+            an ``instances.json``, or the files' own.
         boxes: ``'xywh'`` or ``'xyxy'``, in the place of what the form says.
 
     Raises:
@@ -44,7 +47,6 @@ def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | No
             form, or an image or annotation is missing in ``instances.json``.
     """
     found = data_files(given)
-    folders = folders_of_images(images) if images else []
     members: dict[str, list[tuple[FormRow, DataFile]]] = {}
     notes: list[str] = []
     for file in found.files:
@@ -56,7 +58,9 @@ def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | No
         raise InputError(f'--data {found.files[0].path}: has no row with one referent, which REC is defined for')
     instances = None
     if found.instances is not None:
-        ids = {image_id_of(row.image) for mine in members.values() for row, _ in mine}
+        ids = {_image_id(row) for mine in members.values() for row, _ in mine}
+        layout = found.instances.parent
+        folders = folders_of_images(images) if images else folders_of_root(layout.parent, layout.name)
         instances = read_instances(found.instances, {i for i in ids if i is not None}, folders)
     return {name: _dataset(name, mine, instances, images, notes) for name, mine in members.items()}
 
@@ -86,16 +90,33 @@ def _named(rows: Sequence[FormRow], file: DataFile) -> list[tuple[str, str]]:
     file's name and its folder's say. Rows of several partitions are no published dataset, and called "mixed"."""
     stem = file.path.name.split('.')[0]
     name, split = dataset_in(file.path.name) or dataset_in(file.path.parent.name), split_in(stem)
-    name = name or stem
-    if not all(row.dataset and row.split for row in rows):
-        known = passport([Row(image_id_of(row.image), row.ann_id, row.sent, row.box, *(row.size or (0, 0))[::-1])
-                          for row in rows if row.box is not None])
-        for first in known['parts'][:1]:
-            if first['expressions'] + first['reworded'] >= SAME * known['expressions']:
-                name, split = first['dataset'], first['split']
-            else:
-                name = f'{name}-mixed'
+    name = name or without_split(stem)
+    together: dict[str | None, list[FormRow]] = {}
+    for row in () if all(row.dataset and row.split for row in rows) else rows:
+        together.setdefault(row.split, []).append(row)
+    known = {said: found for said, mine in together.items() if (found := _known_as(mine)) is not None}
+    if (names := {found[0] for found in known.values()}) and MIXED not in names and len(names) == 1:
+        name = names.pop()
+    elif names:
+        name = f'{name}-{MIXED}'
+    if None in known and known[None][0] != MIXED:
+        split = known[None][1]
     return [(_dataset_name(row.dataset) or name, row.split or split or ALL) for row in rows]
+
+
+def _known_as(rows: Sequence[FormRow]) -> tuple[str, str] | None:
+    """The published dataset and split that rows are nearly all of, :data:`MIXED` if they are of several; ``None`` of
+    rows of which none is known."""
+    known = passport([Row(_image_id(row), row.ann_id, row.sent, row.box, *(row.size or (0, 0))[::-1])
+                      for row in rows if row.box is not None])
+    for first in known['parts'][:1]:
+        nearly_all = first['expressions'] + first['reworded'] >= SAME * known['expressions']
+        return (first['dataset'], first['split']) if nearly_all else (MIXED, MIXED)
+    return None
+
+
+def _image_id(row: FormRow) -> int | None:
+    return image_id_of(row.image) if row.image_id is None else row.image_id
 
 
 def _dataset_name(said: str | None) -> str | None:
@@ -105,7 +126,7 @@ def _dataset_name(said: str | None) -> str | None:
 def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: Instances | None, images: Path | None,
              notes: Iterable[str]) -> Dataset:
     rows = [row for row, _ in members]
-    ids: Sequence[int | None] = [image_id_of(row.image) for row in rows]
+    ids: Sequence[int | None] = [_image_id(row) for row in rows]
     numbered = None in ids
     if instances is not None:
         rows = completed(rows, ids, instances)
@@ -115,7 +136,8 @@ def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: 
     files = list(dict.fromkeys(file for _, file in members))
     pictures = Pictures(files) if images is None else None
     known = [i for i in ids if i is not None]
-    infos = instances.images if instances is not None else _images(rows, known, images, pictures)
+    unpacked = pictures is not None and pictures.there
+    infos = instances.images if instances and not unpacked else _images(rows, known, images, pictures)
     expressions = _expressions(rows, known)
     mine = {e.image_id for e in expressions}
     dataset = Dataset(
@@ -126,7 +148,7 @@ def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: 
         data_hash=_hash([*(file.path for file in files), *([instances.path] if instances else [])]),
         file=str(instances.path if instances else files[0].path), notes=[f'{name}: {note}' for note in notes],
         referents=None if instances is not None else _referents(rows, expressions),
-        unpack=None if pictures is None or not pictures.there else pictures.unpack, numbered_images=numbered)
+        unpack=pictures.unpack if pictures is not None and unpacked else None, numbered_images=numbered)
     if numbered:
         dataset.notes.append(f'{name}: its images have no COCO id in their names; they are numbered in order')
     check_truth(dataset, dataset.file)
@@ -146,7 +168,7 @@ def _images(rows: Sequence[FormRow], ids: Sequence[int], images: Path | None,
             continue
         name = bare_name(row.image) if isinstance(row.image, str) else None
         if files is not None:
-            found[image_id] = files.info(image_id, height, width, name)
+            found[image_id] = measured(files.info(image_id, height, width, name))
         elif pictures is not None and pictures.there and name is not None:
             found[image_id] = pictures.info(image_id, height, width, name)
         else:

@@ -4,9 +4,15 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
+from harness.data.rehearsal_mark import PREFIX
+
 _COCO = re.compile(r'(?:COCO_(?:train|val)20\d\d_)?0*(\d{1,18})(?:_\d+)?')
-_DATASETS = (('refcoco+', r'refcoco(\+|[_-]?plus|p(?![a-z]))|unc(\+|[_-]?plus)'), ('refcocog', r'refcocog|gref'),
-             ('refcoco', r'refcoco(?![a-z])|(?<![a-z])unc(?![a-z+])'))
+#: In this order, since the name of one begins as that of another. Who made the splits, as in ``refs(unc).p``, says
+#: nothing of the dataset.
+_DATASETS = (('grefcoco', r'grefcoco|grefs'), ('refcoco+', r'refcoco(\+|[_-]?plus|p(?![a-z]))|unc(\+|[_-]?plus)'),
+             ('refcocog', r'refcocog|gref'), ('refcoco', r'refcoco(?![a-z])|(?<![a-z(])unc(?![a-z+])'))
+#: What stands before the name of a published dataset where another one is laid out as it is.
+_OTHERS = ('mini-', PREFIX)
 _SPLITS = {'train': 'train', 'val': 'val', 'validation': 'val', 'testa': 'testA', 'testb': 'testB', 'test': 'test'}
 _WORDS = re.compile(r'[a-zA-Z]+')
 
@@ -38,8 +44,14 @@ def dataset_in(text: str) -> str | None:
 
     >>> [dataset_in(name) for name in ('finetune_refcoco+_val', 'RefCOCOplus', 'refcocop', 'gref_umd', 'unc', 'mine')]
     ['refcoco+', 'refcoco+', 'refcoco+', 'refcocog', 'refcoco', None]
+    >>> dataset_in('mini-refcoco_val'), dataset_in('grefs(unc)'), dataset_in('refs(unc)')
+    ('mini-refcoco', 'grefcoco', None)
     """
-    return next((name for name, pattern in _DATASETS if re.search(pattern, text.lower())), None)
+    for name, pattern in _DATASETS:
+        if (match := re.search(pattern, text.lower())) is not None:
+            before = text.lower()[:match.start()]
+            return next((other for other in _OTHERS if before.endswith(other)), '') + name
+    return None
 
 
 def split_in(text: str) -> str | None:
@@ -50,3 +62,13 @@ def split_in(text: str) -> str | None:
     """
     found = [_SPLITS[word.lower()] for word in _WORDS.findall(text) if word.lower() in _SPLITS]
     return found[-1] if found else None
+
+
+def without_split(text: str) -> str:
+    """A name without the split at its end.
+
+    >>> without_split('mine_testA'), without_split('mine')
+    ('mine', 'mine')
+    """
+    name, _, last = text.rpartition('_')
+    return name if name and last.lower() in _SPLITS else text

@@ -4,11 +4,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.data.form_records import records_of
 from harness.files import fields
-from harness.files.json_stream import records
 from harness.plugins import DataForm
 from harness.registry import DATA_FORMS
 from harness.types import FormRow, Sample
+
+_FIELDS = ('img_id', 'sents', 'bbox', 'height', 'width')
 
 
 @DATA_FORMS.register_module(name='minigpt')
@@ -24,9 +26,9 @@ class MiniGPT(DataForm):
     boxes = 'xywh'
 
     def fits(self, sample: Sample) -> bool:
-        return sample.layout == 'list' and sample.has('img_id', 'sents', 'bbox', 'height', 'width')
+        return sample.layout == 'list' and sample.has(*_FIELDS)
 
     def rows(self, path: Path, sample: Sample) -> Iterator[FormRow]:
-        for where, record in records(path, sample.layout):
-            yield FormRow(where, fields.text(record, 'sents', where), fields.required(record, 'bbox', where),
+        for where, record in records_of(path, sample.layout, _FIELDS, self.name):
+            yield FormRow(where, fields.text(record, 'sents', where), record['bbox'],
                           f'{fields.name(record, "img_id", where)}.jpg', fields.image_size(record, where))

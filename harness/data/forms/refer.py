@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.data.form_records import of_form
 from harness.files import fields, safe_pickle
 from harness.files.json_stream import records
 from harness.plugins import DataForm
 from harness.registry import DATA_FORMS
 from harness.types import FormRow, Sample
+
+FIELDS = ('ref_id', 'ann_id', 'image_id', 'sentences', 'split')
 
 
 @DATA_FORMS.register_module(name='refer')
@@ -23,11 +26,12 @@ class Refer(DataForm):
     """
 
     def fits(self, sample: Sample) -> bool:
-        return (sample.layout in ('pickle', 'list') and sample.has('ref_id', 'ann_id', 'image_id', 'sentences', 'split')
+        return (sample.layout in ('pickle', 'list') and sample.has(*FIELDS)
                 and not isinstance(sample.first['']['ann_id'], list))
 
     def rows(self, path: Path, sample: Sample) -> Iterator[FormRow]:
-        for where, ref in refs_of(path, sample):
+        for where, item in refs_of(path, sample):
+            ref = of_form(item, FIELDS, where, self.name)
             for i, sentence in enumerate(fields.items(ref, 'sentences', where)):
                 yield row_of(ref, sentence, f'{where}: sentences[{i}]')
 

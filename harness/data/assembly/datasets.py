@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.data.assembly.beside import Instances, completed, read_instances
 from harness.data.assembly.boxes import XYWH_BOXES, settled, xywh_of
 from harness.data.assembly.files import DataFile, data_files
-from harness.data.assembly.names import bare_name, dataset_in, image_id_of, split_in
+from harness.data.assembly.names import (
+    SPLITS,
+    bare_name,
+    dataset_in,
+    image_id_of,
+    split_in,
+    telling_folder,
+    unnumbered,
+)
 from harness.data.assembly.pictures import Pictures
 from harness.data.box_forms import check_truth
-from harness.data.image_files import ImageFolders, folders_of_images
-from harness.data.passport import Row, passport
+from harness.data.image_files import ImageFolders, folders_of_images, folders_of_root
+from harness.data.passport import TITLES, Row, passport
 from harness.data.plain import tokenize
 from harness.errors import InputError
 from harness.files.fingerprint import sha256_of
@@ -27,8 +36,12 @@ from harness.types import Annotation, Dataset, Expression, FormRow, ImageInfo
 
 #: A file is of a partition where this share of its rows are of it.
 SAME = 0.95
-#: The split of rows of which none is known.
-ALL = 'all'
+#: The split of rows of which none is known, and one that several splits of a dataset are called.
+ALL, TEST = 'all', 'test'
+#: The datasets whose tests by UNC are testA and testB.
+UNC = ('refcoco', 'refcoco+')
+#: Ends the name of a dataset whose rows are of several partitions.
+_MIXED = '-mixed'
 
 
 def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | None = None) -> dict[str, Dataset]:
@@ -36,34 +49,69 @@ def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | No
 
     Args:
         given: files, and folders of one dataset; COCO's ``instances.json`` may be among them or lie beside one.
-        images: the folder of the images, by name or by COCO's names.
+        images: the folder of the images, by name or by COCO's names; by default the images that the files hold, or
+            those that lie where REFER has them.
         boxes: ``'xywh'`` or ``'xyxy'``, in the place of what the form says.
 
     Raises:
         InputError: a file is of no known form or not as its form wants it, its boxes are not settled or of another
-            form, or an image or annotation is missing in ``instances.json``.
+            form, an image or annotation is missing in ``instances.json``, or a folder has two datasets.
     """
     found = data_files(given)
-    folders = folders_of_images(images) if images else []
-    members: dict[str, list[tuple[FormRow, DataFile]]] = {}
+    members: dict[str, _Members] = {}
     notes: list[str] = []
-    for file in found.files:
-        rows, said = _boxed(file, boxes, needs_instances=found.instances is None)
-        notes += said
-        for row, (name, split) in zip(rows, _named(rows, file), strict=True):
-            members.setdefault(name, []).append((replace(row, dataset=name, split=split), file))
+    for files in _of_one_split(found.files):
+        rows, said = _boxed(files, boxes, needs_instances=found.instances is None)
+        named, said_too = _named(rows, files[0])
+        notes += [*said, *said_too]
+        for name in dict.fromkeys(name for name, _ in named):
+            members.setdefault(name, _Members([], [])).files.extend(files)
+        for row, (name, split) in zip(rows, named, strict=True):
+            members[name].rows.append(replace(row, dataset=name, split=split))
     if not members:
         raise InputError(f'--data {found.files[0].path}: has no row with one referent, which REC is defined for')
+    for folder in filter(Path.is_dir, given):
+        _one_dataset(folder, members)
     instances = None
     if found.instances is not None:
-        ids = {image_id_of(row.image) for mine in members.values() for row, _ in mine}
+        ids = {image_id_of(row.image) for mine in members.values() for row in mine.rows}
+        folder = found.instances.parent
+        folders = folders_of_images(images) if images else folders_of_root(folder.parent, folder.name)
         instances = read_instances(found.instances, {i for i in ids if i is not None}, folders)
     return {name: _dataset(name, mine, instances, images, notes) for name, mine in members.items()}
 
 
-def _boxed(file: DataFile, asked: str | None, needs_instances: bool) -> tuple[list[FormRow], list[str]]:
-    """The rows of a file that REC is defined for, their boxes as ``xywh``, and notes."""
-    rows, notes = file.rows(), []
+class _Members(NamedTuple):
+    """The rows of one dataset, and the files that they are of."""
+
+    rows: list[FormRow]
+    files: list[DataFile]
+
+
+def _of_one_split(files: Iterable[DataFile]) -> Iterable[list[DataFile]]:
+    """Files together that have the rows of one split in parts."""
+    found: dict[tuple[Path, str], list[DataFile]] = {}
+    for file in files:
+        found.setdefault((unnumbered(file.path), file.form.name), []).append(file)
+    return found.values()
+
+
+def _one_dataset(folder: Path, members: Mapping[str, _Members]) -> None:
+    """Refuse a folder of files of two published datasets; one file may have several, where its rows say so."""
+    found: dict[str, Path] = {}
+    for name, mine in members.items():
+        path = mine.files[0].path
+        if name.removesuffix(_MIXED) in TITLES and path.is_relative_to(folder) and path not in found.values():
+            found.setdefault(name.removesuffix(_MIXED), path)
+    if len(found) > 1:
+        told = ' and '.join(f'{name} ({path.relative_to(folder)})' for name, path in found.items())
+        raise InputError(f'--data {folder}: holds files of several datasets, {told}; give the files that are meant')
+
+
+def _boxed(files: Sequence[DataFile], asked: str | None, needs_instances: bool) -> tuple[list[FormRow], list[str]]:
+    """The rows of files that REC is defined for, their boxes as ``xywh``, and notes."""
+    file, notes = files[0], []
+    rows = [row for part in files for row in part.rows()]
     undefined = Counter(row.undefined for row in rows if row.undefined)
     notes += [f'{file.path.name}: {n:,} rows with {why} are left out; REC is not defined for them'
               for why, n in undefined.items()]
@@ -81,30 +129,43 @@ def _boxed(file: DataFile, asked: str | None, needs_instances: bool) -> tuple[li
     return [row if row.box is None else replace(row, box=xywh_of(row, form)) for row in rows], notes
 
 
-def _named(rows: Sequence[FormRow], file: DataFile) -> list[tuple[str, str]]:
-    """Dataset and split of each row: as the row says, else as the rows are known by their fingerprints, else as the
-    file's name and its folder's say. Rows of several partitions are no published dataset, and called "mixed"."""
-    stem = file.path.name.split('.')[0]
-    name, split = dataset_in(file.path.name) or dataset_in(file.path.parent.name), split_in(stem)
-    name = name or stem
+def _named(rows: Sequence[FormRow], file: DataFile) -> tuple[list[tuple[str, str]], list[str]]:
+    """Dataset and split of each row, and notes: as the row says, else as the rows are known by their fingerprints, else
+    as the names of the file and its folder say. Rows of several partitions are no published dataset, and called
+    "mixed". A split that a row calls test is the known one, which is testA in RefCOCO and RefCOCO+."""
+    name, split = _by_names(file.path)
+    test = TEST
     if not all(row.dataset and row.split for row in rows):
         known = passport([Row(image_id_of(row.image), row.ann_id, row.sent, row.box, *(row.size or (0, 0))[::-1])
                           for row in rows if row.box is not None])
         for first in known['parts'][:1]:
             if first['expressions'] + first['reworded'] >= SAME * known['expressions']:
                 name, split = first['dataset'], first['split']
+                test = split if split.startswith(TEST) else TEST
             else:
-                name = f'{name}-mixed'
-    return [(_dataset_name(row.dataset) or name, row.split or split or ALL) for row in rows]
+                name = f'{dataset_in(name) or first["dataset"]}{_MIXED}'
+    named = [(_dataset_name(row.dataset) or name, test if row.split == TEST else row.split or split or ALL)
+             for row in rows]
+    found = {dataset.removesuffix(_MIXED) for dataset, mine in dict.fromkeys(named) if mine == TEST}
+    return named, [f'{file.path.name}: its split is called test, and its rows do not tell which test it is; '
+                   f'{TITLES[dataset]} has testA and testB by UNC, and a test by Google'
+                   for dataset in UNC if dataset in found]
+
+
+def _by_names(path: Path) -> tuple[str, str | None]:
+    """Dataset and split by the names of a file and its folder."""
+    stem, folder = unnumbered(path).name, telling_folder(path)
+    name = dataset_in(path.name) or dataset_in(folder)
+    return name or (folder if stem.lower() in SPLITS and folder else stem), split_in(stem)
 
 
 def _dataset_name(said: str | None) -> str | None:
     return said and (dataset_in(said) or said)
 
 
-def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: Instances | None, images: Path | None,
+def _dataset(name: str, members: _Members, instances: Instances | None, images: Path | None,
              notes: Iterable[str]) -> Dataset:
-    rows = [row for row, _ in members]
+    rows, files = members
     ids: Sequence[int | None] = [image_id_of(row.image) for row in rows]
     numbered = None in ids
     if instances is not None:
@@ -112,10 +173,12 @@ def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: 
     if numbered:
         order = {image: i for i, image in enumerate(dict.fromkeys(row.image for row in rows), start=1)}
         ids = [order[row.image] for row in rows]
-    files = list(dict.fromkeys(file for _, file in members))
-    pictures = Pictures(files) if images is None else None
+    pictures = Pictures(files)
     known = [i for i in ids if i is not None]
-    infos = instances.images if instances is not None else _images(rows, known, images, pictures)
+    infos = _images(rows, known, images, pictures) if instances is None else instances.images
+    if instances is not None and images is None and pictures.there:
+        infos = {image_id: pictures.info(image_id, infos[image_id].height, infos[image_id].width, bare_name(row.image))
+                 for row, image_id in zip(rows, known, strict=True) if isinstance(row.image, str)}
     expressions = _expressions(rows, known)
     mine = {e.image_id for e in expressions}
     dataset = Dataset(
@@ -126,7 +189,7 @@ def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: 
         data_hash=_hash([*(file.path for file in files), *([instances.path] if instances else [])]),
         file=str(instances.path if instances else files[0].path), notes=[f'{name}: {note}' for note in notes],
         referents=None if instances is not None else _referents(rows, expressions),
-        unpack=None if pictures is None or not pictures.there else pictures.unpack, numbered_images=numbered)
+        unpack=pictures.unpack if images is None and pictures.there else None, numbered_images=numbered)
     if numbered:
         dataset.notes.append(f'{name}: its images have no COCO id in their names; they are numbered in order')
     check_truth(dataset, dataset.file)
@@ -134,8 +197,9 @@ def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: 
 
 
 def _images(rows: Sequence[FormRow], ids: Sequence[int], images: Path | None,
-            pictures: Pictures | None) -> dict[int, ImageInfo]:
-    """The images of rows that no ``instances.json`` describes; 0 by 0 pixels where no size is known."""
+            pictures: Pictures) -> dict[int, ImageInfo]:
+    """The images of rows that no ``instances.json`` describes; 0 by 0 pixels where no size is known, and the file does
+    not hold the image either."""
     files = ImageFolders(folders_of_images(images)) if images else None
     found: dict[int, ImageInfo] = {}
     for row, image_id in zip(rows, ids, strict=True):
@@ -145,9 +209,11 @@ def _images(rows: Sequence[FormRow], ids: Sequence[int], images: Path | None,
                 raise InputError(f"{row.where}: 'height' or 'width' differ from an earlier row of image {row.image}")
             continue
         name = bare_name(row.image) if isinstance(row.image, str) else None
+        if name is not None and not row.size and pictures.there:
+            height, width = pictures.sizes.get(name, (0, 0))
         if files is not None:
             found[image_id] = files.info(image_id, height, width, name)
-        elif pictures is not None and pictures.there and name is not None:
+        elif name is not None and pictures.there:
             found[image_id] = pictures.info(image_id, height, width, name)
         else:
             found[image_id] = ImageInfo(image_id, height, width)

@@ -136,7 +136,8 @@ def test_lmms_labs_mixture(real: dict[tuple[str, str], list[Row]]) -> None:
     found = passport(rows)
     [part] = found['parts']
     assert (part['dataset'], part['split'], part['referents']) == ('refcoco', 'val', 3811)
-    assert part['double'] == len(again) and (found['other'], found['other_referents']) == (len(others) + len(again), 5000)
+    assert part['double'] == len(again)
+    assert (found['other'], found['other_referents']) == (len(others) + len(again), 5000)
     assert 'RefCOCO val (UNC), 10,834 of 10,834 expressions' in said(found)
     assert 'other expressions of 5,000 referents' in said(found) and 'RefCOCO val and test (Google)' in said(found)
 

@@ -47,8 +47,8 @@ def own_images(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _of_their_files(path: Path) -> list[str]:
     """The names of the images' files, if all of them are COCO's; else none."""
-    paths = [(row['image'] or {}).get('path') for _, row in rows(path, {'image': {'path': 'text'}})]
-    known = all(name and image_id_of(name) is not None for name in paths)
+    paths = [(row['image'] or {}).get('path') or '' for _, row in rows(path, {'image': {'path': 'text'}})]
+    known = all(image_id_of(name) is not None for name in paths)
     return [bare_name(name) for name in paths] if known else []
 
 

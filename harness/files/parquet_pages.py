@@ -85,8 +85,8 @@ def extent(file: BinaryIO, start: int, length: int) -> Extent:
     at, sizes, values = start, [0], 0
     while at < start + length:
         head, taken = _head(file, at)
-        unpacked, packed = head.get(_UNPACKED), head.get(_PACKED)
-        kind = next((head[key] for key in _KINDS if isinstance(head.get(key), dict)), {})
+        unpacked, packed = head.get(_UNPACKED, -1), head.get(_PACKED, -1)
+        kind: dict[int, Any] = next((head[key] for key in _KINDS if isinstance(head.get(key), dict)), {})
         if not _size(unpacked) or not _size(packed) or not _size(kind.get(_VALUES, 0)):
             raise ValueError('the head of a page is none')
         sizes.append(unpacked)

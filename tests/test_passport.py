@@ -1,6 +1,8 @@
 """The passport of rows: known by their fingerprints, whatever form, order and digits they come in."""
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import random
 from collections import Counter
@@ -19,6 +21,7 @@ from harness.data.plain import load_expressions
 from harness.types import Expression, ImageInfo
 
 REAL = Path(os.environ.get('REAL_DATA', Path(__file__).parents[1] / '../shared/real'))
+FIELD = Path(os.environ.get('FIELD_DATA', Path(__file__).parents[1] / '../shared/field'))
 needs_real = pytest.mark.skipif(not REAL.exists(), reason=f'the real data are not in {REAL}; set REAL_DATA')
 
 
@@ -160,6 +163,13 @@ def test_the_shipped_fingerprints_are_those_of_the_published_expressions() -> No
     assert made.splits == shipped.splits
     for name in ('sentences', 'unnamed', 'referent', 'boxes', 'annotations', 'image', 'images'):
         assert np.array_equal(getattr(made, name), getattr(shipped, name)), name
+
+
+@pytest.mark.skipif(not FIELD.exists(), reason=f'the field\'s files are not in {FIELD}; set FIELD_DATA')
+def test_the_shipped_fingerprints_of_googles_val_are_those_of_its_annotations() -> None:
+    with gzip.open(FIELD / 'vlm/google_sample_results.json.gz') as file:
+        annotations = sorted({answer['annotation_id'] for answer in json.load(file)})
+    assert np.array_equal(fingerprints_of([('a', 'b', 'c', VAL)], annotations).google, published().google)
 
 
 def test_the_shipped_fingerprints_are_small() -> None:

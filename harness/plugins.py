@@ -217,10 +217,12 @@ class DataForm(ABC):
         name: under which it is registered; set by registration.
         boxes: how it writes a box in pixels: ``'xywh'``, ``'xyxy'``, or nothing where copies differ, so that the whole
             file or ``--boxes`` has to settle it.
+        columns: by which columns a parquet file is known to be of this form; empty: no parquet is.
     """
 
     name: ClassVar[str] = ''
     boxes: ClassVar[str] = 'xywh'
+    columns: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def fits(self, sample: Sample) -> bool:

@@ -62,7 +62,8 @@ class Part(TypedDict):
 class Passport(TypedDict):
     """What some rows are.
 
-    ``parts`` are the partitions that they are of; ``other`` are rows and ``other_referents`` referents beyond these;
+    ``parts`` are the partitions that they are of; ``other`` are rows and ``other_referents`` referents beyond these,
+    double ones among them where others are there too: two partitions in one file may have referents in common;
     ``google`` of those referents are in RefCOCOg's val by Google; ``shared_images`` are images that other partitions
     evaluate too, by dataset and split.
     """
@@ -127,7 +128,7 @@ def passport(rows: Sequence[Row], known: Fingerprints | None = None) -> Passport
         known: fingerprints, by default the published ones.
     """
     known = known or published()
-    left = Counter(range(len(rows)))
+    left, doubles = Counter(range(len(rows))), set[int]()
     published_as, partitions = [_published_as(row, known) for row in rows], _partitions(known)
     counted = [_rows_of(published_as, partition) for partition in partitions]
     parts = []
@@ -140,11 +141,13 @@ def passport(rows: Sequence[Row], known: Fingerprints | None = None) -> Passport
         parts.append(_part(part, mine, whole, known))
         for key, indices in mine.items():
             left.subtract(indices[:whole[key]])
+            doubles.update(indices[whole[key]:])
         unknown = [i for i, n in left.items() if n > 0 and not published_as[i]]
         reworded = _on_referents([rows[i] for i in unknown], part, known)
         left.subtract(i for i, mine_too in zip(unknown, reworded, strict=True) if mine_too)
         parts[-1]['reworded'] = sum(reworded)
-    others = [rows[i] for i, n in left.items() if n > 0]
+    beyond = [i for i, n in left.items() if n > 0]
+    others = [] if doubles.issuperset(beyond) else [rows[i] for i in beyond]
     google = set(known.google.tolist())
     referents = {_referent(row) for row in others}
     return Passport(

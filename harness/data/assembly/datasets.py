@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.data.assembly.beside import Instances, completed, read_instances
 from harness.data.assembly.boxes import XYWH_BOXES, settled, xywh_of
 from harness.data.assembly.files import DataFile, data_files
-from harness.data.assembly.names import bare_name, dataset_in, image_id_of, split_in, without_split
+from harness.data.assembly.names import bare_name, unnumbered
+from harness.data.assembly.naming import MIXED, image_of, named
 from harness.data.assembly.pictures import Pictures
 from harness.data.box_forms import check_truth
 from harness.data.image_files import ImageFolders, folders_of_images, folders_of_root
-from harness.data.passport import Row, passport
+from harness.data.passport import TITLES
 from harness.data.plain import measured, tokenize
 from harness.errors import InputError
 from harness.files.fingerprint import sha256_of
 from harness.types import Annotation, Dataset, Expression, FormRow, ImageInfo
-
-#: A file is of a partition where this share of its rows are of it.
-SAME = 0.95
-#: The split of rows of which none is known.
-ALL = 'all'
-#: What rows of several partitions are called, behind the name of their file.
-MIXED = 'mixed'
 
 
 def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | None = None) -> dict[str, Dataset]:
@@ -38,36 +33,69 @@ def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | No
 
     Args:
         given: files, and folders of one dataset; COCO's ``instances.json`` may be among them or lie beside one.
-        images: the folder of the images, by name or by COCO's names; by default that of REFER's layout where there is
-            an ``instances.json``, or the files' own.
+        images: the folder of the images, by name or by COCO's names; by default the images that the files hold, or
+            those that lie where REFER has them.
         boxes: ``'xywh'`` or ``'xyxy'``, in the place of what the form says.
 
     Raises:
         InputError: a file is of no known form or not as its form wants it, its boxes are not settled or of another
-            form, or an image or annotation is missing in ``instances.json``.
+            form, an image or annotation is missing in ``instances.json``, or a folder has two datasets.
     """
     found = data_files(given)
-    members: dict[str, list[tuple[FormRow, DataFile]]] = {}
+    members: dict[str, _Members] = {}
     notes: list[str] = []
-    for file in found.files:
-        rows, said = _boxed(file, boxes, needs_instances=found.instances is None)
-        notes += said
-        for row, (name, split) in zip(rows, _named(rows, file), strict=True):
-            members.setdefault(name, []).append((replace(row, dataset=name, split=split), file))
+    for files in _of_one_split(found.files):
+        rows, said = _boxed(files, boxes, needs_instances=found.instances is None)
+        names, said_too = named(rows, files[0].path)
+        notes += [*said, *said_too]
+        for name in dict.fromkeys(name for name, _ in names):
+            members.setdefault(name, _Members([], [])).files.extend(files)
+        for row, (name, split) in zip(rows, names, strict=True):
+            members[name].rows.append(replace(row, dataset=name, split=split))
     if not members:
         raise InputError(f'--data {found.files[0].path}: has no row with one referent, which REC is defined for')
+    for folder in filter(Path.is_dir, given):
+        _one_dataset(folder, members)
     instances = None
     if found.instances is not None:
-        ids = {_image_id(row) for mine in members.values() for row, _ in mine}
-        layout = found.instances.parent
-        folders = folders_of_images(images) if images else folders_of_root(layout.parent, layout.name)
+        ids = {image_of(row) for mine in members.values() for row in mine.rows}
+        folder = found.instances.parent
+        folders = folders_of_images(images) if images else folders_of_root(folder.parent, folder.name)
         instances = read_instances(found.instances, {i for i in ids if i is not None}, folders)
     return {name: _dataset(name, mine, instances, images, notes) for name, mine in members.items()}
 
 
-def _boxed(file: DataFile, asked: str | None, needs_instances: bool) -> tuple[list[FormRow], list[str]]:
-    """The rows of a file that REC is defined for, their boxes as ``xywh``, and notes."""
-    rows, notes = file.rows(), []
+class _Members(NamedTuple):
+    """The rows of one dataset, and the files that they are of."""
+
+    rows: list[FormRow]
+    files: list[DataFile]
+
+
+def _of_one_split(files: Iterable[DataFile]) -> Iterable[list[DataFile]]:
+    """Files together that have the rows of one split in parts."""
+    found: dict[tuple[Path, str], list[DataFile]] = {}
+    for file in files:
+        found.setdefault((unnumbered(file.path), file.form.name), []).append(file)
+    return found.values()
+
+
+def _one_dataset(folder: Path, members: Mapping[str, _Members]) -> None:
+    """Refuse a folder of files of two published datasets; one file may have several, where its rows say so."""
+    found: dict[str, Path] = {}
+    for name, mine in members.items():
+        path = mine.files[0].path
+        if name.removesuffix(MIXED) in TITLES and path.is_relative_to(folder) and path not in found.values():
+            found.setdefault(name.removesuffix(MIXED), path)
+    if len(found) > 1:
+        told = ' and '.join(f'{name} ({path.relative_to(folder)})' for name, path in found.items())
+        raise InputError(f'--data {folder}: holds files of several datasets, {told}; give the files that are meant')
+
+
+def _boxed(files: Sequence[DataFile], asked: str | None, needs_instances: bool) -> tuple[list[FormRow], list[str]]:
+    """The rows of files that REC is defined for, their boxes as ``xywh``, and notes."""
+    file, notes = files[0], []
+    rows = [row for part in files for row in part.rows()]
     undefined = Counter(row.undefined for row in rows if row.undefined)
     notes += [f'{file.path.name}: {n:,} rows with {why} are left out; REC is not defined for them'
               for why, n in undefined.items()]
@@ -85,59 +113,22 @@ def _boxed(file: DataFile, asked: str | None, needs_instances: bool) -> tuple[li
     return [row if row.box is None else replace(row, box=xywh_of(row, form)) for row in rows], notes
 
 
-def _named(rows: Sequence[FormRow], file: DataFile) -> list[tuple[str, str]]:
-    """Dataset and split of each row: as the row says, else as the rows are known by their fingerprints, else as the
-    file's name and its folder's say. Rows of several partitions are no published dataset, and called "mixed"."""
-    stem = file.path.name.split('.')[0]
-    name, split = dataset_in(file.path.name) or dataset_in(file.path.parent.name), split_in(stem)
-    name = name or without_split(stem)
-    together: dict[str | None, list[FormRow]] = {}
-    for row in () if all(row.dataset and row.split for row in rows) else rows:
-        together.setdefault(row.split, []).append(row)
-    known = {said: found for said, mine in together.items() if (found := _known_as(mine)) is not None}
-    if (names := {found[0] for found in known.values()}) and MIXED not in names and len(names) == 1:
-        name = names.pop()
-    elif names:
-        name = f'{name}-{MIXED}'
-    if None in known and known[None][0] != MIXED:
-        split = known[None][1]
-    return [(_dataset_name(row.dataset) or name, row.split or split or ALL) for row in rows]
-
-
-def _known_as(rows: Sequence[FormRow]) -> tuple[str, str] | None:
-    """The published dataset and split that rows are nearly all of, :data:`MIXED` if they are of several; ``None`` of
-    rows of which none is known."""
-    known = passport([Row(_image_id(row), row.ann_id, row.sent, row.box, *(row.size or (0, 0))[::-1])
-                      for row in rows if row.box is not None])
-    for first in known['parts'][:1]:
-        nearly_all = first['expressions'] + first['reworded'] >= SAME * known['expressions']
-        return (first['dataset'], first['split']) if nearly_all else (MIXED, MIXED)
-    return None
-
-
-def _image_id(row: FormRow) -> int | None:
-    return image_id_of(row.image) if row.image_id is None else row.image_id
-
-
-def _dataset_name(said: str | None) -> str | None:
-    return said and (dataset_in(said) or said)
-
-
-def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: Instances | None, images: Path | None,
+def _dataset(name: str, members: _Members, instances: Instances | None, images: Path | None,
              notes: Iterable[str]) -> Dataset:
-    rows = [row for row, _ in members]
-    ids: Sequence[int | None] = [_image_id(row) for row in rows]
+    rows, files = members
+    ids: Sequence[int | None] = [image_of(row) for row in rows]
     numbered = None in ids
     if instances is not None:
         rows = completed(rows, ids, instances)
     if numbered:
         order = {image: i for i, image in enumerate(dict.fromkeys(row.image for row in rows), start=1)}
         ids = [order[row.image] for row in rows]
-    files = list(dict.fromkeys(file for _, file in members))
-    pictures = Pictures(files) if images is None else None
+    pictures = Pictures(files)
     known = [i for i in ids if i is not None]
-    unpacked = pictures is not None and pictures.there
-    infos = instances.images if instances and not unpacked else _images(rows, known, images, pictures)
+    infos = _images(rows, known, images, pictures) if instances is None else instances.images
+    if instances is not None and images is None and pictures.there:
+        infos = {image_id: pictures.info(image_id, infos[image_id].height, infos[image_id].width, bare_name(row.image))
+                 for row, image_id in zip(rows, known, strict=True) if isinstance(row.image, str)}
     expressions = _expressions(rows, known)
     mine = {e.image_id for e in expressions}
     dataset = Dataset(
@@ -148,7 +139,7 @@ def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: 
         data_hash=_hash([*(file.path for file in files), *([instances.path] if instances else [])]),
         file=str(instances.path if instances else files[0].path), notes=[f'{name}: {note}' for note in notes],
         referents=None if instances is not None else _referents(rows, expressions),
-        unpack=pictures.unpack if pictures is not None and unpacked else None, numbered_images=numbered)
+        unpack=pictures.unpack if images is None and pictures.there else None, numbered_images=numbered)
     if numbered:
         dataset.notes.append(f'{name}: its images have no COCO id in their names; they are numbered in order')
     check_truth(dataset, dataset.file)
@@ -156,8 +147,9 @@ def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: 
 
 
 def _images(rows: Sequence[FormRow], ids: Sequence[int], images: Path | None,
-            pictures: Pictures | None) -> dict[int, ImageInfo]:
-    """The images of rows that no ``instances.json`` describes; 0 by 0 pixels where no size is known."""
+            pictures: Pictures) -> dict[int, ImageInfo]:
+    """The images of rows that no ``instances.json`` describes; 0 by 0 pixels where no size is known, and the file does
+    not hold the image either."""
     files = ImageFolders(folders_of_images(images)) if images else None
     found: dict[int, ImageInfo] = {}
     for row, image_id in zip(rows, ids, strict=True):
@@ -167,9 +159,11 @@ def _images(rows: Sequence[FormRow], ids: Sequence[int], images: Path | None,
                 raise InputError(f"{row.where}: 'height' or 'width' differ from an earlier row of image {row.image}")
             continue
         name = bare_name(row.image) if isinstance(row.image, str) else None
+        if name is not None and not row.size and pictures.there:
+            height, width = pictures.sizes.get(name, (0, 0))
         if files is not None:
             found[image_id] = measured(files.info(image_id, height, width, name))
-        elif pictures is not None and pictures.there and name is not None:
+        elif name is not None and pictures.there:
             found[image_id] = pictures.info(image_id, height, width, name)
         else:
             found[image_id] = ImageInfo(image_id, height, width)

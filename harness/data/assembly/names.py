@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from harness.data.rehearsal_mark import PREFIX
 
@@ -13,8 +13,11 @@ _DATASETS = (('grefcoco', r'grefcoco|grefs'), ('refcoco+', r'refcoco(\+|[_-]?plu
              ('refcocog', r'refcocog|gref'), ('refcoco', r'refcoco(?![a-z])|(?<![a-z(])unc(?![a-z+])'))
 #: What stands before the name of a published dataset where another one is laid out as it is.
 _OTHERS = ('mini-', PREFIX)
-_SPLITS = {'train': 'train', 'val': 'val', 'validation': 'val', 'testa': 'testA', 'testb': 'testB', 'test': 'test'}
+SPLITS = {'train': 'train', 'val': 'val', 'validation': 'val', 'testa': 'testA', 'testb': 'testB', 'test': 'test'}
 _WORDS = re.compile(r'[a-zA-Z]+')
+#: How one of several files with the rows of one split is numbered, and folders that say nothing of what is in them.
+_SHARD = re.compile(r'-\d{5}-of-\d{5}$|^\d{4,6}$')
+_LAYOUT = re.compile(r'data|default|plain_text|snapshots|[0-9a-f]{40}|partial-.*')
 
 
 def bare_name(image: str) -> str:
@@ -39,8 +42,28 @@ def image_id_of(image: str | int) -> int | None:
     return int(match[1]) if match else None
 
 
+def unnumbered(path: Path) -> Path:
+    """A file without its endings and its number among several that have the rows of one split.
+
+    >>> [str(unnumbered(Path(name))) for name in ('data/val-00000-of-00002.parquet', 'default/test/0001.parquet')]
+    ['data/val', 'default/test']
+    """
+    stem = _SHARD.sub('', path.name.split('.')[0])
+    return path.parent / stem if stem else path.parent
+
+
+def telling_folder(path: Path) -> str:
+    """The name of the nearest folder around a file that says more than which part of a data set is in it.
+
+    >>> telling_folder(Path('refcocop/data/val.json')), telling_folder(Path('refcocog/default/test/0000.parquet'))
+    ('refcocop', 'refcocog')
+    """
+    return next((folder.name for folder in path.parents
+                 if not _LAYOUT.fullmatch(folder.name) and folder.name.lower() not in SPLITS), '')
+
+
 def dataset_in(text: str) -> str | None:
-    """The dataset that a name means.
+    """The dataset that a name means; REFER's ``refs(unc).p`` says who made the splits, and no dataset.
 
     >>> [dataset_in(name) for name in ('finetune_refcoco+_val', 'RefCOCOplus', 'refcocop', 'gref_umd', 'unc', 'mine')]
     ['refcoco+', 'refcoco+', 'refcoco+', 'refcocog', 'refcoco', None]
@@ -60,7 +83,7 @@ def split_in(text: str) -> str | None:
     >>> split_in('REC_refcoco_unc_testA'), split_in('validation-00000-of-00002'), split_in('all')
     ('testA', 'val', None)
     """
-    found = [_SPLITS[word.lower()] for word in _WORDS.findall(text) if word.lower() in _SPLITS]
+    found = [SPLITS[word.lower()] for word in _WORDS.findall(text) if word.lower() in SPLITS]
     return found[-1] if found else None
 
 
@@ -71,4 +94,4 @@ def without_split(text: str) -> str:
     ('mine', 'mine')
     """
     name, _, last = text.rpartition('_')
-    return name if name and last.lower() in _SPLITS else text
+    return name if name and last.lower() in SPLITS else text

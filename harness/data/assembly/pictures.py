@@ -16,6 +16,7 @@ from PIL import Image
 from harness.data.assembly.files import DataFile
 from harness.data.assembly.names import bare_name
 from harness.errors import InputError
+from harness.files import fields
 from harness.files.fingerprint import sha256_of
 from harness.files.writing import replacing
 from harness.types import ImageInfo
@@ -54,9 +55,7 @@ class Pictures:
         return {bare_name(name): _size(data) for file in self.files for name, data in file.form.pictures(file.path)}
 
     def info(self, image_id: int, height: int, width: int, name: str) -> ImageInfo:
-        """An image, measured where the form does not say its size, and where it will be."""
-        if not height:
-            height, width = self.sizes.get(name, (0, 0))
+        """An image and where it will be."""
         return ImageInfo(image_id, height, width, self.folder / name, (self.folder,))
 
     def unpack(self) -> None:
@@ -77,6 +76,8 @@ def _size(data: bytes) -> tuple[int, int]:
         raise InputError(f'an image of {len(data) >> 20} MiB is no photograph; give the images by --images DIR')
     try:
         with Image.open(io.BytesIO(data), formats=('JPEG', 'PNG')) as image:
+            if image.width * image.height > fields.MAX_PIXELS:
+                return 0, 0
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             return (image.width, image.height) if turned else (image.height, image.width)
     except Exception:  # a stranger's bytes

@@ -8,11 +8,11 @@ from harness.errors import InputError
 from harness.files import safe_pickle
 from harness.files.archives import archive_fault
 from harness.files.json_stream import beginning
-from harness.files.parquet import columns
+from harness.files.parquet import ENCRYPTED, MAGIC, columns
 from harness.files.reading import GZIP_MAGIC, require_file
 from harness.types import Sample
 
-_PARQUET, _ZIP = b'PAR1', b'PK\x03\x04'
+_ZIP = b'PK\x03\x04'
 #: The number that the layout of ``torch.save`` before PyTorch 1.6 begins with, pickled.
 _TORCH = b'\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19'
 _LINE = 1 << 16
@@ -28,7 +28,7 @@ def samples(path: Path) -> list[Sample]:
     require_file(path)
     with path.open('rb') as file:
         first = file.read(_LINE)
-    if first.startswith(_PARQUET):
+    if first.startswith((MAGIC, ENCRYPTED)):
         return [Sample('parquet', {'': dict.fromkeys(columns(path))})]
     if first.startswith(_ZIP) or _TORCH in first[:32]:
         return _of_torch(path)

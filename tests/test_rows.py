@@ -14,7 +14,8 @@ from tests.prediction_files import ROW, row, write
 
 
 def test_the_declaration_has_every_field_of_a_row() -> None:
-    assert set(PredictionRow.__annotations__) == {*ROW, 'context_ann_ids'}
+    of_answers = {'answer', 'answer_why', 'answer_boxes'}
+    assert set(PredictionRow.__annotations__) == {*ROW, 'context_ann_ids', *of_answers}
 
 
 def test_a_reader_gets_the_fields_that_it_names_with_the_number_of_the_line(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from harness.boxes import annotated_iou
 from harness.commands.judging import TOLD_BY_CONTENT
+from harness.data.rows import PredictionRow, read_rows
 from harness.registry import ANSWER_FORMS, names
+from reports.__main__ import main as reports
 from run_benchmark import command_line
 from tests import answer_files
 
@@ -60,6 +62,7 @@ def test_a_file_is_judged_by_its_own_true_boxes(form: str, tmp_path: Path) -> No
     rows, results = judge(file, tmp_path / 'out', '--answers', form, *SAID.get(form, ()))
     assert [row['iou'] == 1 for row in rows] == ([1, 0, 0] if form == 'vlm-r1-filed' else [1, 0, 1])
     assert f'{file.name}: judged by the true boxes of its own 3 rows' in results['run']['notes']
+    assert all(('image_size' in row) == (form not in ('vlm-r1', 'vlm-r1-filed', 'lbyl')) for row in rows), 'where known'
     named = {'lbyl': ('results', 'all'), 'jsonl': ('mine', 'all')}
     assert {(row['dataset'], row['split']) for row in rows} == {named.get(form, ('refcoco', 'val'))}
 
@@ -96,6 +99,15 @@ def test_a_file_of_nothing_but_words_is_all_wrong(tmp_path: Path) -> None:
     found, results = judge(answer_files.write(tmp_path / 'a.jsonl', rows), tmp_path / 'out', '--answers', 'jsonl')
     assert {row['answer'] for row in found} == {'unreadable'}
     assert {r['metric']: (r['value'], r['n']) for r in results['records']}['accuracy'] == (0, 3)
+
+
+def test_what_a_row_says_of_its_answer_is_declared(tmp_path: Path) -> None:
+    judge(answer_files.write_all(tmp_path)['google'], tmp_path / 'out', '--answers', 'google', '--expressions',
+          str(answer_files.data(tmp_path)))
+    said = [row for _, row in read_rows(tmp_path / 'out/predictions.jsonl', PredictionRow, 'answer', 'answer_why',
+                                        'answer_boxes')]
+    assert said[0] == {'answer': 'read', 'answer_why': 'the first of 2 ranked boxes',
+                       'answer_boxes': [[20, 10, 60, 40], [1, 1, 5, 5]]}
 
 
 def test_rows_without_answers_have_no_such_fields(tmp_path: Path) -> None:
@@ -146,6 +158,19 @@ def test_vlm_r1_s_own_input_sizes_are_used(tmp_path: Path) -> None:
         row |= {'input_size': [2 * h, 2 * w], 'image_size': [h, w]}
     rows, _ = judge(answer_files.write(tmp_path / 'a.json', value), tmp_path / 'out', '--answers', 'vlm-r1')
     assert [row['iou'] == 1 for row in rows] == [True, False, True]
+
+
+def test_numbers_far_under_the_range_contradict_it_too(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = [{**row, 'text': '[0.1, 0.2, 0.3, 0.4]'} for row in answer_files.jsonl()]
+    file = answer_files.write(tmp_path / 'a.jsonl', rows)
+    line = refused(capsys, '--predictions', file, '--answers', 'jsonl', '--coordinates', 'pixels')
+    assert 'they look like ' in line and ' as fractions of the image (0 to 1)' in line
+    assert line.endswith('; say what the numbers of --answers are by --coordinates')
+
+
+def test_a_report_reads_rows_of_images_of_unknown_size(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    judge(answer_files.write_all(tmp_path)['lbyl'], tmp_path / 'out', '--answers', 'lbyl')
+    assert reports(['failures', str(tmp_path / 'out')]) == 0
 
 
 def test_numbers_over_the_range_contradict_what_they_are_said_to_be(tmp_path: Path,

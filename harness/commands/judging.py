@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.names import nearest
-from harness.registry import ANSWER_FORMS, names
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,24 +38,28 @@ def check_judging(args: argparse.Namespace) -> None:
     Raises:
         InputError: as it says.
     """
+    if args.answers is None and args.coordinates is None and args.input_size is None:
+        return
+    from harness.answers.coordinates import input_size_of, system_of
+    from harness.registry import ANSWER_FORMS, names
+
+    forms = names(ANSWER_FORMS)
+    known = [*TOLD_BY_CONTENT, *forms]
     if args.answers is not None and args.predictions is None:
         raise InputError('--answers: is the form of --predictions FILE; add that, or leave it out')
-    if args.answers is not None:
-        known = [*TOLD_BY_CONTENT, *names(ANSWER_FORMS)]
-        if args.answers not in known:
-            raise InputError(f'--answers {args.answers}: unknown{nearest(args.answers, known)}; known are '
-                             f'{", ".join(known)}')
+    if args.answers not in (None, *known):
+        raise InputError(f'--answers {args.answers}: unknown{nearest(args.answers, known)}; known are '
+                         f'{", ".join(known)}')
     for option, value in (('--coordinates', args.coordinates), ('--input-size', args.input_size)):
-        if value is not None and args.answers in (None, *TOLD_BY_CONTENT):
-            raise InputError(f'{option}: has an effect only with --answers and one of '
-                             f'{", ".join(names(ANSWER_FORMS))}; add that, or leave it out')
+        if value is not None and args.answers not in forms:
+            raise InputError(f'{option}: has an effect only with --answers and one of {", ".join(forms)}; add that, or '
+                             'leave it out')
     if args.input_size is not None and args.coordinates != 'resized':
         raise InputError('--input-size: has an effect only with --coordinates resized; add that, or leave it out')
     if args.coordinates is not None:
-        from harness.answers.coordinates import input_size_of, system_of
         system_of(args.coordinates)
-        if args.input_size is not None:
-            input_size_of(args.input_size)
+    if args.input_size is not None:
+        input_size_of(args.input_size)
 
 
 def judge_file(args: argparse.Namespace, request: Request, console: Console) -> Measured:
@@ -103,6 +106,7 @@ def _of_any_form(args: argparse.Namespace, request: Request) -> Judged:
     from harness.answers.records import read_answers
     from harness.commands.readers import READERS
     from harness.evaluation.prepare import load_datasets, prepare_judgement
+    from harness.registry import ANSWER_FORMS
 
     form, path = ANSWER_FORMS.get(args.answers)(), args.predictions
     raw = read_answers(form, path)

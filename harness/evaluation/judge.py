@@ -146,7 +146,12 @@ def _check_boxes(answers: Answers, datasets: Mapping[str, Dataset], expressions:
             if answer.xywh is not None:
                 boxes.append(answer.xywh)
                 sizes.append((info.width, info.height))
-    return check_form(boxes, sizes, who)
+    try:
+        return check_form(boxes, sizes, who)
+    except InputError as error:
+        if any(answer.kind is not None for given in answers.given.values() for answer in given):
+            raise InputError(f'{error}; say what the numbers of --answers are by --coordinates') from None
+        raise
 
 
 def _encoded(answers: Answers, datasets: Mapping[str, Dataset], expressions: Chosen) -> Answers:

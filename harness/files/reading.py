@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import stat
 import zlib
@@ -85,19 +86,14 @@ def read_lines(path: str | Path, longest: int | None = None) -> Iterator[bytes]:
     path = Path(path)
     require_regular(path)
     with _one_line(path), path.open('rb') as file:
-        if archive_kind(file.peek(BEGINNING)) is None:
-            for number, line in enumerate(iter(lambda: file.readline(-1 if longest is None else longest + 1), b''), 1):
-                _not_too_long(line, longest, f'{path}: line {number}')
-                yield line.removesuffix(b'\n')
-            return
-    for number, line in enumerate(read_bytes(path).split(b'\n'), start=1):
-        _not_too_long(line, longest, f'{path}: line {number}')
-        yield line
-
-
-def _not_too_long(line: bytes, longest: int | None, where: str) -> None:
-    if longest is not None and len(line) > longest:
-        raise InputError(f'{where}: is longer than {longest >> 20} MiB, which no record is; check the file')
+        packed = archive_kind(file.peek(BEGINNING)) is not None
+        stream = io.BytesIO(read_bytes(path)) if packed else file
+        most = -1 if longest is None else longest + 1
+        for number, line in enumerate(iter(lambda: stream.readline(most), b''), start=1):
+            if longest is not None and len(line) > longest:
+                raise InputError(f'{path}: line {number}: is longer than {longest >> 20} MiB, which no record is; '
+                                 'check the file')
+            yield line.removesuffix(b'\n')
 
 
 @contextmanager

@@ -34,7 +34,8 @@ def test_the_records_of_any_list_are_those_of_the_whole_file(folder, rows, befor
 
 
 def test_where_a_record_stands(tmp_path: Path) -> None:
-    for name, text, layout, key, where in (('a', '[1, 2]', 'list', '', 'row 2'), ('b', '1\n\n2\n', 'lines', '', 'line 3'),
+    for name, text, layout, key, where in (('a', '[1, 2]', 'list', '', 'row 2'),
+                                           ('b', '1\n\n2\n', 'lines', '', 'line 3'),
                                            ('c', '{"x": [1, 2]}', 'lists', 'x', 'x[1]')):
         (tmp_path / name).write_text(text)
         assert [place for place, _ in records(tmp_path / name, layout, key)][1] == f'{tmp_path / name}: {where}'

@@ -101,7 +101,7 @@ def _named(rows: Sequence[FormRow], file: DataFile) -> list[tuple[str, str]]:
         name = f'{name}-{MIXED}'
     if None in known and known[None][0] != MIXED:
         split = known[None][1]
-    return [(_dataset_name(row.dataset) or name, row.split or split or ALL) for row in rows]
+    return [(row.dataset or name, row.split or split or ALL) for row in rows]
 
 
 def _known_as(rows: Sequence[FormRow]) -> tuple[str, str] | None:
@@ -117,10 +117,6 @@ def _known_as(rows: Sequence[FormRow]) -> tuple[str, str] | None:
 
 def _image_id(row: FormRow) -> int | None:
     return image_id_of(row.image) if row.image_id is None else row.image_id
-
-
-def _dataset_name(said: str | None) -> str | None:
-    return said and (dataset_in(said) or said)
 
 
 def _dataset(name: str, members: Sequence[tuple[FormRow, DataFile]], instances: Instances | None, images: Path | None,

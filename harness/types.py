@@ -85,7 +85,7 @@ class FormRow:
             annotations.
         image: the image's file name or path, or COCO's id.
         size: the image's height and width in pixels.
-        dataset, split: where a record says them.
+        dataset, split: where a record says them, a published dataset by its usual name.
         tokens: the words of the sentence.
         segmentation: the referent's mask, any of COCO's.
         image_id: COCO's id of the image, where a record says it beside the name.

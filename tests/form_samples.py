@@ -230,7 +230,7 @@ ROWS: dict[str, list[FormRow]] = {
     'odvg': [*_rows(XYXY), FormRow('', 'two dogs', DOG_XYXY, DOG, DOG_SIZE, undefined='several targets')],
     'minigpt': _rows([list(box) for box in XYWH], [f'{image[:-4]}_3.jpg' for image in IMAGES]),
     'qwen-vl': _rows(XYXY, [f'data/train2014/{image}' for image in IMAGES]),
-    'shikra': _rows([tuple(map(float, box)) for box in XYXY], dataset='REC_refcoco_unc'),
+    'shikra': _rows([tuple(map(float, box)) for box in XYXY], dataset='refcoco'),
     'vlm-r1': _rows(XYXY, _PATHS, dataset='refcoco', split='val') + [
         FormRow('', 'cat', None, _PATHS[2], DOG_SIZE, 'refcoco', 'val', undefined='no target'),
         FormRow('', 'dogs', DOG_XYXY, _PATHS[2], DOG_SIZE, 'refcoco', 'val', undefined='several targets')],

@@ -155,6 +155,32 @@ def test_thousandths_of_vlm_r1_are_rounded_down(tmp_path: Path) -> None:
     assert row['normalized_solution'] == [324, 416, 744, 739]
 
 
+@pytest.mark.parametrize('known', [True, False], ids=['with categories', 'without'])
+@pytest.mark.parametrize(('form', 'kind'), [('mdetr', 'MDETRStyleRefCocoDataset'), ('odvg', 'ODVGDataset')])
+def test_mmdet_s_own_datasets_read_it(tmp_path: Path, form: str, kind: str, known: bool) -> None:
+    import mmdet.datasets
+
+    dataset = hand_made()
+    if not known:
+        dataset.category_ids, dataset.categories = {}, ()
+        dataset.expressions = [replace(e, category=None) for e in dataset.expressions]
+    path = written(dataset, form, tmp_path)[0]
+    theirs = getattr(mmdet.datasets, kind)(ann_file=str(path), data_prefix=dict(img=''), pipeline=[], test_mode=True,
+                                           return_classes=True)
+    rows = [theirs.get_data_info(i) for i in range(len(theirs))]
+    assert [row['text'] for row in rows] == ['Left cup', 'the red "cup" ☕']
+    assert [row['instances'][0]['bbox'] for row in rows] == [[103.93, 99.99, 238.15, 177.41]] * 2
+    assert {(row['height'], row['width']) for row in rows} == {(240, 320)}
+
+
+def test_coco_s_own_reader_takes_the_annotations(tmp_path: Path) -> None:
+    from pycocotools.coco import COCO
+
+    theirs = COCO(str(written(hand_made(), 'refer', tmp_path)[1]))
+    assert theirs.getAnnIds(imgIds=[42], catIds=[18]) == [5, 4]
+    assert theirs.annToMask(theirs.loadAnns(5)[0]).all()
+
+
 @pytest.mark.parametrize('form', FORMS)
 def test_the_same_content_is_the_same_bytes(tmp_path: Path, form: str) -> None:
     first, second = (written(hand_made(), form, tmp_path / folder) for folder in 'ab')

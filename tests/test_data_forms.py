@@ -174,6 +174,12 @@ def test_what_a_name_says_of_the_dataset(name: str, dataset: str | None) -> None
     assert dataset_in(name) == dataset
 
 
+def test_plain_expressions_keep_the_name_of_their_dataset(tmp_path: Path) -> None:
+    row = {'dataset': 'refcoco_of_mine', 'split': 'val', 'image_id': 7, 'height': 240, 'width': 320, 'bbox': CUP_XYWH}
+    lines(tmp_path / 'refcoco_val.jsonl', [{**row, 'sent': 'left cup'}])
+    assert only(tmp_path / 'refcoco_val.jsonl').name == 'refcoco_of_mine'
+
+
 def test_refs_are_called_by_their_folder(tmp_path: Path) -> None:
     folder = tmp_path / 'refcoco+'
     folder.mkdir()

@@ -88,16 +88,24 @@ def forms_of(row: dict[str, Any]) -> dict[str, tuple[str, Any]]:
         'shikra': ('REC_refcoco_train.jsonl', [{'img_path': name, 'expression': s, 'bbox': corners, **size}
                                                for s in sents]),
         'reclip': ('refcoco_train.jsonl', [{**ref, 'anns': [annotation]}]),
+        'vlm-r1-conversations': ('refcoco_train.jsonl', [{'image': name, 'conversations': [
+            {'value': f'describes: {s}.'}, {'value': corners}]} for s in sents]),
+        'ofa': ('refcoco_train.tsv', '\n'.join(f'0_{i}\t{image["id"]}\t{s}\t{",".join(map(str, corners))}\tAAAA'
+                                               for i, s in enumerate(sents))),
     }
 
 
-@pytest.mark.parametrize('form', ['mdetr', 'minigpt', 'vlm-r1', 'seqtr', 'odvg', 'qwen-vl', 'shikra', 'reclip'])
+@pytest.mark.parametrize('form', ['mdetr', 'minigpt', 'vlm-r1', 'vlm-r1-conversations', 'seqtr', 'odvg', 'qwen-vl',
+                                  'shikra', 'reclip', 'ofa'])
 def test_a_real_referent_comes_back_from_every_form(tmp_path: Path, form: str) -> None:
     row = json.loads((FORMS / 'refcoco_train_row.json').read_text())
     name, content = forms_of(row)[form]
     path = tmp_path / 'refcoco' / name
     path.parent.mkdir()
-    (lines if name.endswith('.jsonl') else json_file)(path, content)
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        (lines if name.endswith('.jsonl') else json_file)(path, content)
     dataset = only(path)
     assert (dataset.name, dataset.splits) == ('refcoco', ('train',))
     assert [(e.sent, e.image_id, e.gt_xywh) for e in dataset.expressions] == [

@@ -126,9 +126,8 @@ def prediction_rows(truths: Sequence[Truth], proposals: Sequence[InstanceData], 
                     facts: Sequence[ProposalFacts] | None = None) -> list[PredictionRow]:
     """The rows of one image, rule and grounder; a choice is ``None`` if there was nothing to choose from.
 
-    With ``info``, the rows also name the image's file and its recorded size, where it is known, in whose pixels all
-    boxes are. ``facts``
-    are the :func:`proposal_facts`, if they are known.
+    With ``info``, the rows also name the image's file and its recorded size (``None`` if unknown), in whose pixels all
+    boxes are. ``facts`` are the :func:`proposal_facts`, if they are known.
     """
     facts = proposal_facts(truths, proposals, names) if facts is None else facts
     rows = [_prediction_row(t, f, rule, grounder, c) for t, f, c in zip(truths, facts, choices, strict=True)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tabulate import tabulate
 
-from tests.broken_inputs import data_files, model_files, options, pictures, result_files
+from tests.broken_inputs import data_files, form_files, model_files, options, pictures, result_files
 from tests.broken_inputs.trials import SECONDS, Trial, tried
 
 ENTRY_POINTS: dict[str, Callable[[], Iterator[Trial]]] = {
@@ -20,8 +20,9 @@ ENTRY_POINTS: dict[str, Callable[[], Iterator[Trial]]] = {
     'answers of models': data_files.answers_of_models,
     'predictions.jsonl': data_files.own_rows, 'refs.json': data_files.refs, 'refs.p': data_files.pickled_refs,
     'instances.json': data_files.instances, 'instances.json in a run': data_files.instances_run,
-    'check-data': data_files.looked_through, 'data.json': data_files.mattnet_data,
-    'data_dep.json': data_files.nmtree_data, 'std_refdb': data_files.refdb, 'other readers': data_files.readers,
+    'check-data': data_files.looked_through, 'forms of the data': form_files.forms,
+    'data.json': data_files.mattnet_data, 'data_dep.json': data_files.nmtree_data,
+    'std_refdb': data_files.refdb, 'other readers': data_files.readers,
     **{f'weights of {name}': lambda name=name: model_files.weights(name)  # type: ignore[misc]
        for name in ('detector', 'ref-nms-b', 'mattnet', 'cmae', 'nmtree')},
     'head features': model_files.head_features, 'vectors': model_files.vectors, 'convert': model_files.checkpoints,

@@ -61,8 +61,7 @@ def named(rows: Sequence[FormRow], path: Path) -> tuple[list[tuple[str, str]], l
     if None in known and known[None].nearly_all:
         split = known[None].split
     test = known[TEST].split if TEST in known and known[TEST].split.startswith(TEST) else TEST
-    found = [(dataset_in(row.dataset) or row.dataset if row.dataset else name,
-              test if row.split == TEST else row.split or split or ALL) for row in rows]
+    found = [(row.dataset or name, test if row.split == TEST else row.split or split or ALL) for row in rows]
     return found, _unclear(found, path)
 
 

@@ -1,10 +1,12 @@
 """Shikra's referring expressions."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from harness.data.assembly.names import dataset_in
 from harness.data.form_records import records_of
 from harness.errors import InputError
 from harness.files import fields
@@ -32,13 +34,16 @@ class Shikra(DataForm):
         return sample.layout == 'lines' and sample.has(*_FIELDS)
 
     def rows(self, path: Path, sample: Sample) -> Iterator[FormRow]:
-        rows = [FormRow(
-            where, fields.text(record, 'expression', where), fields.four_numbers(record, 'bbox', where,
-                                                                                 'x1, y1, x2, y2'),
-            fields.name(record, 'img_path', where), fields.image_size(record, where),
-            dataset=None if record.get('dataset_name') is None else fields.name(record, 'dataset_name', where))
-            for where, record in records_of(path, sample.layout, _FIELDS, self.name)]
+        rows = [_row(record, where) for where, record in records_of(path, sample.layout, _FIELDS, self.name)]
         return map(_in_pixels, rows) if _fractions(rows) else iter(rows)
+
+
+def _row(record: Mapping[str, Any], where: str) -> FormRow:
+    said = None if record.get('dataset_name') is None else fields.name(record, 'dataset_name', where)
+    return FormRow(where, fields.text(record, 'expression', where),
+                   fields.four_numbers(record, 'bbox', where, 'x1, y1, x2, y2'),
+                   fields.name(record, 'img_path', where), fields.image_size(record, where),
+                   dataset=said and (dataset_in(said) or said))
 
 
 def _fractions(rows: Sequence[FormRow]) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.data.assembly.names import split_in, without_split
+from harness.data.assembly.names import dataset_in, split_in, without_split
 from harness.data.form_records import records_of, undefined_with
 from harness.errors import InputError
 from harness.files import fields
@@ -41,8 +41,8 @@ class VLMR1(DataForm):
             boxes = _solutions(record['solution'])
             yield FormRow(
                 where, _sentence(record, where), boxes[0] if boxes else None, fields.name(record, 'image', where),
-                fields.image_size(record, where), dataset=said and without_split(said), split=said and split_in(said),
-                undefined=undefined_with(len(boxes)))
+                fields.image_size(record, where), dataset=said and (dataset_in(said) or without_split(said)),
+                split=said and split_in(said), undefined=undefined_with(len(boxes)))
 
 
 def _solutions(solution: Any) -> list[Any]:

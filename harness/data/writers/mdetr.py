@@ -17,6 +17,9 @@ from harness.plugins import FormWriter
 from harness.registry import FORM_WRITERS
 from harness.types import Dataset, Expression
 
+#: An id that no category has, for readers that ask for one.
+NO_CATEGORY = 0
+
 
 @FORM_WRITERS.register_module(name='mdetr')
 class MDETRWriter(FormWriter):
@@ -48,7 +51,7 @@ def _images(dataset: Dataset, expressions: Sequence[Expression], first: int) -> 
 def _annotations(dataset: Dataset, expressions: Sequence[Expression], first: int) -> Iterator[Record]:
     ids = category_ids(dataset)
     for number, e in enumerate(expressions, start=first):
-        category = {} if e.category is None else {'category_id': ids[e.category]}
         original = {} if e.ann_id is None else {'original_id': e.ann_id}
-        yield {'area': e.gt_xywh[2] * e.gt_xywh[3], 'iscrowd': 0, 'image_id': number, **category, 'id': number,
+        yield {'area': e.gt_xywh[2] * e.gt_xywh[3], 'iscrowd': 0, 'image_id': number,
+               'category_id': NO_CATEGORY if e.category is None else ids[e.category], 'id': number,
                'bbox': numbers(e.gt_xywh), **original, 'tokens_positive': [[0, len(e.sent)]]}

@@ -220,10 +220,17 @@ def _rows_of(published_as: Sequence[Sequence[int]], partition: _Partition) -> di
 
 def _on_referents(rows: Sequence[Row], part: int, known: Fingerprints) -> list[bool]:
     """Whether the box of each row is that of a referent of a partition."""
+    mine = _referents_of(part, known)
+    boxes, images = set(known.boxes[mine].tolist()), set(known.images[known.image[mine]].tolist())
+    there = {image_id: of_image(image_id) in images for image_id in {row.image_id for row in rows} - {None}}
+    return [there.get(row.image_id, False) and any(of_box(row.image_id, corners) in boxes
+                                                   for corners in corners_before_cutting(row.xywh)) for row in rows]
+
+
+def _referents_of(part: int, known: Fingerprints) -> slice:
+    """The places of a partition's referents."""
     first = sum(referents for *_, referents in known.splits[:part])
-    boxes = set(known.boxes[first:first + known.splits[part][3]].tolist()) if rows else set()
-    return [row.image_id is not None and any(of_box(row.image_id, corners) in boxes
-                                             for corners in corners_before_cutting(row.xywh)) for row in rows]
+    return slice(first, first + known.splits[part][3])
 
 
 def _part(part: int, mine: Mapping[int, Sequence[int]], whole: Counter[int], known: Fingerprints) -> Part:

@@ -122,9 +122,10 @@ def test_what_is_left_over_is_listed_or_left_out(tmp_path: Path) -> None:
                                         'height': 9}]
     file = answer_files.write(tmp_path / 'a.jsonl', rows)
     options = ('--answers', 'jsonl', '--coordinates', 'pixels', '--expressions', str(answer_files.data(tmp_path)))
-    _, results = judge(file, tmp_path / 'out', *options)
+    found, results = judge(file, tmp_path / 'out', *options)
     assert 'a.jsonl: 1 answers are for none of the expressions: line 3' in results['run']['notes']
     assert 'a on outside: 1 of 3 expressions have no answer, counted as wrong: sent_id 3' in results['run']['notes']
+    assert [(row['answer'], row['iou'] == 1) for row in found] == [('read', True), ('read', False), (None, False)]
     found, _ = judge(file, tmp_path / 'less', *options, '--allow-missing')
     assert [row['sent_id'] for row in found] == [1, 2]
 

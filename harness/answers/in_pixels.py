@@ -57,7 +57,7 @@ def in_pixels(matched: Matched, datasets: Mapping[str, Dataset], units: Units, p
             not known.
     """
     by_system: dict[str, list[tuple[Expression, RawAnswer]]] = defaultdict(list)
-    answers = Answers(OUTSIDE, name_of(path))
+    answers = Answers(OUTSIDE, name_of(path), in_words=True)
     for e, one in matched.pairs:
         if one.reading.boxes:
             by_system[units.of(one, path)].append((e, one))

@@ -154,7 +154,9 @@ NOTATIONS = (
     Notation('four numbers in parentheses', ('(0.125, 0.063, 0.875, 0.5)',), 'models that are asked for such', None,
              rf'\(\s*+{_FOUR}\s*+\)'),
 )
-_GRAMMAR = re.compile(r'(?=[<\[({"])(?:' + '|'.join(
+#: How any of them begins: most places of a text are passed over by this alone.
+_BEGINNING = r'(?=[\[(]\s*+[-+.\dnNiI]|\{\s*+<|<[lbp|]|"[bxl])'
+_GRAMMAR = re.compile(_BEGINNING + '(?:' + '|'.join(
     f'(?P<n{i}>{notation.pattern})' for i, notation in enumerate(NOTATIONS)) + ')')
 _BY_GROUP = {f'n{i}': notation for i, notation in enumerate(NOTATIONS)}
 _GROUPS = {name: range(index, index + re.compile(_BY_GROUP[name].pattern).groups)

@@ -97,6 +97,10 @@ def _of_our_layouts(args: argparse.Namespace, request: Request) -> Judged:
     return sets, *prepare_judgement(request, sets, READERS), []
 
 
+def _names_no_data(request: Request) -> bool:
+    return not (request.datasets or request.data or request.data_root or request.expressions)
+
+
 def _of_any_form(args: argparse.Namespace, request: Request) -> Judged:
     """Answers in another program's form, matched against the data of the request, or against their own."""
     from harness.answers.coordinates import input_size_of
@@ -110,7 +114,7 @@ def _of_any_form(args: argparse.Namespace, request: Request) -> Judged:
 
     form, path = ANSWER_FORMS.get(args.answers)(), args.predictions
     raw = read_answers(form, path)
-    if not (request.datasets or request.data or request.data_root or request.expressions):
+    if _names_no_data(request):
         if request.images is not None:
             raise InputError('--images: has no effect on answers that are judged by their own true boxes; leave it out')
         datasets, matched = own_data(raw, path)

@@ -60,12 +60,14 @@ class Answers:
     """One grounder's on one rule's proposals.
 
     ``given`` holds a list for each ``(dataset, sent_id)``, ``None`` for the dataset where the file does not name it; an
-    honest file has one answer in each.
+    honest file has one answer in each. ``in_words``: they are a model's own words, of which every answer says what they
+    are.
     """
 
     proposals: str
     grounder: str
     given: dict[Key, list[Answer]] = field(default_factory=lambda: defaultdict(list))
+    in_words: bool = False
 
     def of(self, dataset: str, sent_id: int) -> list[Answer]:
         """The answers to one expression."""

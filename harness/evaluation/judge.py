@@ -149,7 +149,7 @@ def _check_boxes(answers: Answers, datasets: Mapping[str, Dataset], expressions:
     try:
         return check_form(boxes, sizes, who)
     except InputError as error:
-        if any(answer.kind is not None for given in answers.given.values() for answer in given):
+        if answers.in_words:
             raise InputError(f'{error}; say what the numbers of --answers are by --coordinates') from None
         raise
 
@@ -184,6 +184,8 @@ def _judged(judgement: Judgement, answers: Answers, tasks: Sequence[str], datase
     truths = [Truth.of(e, annotations, None, masks.get(e.ann_id), _candidates(judgement, e)) for e in expressions]
     choices = [_choice(one[0], 'res' in tasks) if len(one) == 1 else None for one in given]
     rows = prediction_rows(truths, [NO_PROPOSALS] * len(truths), (), answers.proposals, answers.grounder, choices, info)
+    if not answers.in_words:
+        return [{**row, **UNKNOWN} for row in rows]
     return [{**row, **UNKNOWN, **_told(one)} for row, one in zip(rows, given, strict=True)]
 
 
@@ -194,10 +196,8 @@ def _candidates(judgement: Judgement, expression: Expression) -> np.ndarray | No
 
 
 def _told(given: Sequence[Answer]) -> dict[str, Any]:
-    """What a row says of an answer in a model's own words."""
-    if len(given) != 1 or given[0].kind is None:
-        return {}
-    (answer,) = given
+    """What a row says of an answer in a model's own words; nothing where there is none."""
+    answer = given[0] if len(given) == 1 else Answer()
     boxes = [list(box) for box in answer.boxes] if len(answer.boxes) > 1 else None
     return {'answer': answer.kind, 'answer_why': answer.why, 'answer_boxes': boxes}
 

@@ -62,7 +62,8 @@ def test_a_file_is_judged_by_its_own_true_boxes(form: str, tmp_path: Path) -> No
     rows, results = judge(file, tmp_path / 'out', '--answers', form, *SAID.get(form, ()))
     assert [row['iou'] == 1 for row in rows] == ([1, 0, 0] if form == 'vlm-r1-filed' else [1, 0, 1])
     assert f'{file.name}: judged by the true boxes of its own 3 rows' in results['run']['notes']
-    assert all((row['image_size'] is not None) == (form not in ('vlm-r1', 'vlm-r1-filed', 'lbyl')) for row in rows), 'where known'
+    known = form not in ('vlm-r1', 'vlm-r1-filed', 'lbyl')
+    assert all((row['image_size'] is not None) == known for row in rows)
     named = {'lbyl': ('results', 'all'), 'jsonl': ('mine', 'all')}
     assert {(row['dataset'], row['split']) for row in rows} == {named.get(form, ('refcoco', 'val'))}
 

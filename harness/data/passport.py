@@ -222,9 +222,10 @@ def _on_referents(rows: Sequence[Row], part: int, known: Fingerprints) -> list[b
     """Whether the box of each row is that of a referent of a partition."""
     mine = _referents_of(part, known)
     boxes, images = set(known.boxes[mine].tolist()), set(known.images[known.image[mine]].tolist())
-    there = {image_id: of_image(image_id) in images for image_id in {row.image_id for row in rows} - {None}}
-    return [there.get(row.image_id, False) and any(of_box(row.image_id, corners) in boxes
-                                                   for corners in corners_before_cutting(row.xywh)) for row in rows]
+    there = {image_id for image_id in {row.image_id for row in rows} if image_id is not None
+             and of_image(image_id) in images}
+    return [row.image_id in there and any(of_box(int(row.image_id or 0), corners) in boxes
+                                          for corners in corners_before_cutting(row.xywh)) for row in rows]
 
 
 def _referents_of(part: int, known: Fingerprints) -> slice:

@@ -186,3 +186,16 @@ def test_rows_of_several_partitions_are_called_mixed(tmp_path: Path) -> None:
          'height': row['height'], 'width': row['width']} for row in rows]))
     [dataset] = load_data([tmp_path / 'refcoco_val.json']).values()
     assert (dataset.name, dataset.splits) == ('refcoco-mixed', ('val',))
+
+
+def test_a_list_that_is_no_json_in_its_first_record_is_told_why(tmp_path: Path) -> None:
+    (tmp_path / 'a.json').write_text('[{"img_id": "1", "sents": "a", "bbox": [1, 2, NaN, 4], "height": 9, "width": 9}]')
+    with pytest.raises(InputError, match='NaN is no number'):
+        load_data([tmp_path / 'a.json'])
+
+
+def test_a_first_record_of_a_million_signs_is_still_one_of_its_form(tmp_path: Path) -> None:
+    row = {'img_id': '7', 'sents': 'a', 'bbox': [1, 2, 3, 4], 'height': 9, 'width': 9, 'more': 'x' * 1_500_000}
+    (tmp_path / 'a.json').write_text(json.dumps([row, row]))
+    (found,) = load_data([tmp_path / 'a.json']).values()
+    assert len(found.expressions) == 2

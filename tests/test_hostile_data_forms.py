@@ -181,11 +181,16 @@ class TestSamples:
         (tmp_path / 'c.json').write_bytes(b'[' * 1_000_000)
         assert refused(tmp_path / 'c.json')
 
-    @pytest.mark.parametrize('content', [b'', b'\0' * 100, b'\xff\xfe', b'a\tb\0\n', b'\x89PNG\r\n', b'{', b'[', b'\n',
-                                         b'{"a": 1' + b'0' * 5000 + b'}', b'[NaN]', b'null', b'"text"', b'7'])
+    @pytest.mark.parametrize('content', [b'', b'\0' * 100, b'\xff\xfe', b'a\tb\0\n', b'\x89PNG\r\n', b'{', b'\n',
+                                         b'{"a": 1' + b'0' * 5000 + b'}', b'null', b'"text"', b'7'])
     def test_what_is_nothing(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / 'a').write_bytes(content)
         assert 'is of no form that is known here' in refused(tmp_path / 'a')
+
+    @pytest.mark.parametrize('content', [b'[', b'[NaN]', b'[{"a": 1' + b'0' * 5000 + b'}]'])
+    def test_a_list_that_is_no_json(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / 'a').write_bytes(content)
+        assert 'is not valid JSON' in refused(tmp_path / 'a')
 
     def test_a_table_without_an_end(self, tmp_path: Path) -> None:
         (tmp_path / 'a.tsv').write_bytes(b'a\t' * 1_000_000)

@@ -1,13 +1,14 @@
 """What a file of data is, told from its beginning and never from its name."""
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
 from harness.files import safe_pickle
 from harness.files.archives import archive_fault
-from harness.files.json_stream import beginning
+from harness.files.json_stream import Beginning, beginning, records
 from harness.files.parquet import ENCRYPTED, MAGIC, columns
 from harness.files.reading import GZIP_MAGIC, require_file
 from harness.types import Sample
@@ -34,13 +35,20 @@ def samples(path: Path) -> list[Sample]:
         return _of_torch(path)
     text = first.lstrip(b'\xef\xbb\xbf \t\r\n')
     if first.startswith(GZIP_MAGIC) or text[:1] in (b'[', b'{'):
-        return [Sample(layout, found) for layout, found in beginning(path)]
+        return [Sample(layout, found) for layout, found in beginning(path) or _first_record(path, text)]
     if first.startswith((b'\x80', b'(')):
         return [Sample('pickle', {'': _first(safe_pickle.load(path))})]
     line = first.split(b'\n', 1)[0]
     if b'\t' in line and b'\0' not in line:
         return [Sample('table', {'': line.rstrip(b'\r').decode('utf-8', 'replace').split('\t')})]
     return []
+
+
+def _first_record(path: Path, text: bytes) -> list[Beginning]:
+    """A list whose first record is long, for it holds an image, or is no JSON, which is said."""
+    if not text.startswith(b'['):
+        return []
+    return [Beginning('list', {'': record}) for _, record in islice(records(path, 'list'), 1)]
 
 
 def _of_torch(path: Path) -> list[Sample]:

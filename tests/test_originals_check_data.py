@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from harness.commands.check_data import Found, _first, look, main
+from harness.commands.check_data import _first, main
+from harness.commands.data_root import Found, look
 from harness.data.counts import PUBLISHED, Counts
 from harness.errors import InputError
 from harness.files.weights import save_weights

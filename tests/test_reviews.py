@@ -14,6 +14,7 @@ from reports.__main__ import main
 from reports.rows.prediction_rows import read_predictions
 from reports.rows.reviews import Reviews, read_reviews
 from reports.tables.reviewed import reviewed_tables
+from tests.parquet_files import SIZES, refcoco_m
 from tests.prediction_files import lost, row, write
 
 SENTENCES = ['left cup', 'the cup', 'red cup', 'cup on the right']
@@ -95,6 +96,12 @@ def test_masks_that_were_drawn_again(tmp_path: Path) -> None:
     (block,) = reviewed_tables(read_predictions([predictions], ('rle',)), reviews)
     overall = block.table.set_index('metric').loc['overall_iou']
     assert (overall['published'], overall['masks drawn again']) == (25, pytest.approx(100 * 60 / 90))
+
+
+def test_the_masks_of_refcoco_m_are_read(tmp_path: Path) -> None:
+    reviews = read_reviews([refcoco_m(tmp_path / 'validation.parquet')])
+    assert set(reviews.masks) == {(309, 'left man'), (309, 'him'), (309, 'dog'), (605, 'a cup')} and not reviews.faulty
+    assert reviews.masks[309, 'him'][1] == SIZES[309]
 
 
 def test_a_run_prints_them_at_its_end(small_benchmark: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

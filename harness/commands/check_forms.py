@@ -42,9 +42,16 @@ def check_forms(given: Sequence[Path], images: Path | None, boxes: str | None) -
     options = [word for path in given for word in ('--data', str(path))]
     options += ['--images', str(images)] * (images is not None) + ['--boxes', str(boxes)] * (boxes is not None)
     print('\nwhat can be done with it:')
-    for more in ('--predictions ANSWERS --answers FORM', '--candidates BOXES --task recall'):
+    run = ['--grounder cmae'] * any(_has_images(dataset) for dataset in datasets.values())
+    for more in (*run, '--predictions ANSWERS --answers FORM', '--candidates BOXES --task recall'):
         print(f'  {program()} {shlex.join(options)} {more}')
     return 0
+
+
+def _has_images(dataset: Dataset) -> bool:
+    """Whether the images are in the file itself, or the first of them is where it should be."""
+    first = next(iter(dataset.images.values()), None)
+    return dataset.unpack is not None or (first is not None and first.path is not None and os.path.isfile(first.path))
 
 
 def _counted(passport: Passport) -> Iterator[str]:

@@ -137,7 +137,8 @@ class Dataset:
     contextual objects are not available, and what needs them says so. ``referents`` are the annotations of referents
     where no other object is known: they have masks, and say nothing of other objects. ``file`` is where they stand, for
     messages; ``category_ids`` has the category of each of the files' ids. ``unpack`` writes the images that the files
-    themselves hold to where their records say; with ``numbered_images`` their ids were made up by the reader.
+    themselves hold to where their records say; with ``numbered_images`` their ids were made up by the reader. An
+    ``embedded`` one was drawn by the project itself, and its splits are whole.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Dataset:
     referents: dict[int, list[Annotation]] | None = None
     unpack: Callable[[], None] | None = field(default=None, compare=False, repr=False)
     numbered_images: bool = False
+    embedded: bool = field(default=False, compare=False)
 
     @property
     def splits(self) -> tuple[str, ...]:

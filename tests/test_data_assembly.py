@@ -199,3 +199,44 @@ def test_a_first_record_of_a_million_signs_is_still_one_of_its_form(tmp_path: Pa
     (tmp_path / 'a.json').write_text(json.dumps([row, row]))
     (found,) = load_data([tmp_path / 'a.json']).values()
     assert len(found.expressions) == 2
+
+
+def refer_folder(folder: Path) -> Path:
+    """REFER's files of three sentences of two cups on one image, two of them the same words on both."""
+    folder.mkdir(parents=True)
+    sentences = [[('left cup', 11), ('a cup', 12)], [('a cup', 13)]]
+    refs = [{'ref_id': 5 + i, 'ann_id': 70 + i, 'image_id': 7, 'category_id': 47, 'split': 'val',
+             'sentences': [{'sent_id': sent_id, 'sent': sent, 'tokens': sent.split()} for sent, sent_id in own]}
+            for i, own in enumerate(sentences)]
+    (folder / 'refs(unc).json').write_text(json.dumps(refs))
+    (folder / 'instances.json').write_text(json.dumps({
+        'images': [{'id': 7, 'height': 100, 'width': 100, 'file_name': 'COCO_train2014_000000000007.jpg'}],
+        'annotations': [{'id': 70 + i, 'image_id': 7, 'category_id': 47, 'bbox': [10 * i, 5, 20, 30]} for i in (0, 1)],
+        'categories': [{'id': 47, 'name': 'cup'}]}))
+    return folder
+
+
+def three_sentences(path: Path) -> Path:
+    """The same in Qwen-VL's form, in another order."""
+    rows = [('a cup', [10, 5, 30, 35]), ('Left cup.', [0, 5, 20, 35]), ('a cup', [0, 5, 20, 35])]
+    path.write_text(''.join(json.dumps({'image': 'train2014/COCO_train2014_000000000007.jpg', 'sent': sent, 'bbox': box,
+                                        'height': 100, 'width': 100}) + '\n' for sent, box in rows))
+    return path
+
+
+@pytest.mark.parametrize('beside', [True, False])
+def test_refs_beside_a_file_of_another_form_say_its_ids(tmp_path: Path, beside: bool) -> None:
+    folder = refer_folder(tmp_path / 'mine')
+    given = [three_sentences(folder / 'mine_val.jsonl')] if beside else [
+        three_sentences(tmp_path / 'mine_val.jsonl'), folder / 'refs(unc).json', folder / 'instances.json']
+    (found,) = load_data(given).values()
+    assert [(e.sent_id, e.ref_id, e.ann_id, e.category) for e in found.expressions] == [
+        (13, 6, 71, 'cup'), (11, 5, 70, 'cup'), (12, 5, 70, 'cup')]
+
+
+def test_without_annotations_the_same_words_on_two_referents_get_no_ids(tmp_path: Path) -> None:
+    refs = refer_folder(tmp_path / 'mine') / 'refs(unc).json'
+    (refs.parent / 'instances.json').unlink()
+    (found,) = load_data([three_sentences(tmp_path / 'mine_val.jsonl'), refs]).values()
+    assert [(e.ref_id, e.ann_id) for e in found.expressions] == [(None, None), (5, 70), (None, None)]
+    assert found.notes == ['mine: 2 of 3 sentences are not in refs(unc).json; sent_ids are numbers in order']

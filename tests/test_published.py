@@ -236,7 +236,8 @@ def test_an_unknown_table_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixt
 def test_an_unknown_report_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line(['publish']) == 2
     assert capsys.readouterr().err == 'error: publish: no such report, did you mean published?; known are ' \
-                                      'published, tables, compare, conventions, failures, headroom, reviews, check, html\n'
+                                      'published, tables, compare, conventions, failures, headroom, reviews, ' \
+                                      'check, html\n'
 
 
 def test_an_installed_package_is_not_told_of_git(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

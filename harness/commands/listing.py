@@ -8,6 +8,7 @@ from harness.evaluation.request import TASKS
 from harness.names import plain
 from harness.registry import (
     ANSWER_FORMS,
+    DATA_FORMS,
     DATASETS,
     DETECTORS,
     GROUNDERS,
@@ -21,7 +22,7 @@ SPLITS = {'refcoco': 'train, val, testA, testB', 'refcoco+': 'train, val, testA,
 
 
 def listing() -> str:
-    """Seven small tables; of the plug-ins only the metrics are imported."""
+    """Eight small tables; of the plug-ins only the metrics are imported."""
     datasets = [[name, SPLITS.get(name.removeprefix('mini-'), ''), summary] for name, summary in _summaries(DATASETS)]
     parts = [_table('datasets (--dataset, --split)', ['name', 'splits', 'what'], datasets)]
     for title, registry in (('grounders (--grounder)', GROUNDERS), ('proposal rules (--proposals)', PROPOSAL_RULES),
@@ -30,6 +31,7 @@ def listing() -> str:
     metrics = [[', '.join(METRICS.get(name).names), METRICS.get(name).task, summary]
                for name, summary in _summaries(METRICS)]
     parts.append(_table(f'metrics (--task: {", ".join(TASKS)})', ['name', 'task', 'what'], metrics))
+    parts.append(_table('forms of the data (--data FILE)', ['name', 'what'], _summaries(DATA_FORMS)))
     parts.append(_table('forms of answers (--predictions FILE --answers)', ['name', 'what'], _summaries(ANSWER_FORMS)))
     parts.append(_table('what the numbers of answers are (--coordinates)', ['name', 'what'],
                         [[system.name, system.what] for system in SYSTEMS.values()]))

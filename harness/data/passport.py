@@ -15,7 +15,6 @@ from annotated_types import Ge, Le
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
-from harness.data.embedded_names import EMBEDDED
 from harness.data.fingerprints import (
     Fingerprints,
     corners_before_cutting,
@@ -100,7 +99,7 @@ def passports(datasets: Mapping[str, Dataset],
     for (name, split), members in expressions.items():
         dataset = datasets[name]
         found.setdefault(name, {})[split] = (
-            _embedded(dataset, split, members) if name in EMBEDDED else
+            _embedded(dataset, split, members) if dataset.embedded else
             passport([row_of(e, dataset.images[e.image_id], dataset) for e in members]))
     return found
 

@@ -15,7 +15,9 @@ def load_embedded(name: str, part: str = 'eval', cache: Path | None = None) -> D
 
     It is built in ``cache`` if it is missing, by default in ``build.cache_root()``.
     """
-    return load_refer(part_folder(part, cache), name, SPLIT_BY[name])
+    dataset = load_refer(part_folder(part, cache), name, SPLIT_BY[name])
+    dataset.embedded = True
+    return dataset
 
 
 @DATASETS.register_module(name='mini-refcoco')

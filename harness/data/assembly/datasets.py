@@ -19,6 +19,7 @@ from harness.data.assembly.files import DataFile, data_files
 from harness.data.assembly.names import bare_name, unnumbered
 from harness.data.assembly.naming import MIXED, image_of, named
 from harness.data.assembly.pictures import Pictures
+from harness.data.assembly.refs_beside import with_ids
 from harness.data.box_forms import check_truth
 from harness.data.image_files import ImageFolders, folders_of_images, folders_of_root
 from harness.data.passport import TITLES
@@ -62,7 +63,8 @@ def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | No
         folder = found.instances.parent
         folders = folders_of_images(images) if images else folders_of_root(folder.parent, folder.name)
         instances = read_instances(found.instances, {i for i in ids if i is not None}, folders)
-    return {name: _dataset(name, mine, instances, images, notes) for name, mine in members.items()}
+    refs = found.refs if len(members) == 1 else None
+    return {name: _dataset(name, mine, instances, refs, images, notes) for name, mine in members.items()}
 
 
 class _Members(NamedTuple):
@@ -113,13 +115,16 @@ def _boxed(files: Sequence[DataFile], asked: str | None, needs_instances: bool) 
     return [row if row.box is None else replace(row, box=xywh_of(row, form)) for row in rows], notes
 
 
-def _dataset(name: str, members: _Members, instances: Instances | None, images: Path | None,
+def _dataset(name: str, members: _Members, instances: Instances | None, refs: DataFile | None, images: Path | None,
              notes: Iterable[str]) -> Dataset:
     rows, files = members
     ids: Sequence[int | None] = [image_of(row) for row in rows]
     numbered = None in ids
     if instances is not None:
         rows = completed(rows, ids, instances)
+    without = 0
+    if refs is not None:
+        rows, without = with_ids(rows, ids, refs.rows())
     if numbered:
         order = {image: i for i, image in enumerate(dict.fromkeys(row.image for row in rows), start=1)}
         ids = [order[row.image] for row in rows]
@@ -136,10 +141,14 @@ def _dataset(name: str, members: _Members, instances: Instances | None, images: 
         annotations=None if instances is None else {i: own for i, own in instances.annotations.items() if i in mine},
         categories=() if instances is None else tuple(instances.categories.values()),
         category_ids={} if instances is None else instances.categories,
-        data_hash=_hash([*(file.path for file in files), *([instances.path] if instances else [])]),
+        data_hash=_hash([*(file.path for file in files), *([instances.path] if instances else []),
+                         *([refs.path] if refs else [])]),
         file=str(instances.path if instances else files[0].path), notes=[f'{name}: {note}' for note in notes],
         referents=None if instances is not None else _referents(rows, expressions),
         unpack=pictures.unpack if images is None and pictures.there else None, numbered_images=numbered)
+    if refs is not None and without:
+        dataset.notes.append(f'{name}: {without:,} of {len(rows):,} sentences are not in {refs.path.name}; sent_ids '
+                             'are numbers in order')
     if numbered:
         dataset.notes.append(f'{name}: its images have no COCO id in their names; they are numbered in order')
     check_truth(dataset, dataset.file)

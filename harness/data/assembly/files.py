@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from harness.data.assembly.beside import instances_beside, is_instances
+from harness.data.assembly.refs_beside import refs_beside
 from harness.data.assembly.samples import samples
 from harness.data.counts import SPLIT_BY
 from harness.data.known import datasets_in, split_makers
@@ -16,6 +17,8 @@ from harness.plugins import DataForm
 from harness.registry import DATA_FORMS, names
 from harness.types import FormRow, Sample
 
+#: The forms that are refs themselves.
+REFS = ('refer', 'grefcoco')
 #: Endings of what may lie in a folder of data and holds none.
 _NO_DATA = ('.jpg', '.jpeg', '.png', '.md', '.txt', '.py', '.lock', '.gitattributes')
 #: No folder of one dataset has more files, and no file more sentences: all published ones together have a fifth of it.
@@ -47,10 +50,12 @@ class DataFile:
 
 @dataclass(frozen=True)
 class DataFiles:
-    """The files with sentences, and the one with annotations, if there is any."""
+    """The files with sentences, and if there are any the one with annotations, and REFER's refs beside files of another
+    form."""
 
     files: tuple[DataFile, ...]
     instances: Path | None
+    refs: DataFile | None = None
 
 
 def data_files(given: Sequence[Path], option: str = '--data') -> DataFiles:
@@ -85,7 +90,20 @@ def data_files(given: Sequence[Path], option: str = '--data') -> DataFiles:
     if len(beside) > 1:
         raise InputError(f'--data: there are annotations in {" and in ".join(map(str, beside[:3]))}; give the files of '
                          'one dataset')
-    return DataFiles(tuple(files), beside[0] if beside else None)
+    files, refs = _without_refs(files)
+    return DataFiles(tuple(files), beside[0] if beside else None, refs)
+
+
+def _without_refs(files: Sequence[DataFile]) -> tuple[list[DataFile], DataFile | None]:
+    """The files, and REFER's refs that say the ids of those of another form: given as well, or beside one of them."""
+    others = [file for file in files if file.form.name not in REFS]
+    given = [file for file in files if file.form.name == REFS[0]]
+    if not others or len(given) > 1:
+        return list(files), None
+    if given:
+        return others, given[0]
+    path = refs_beside(others[0].path)
+    return list(files), None if path is None else _of_a_form(path, samples(path))
 
 
 def _listed(path: Path) -> list[Path]:

@@ -10,8 +10,8 @@ import openpyxl
 import pytest
 
 from harness.answers import reading
-from harness.answers.records import Asked, RawAnswer, image_id_of, read_answers, suffix_of
-from harness.answers.splits import split_in
+from harness.answers.records import Asked, RawAnswer, read_answers
+from harness.data.assembly.names import dataset_in, image_id_of, split_in, suffix_of
 from harness.errors import InputError
 from harness.registry import ANSWER_FORMS, names
 from tests import answer_files
@@ -313,8 +313,8 @@ def test_the_id_in_the_name_of_an_image(name: str, image_id: int | None, suffix:
     ('rec_results_refcocop_val_qwen_100.json', ('refcoco+', 'val')), ('RefCOCO+_testA', ('refcoco+', 'testA')),
     ('2_samples_refcoco_plus_grounding_testB.jsonl', ('refcoco+', 'testB')), ('RefCOCOg test', ('refcocog', 'test')),
     ('refcoco_bbox_rec_val.jsonl', ('refcoco', 'val')), ('Model_RefCOCO.xlsx', ('refcoco', None)),
-    ('refcoco+_testA_240101.json', ('refcoco+', 'testA')), ('results.json', None), ('refcocos_val.json', None),
-    ('validation.json', None),
+    ('refcoco+_testA_240101.json', ('refcoco+', 'testA')), ('results.json', (None, None)),
+    ('refcocos_val.json', (None, 'val')),
 ])
-def test_the_dataset_in_a_name(name: str, told: tuple | None) -> None:
-    assert split_in(name) == told
+def test_the_dataset_in_a_name(name: str, told: tuple) -> None:
+    assert (dataset_in(name), split_in(name)) == told

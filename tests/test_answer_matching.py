@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.answers.matching import Matched, check_splits, match, words_of
+from harness.answers.matching import Matched, check_splits, match
 from harness.answers.notations import read_boxes
 from harness.answers.own_data import own_data
 from harness.answers.records import Asked, RawAnswer, read_answers
+from harness.data.fingerprints import comparable
 from harness.data.plain import load_expressions
 from harness.errors import InputError
 from harness.registry import ANSWER_FORMS, names
@@ -135,7 +136,7 @@ def test_an_image_of_another_name_is_found_by_its_file() -> None:
 
 
 def test_a_sentence_is_the_same_without_case_signs_and_blanks() -> None:
-    assert words_of(' Man\'s T-shirt, left. ') == words_of("man 's t - shirt left") == 'man s t shirt left'
+    assert comparable(' Man\'s T-shirt, left. ') == comparable("man 's t - shirt left") == 'man s t shirt left'
 
 
 def test_of_several_datasets_the_file_is_of_the_one_it_fits() -> None:

@@ -7,7 +7,6 @@ to a referent as a whole counts for each of its sentences. What is left over on 
 """
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,15 +15,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.answers.records import RawAnswer, image_id_of, suffix_of
+from harness.answers.records import RawAnswer
 from harness.boxes import XYXY, corners
 from harness.data.answers import first_few
+from harness.data.assembly.names import image_id_of, suffix_of
+from harness.data.fingerprints import comparable
 from harness.errors import InputError
 from harness.types import XYWH, Dataset, Expression
 
 #: How far each side of a true box may be from the annotated one, in pixels: LBYL-Net cuts both corner and side.
 NEAR = 2.
-_WORD = re.compile(r'[^\W_]+')
 
 
 class Way(NamedTuple):
@@ -218,7 +218,7 @@ class _Teller:
     def expression(self, e: Expression) -> Hashable:
         """The key of an expression."""
         of: dict[str, Callable[[], Hashable]] = {
-            'sent_id': lambda: e.sent_id, 'ann_id': lambda: e.ann_id, 'sent': lambda: words_of(e.sent),
+            'sent_id': lambda: e.sent_id, 'ann_id': lambda: e.ann_id, 'sent': lambda: comparable(e.sent),
             'image': lambda: e.image_id, 'size': lambda: self._size(e), 'truth': lambda: e.gt_xywh}
         return tuple(of[name]() for name in self.way.takes)
 
@@ -227,7 +227,7 @@ class _Teller:
         asked = one.asked
         values: dict[str, Hashable] = {'sent_id': asked.sent_id, 'ann_id': asked.ann_id, 'size': asked.size}
         if asked.sent is not None:
-            values['sent'] = words_of(asked.sent)
+            values['sent'] = comparable(asked.sent)
         if asked.image is not None:
             values['image'] = self.names.get(PurePath(asked.image).name, image_id_of(asked.image))
         if self.truths is not None and asked.truth is not None:
@@ -261,8 +261,3 @@ class _Truths:
         distance = np.abs(self.corners[place] - np.array(box)).max(axis=1)
         best = int(distance.argmin())
         return self.boxes[place][best] if distance[best] <= NEAR else None
-
-
-def words_of(sent: str) -> str:
-    """A sentence without what differs between its copies: case, signs and blanks."""
-    return ' '.join(_WORD.findall(sent.lower()))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.answers.matching import Matched
-from harness.answers.records import RawAnswer, image_id_of
-from harness.answers.splits import split_in
+from harness.answers.records import RawAnswer
 from harness.boxes import XYXY
 from harness.data.answers import name_of
+from harness.data.assembly.names import dataset_in, image_id_of, split_in
 from harness.data.box_forms import check_truth
 from harness.data.plain import tokenize
 from harness.errors import InputError
@@ -26,7 +26,7 @@ def own_data(answers: Sequence[RawAnswer], path: Path) -> tuple[dict[str, Datase
     Raises:
         InputError: an answer has no true box beside it.
     """
-    dataset, split = split_in(path.name) or (name_of(path), None)
+    dataset, split = dataset_in(path.name) or name_of(path), split_in(path.name)
     numbers: dict[str, int] = {}
     infos: dict[str, dict[int, ImageInfo]] = {}
     matched = Matched()

@@ -1,7 +1,6 @@
 """An answer as its file has it: the words or numbers, and whatever the file says of what was asked."""
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,6 @@ MOST_ANSWERS = 500_000
 MOST_BOXES = 2_000_000
 #: No sentence is longer, in characters.
 LONGEST_SENTENCE = 1000
-_COCO_NAME = re.compile(r'(?:^|[/\\])(?:COCO_(?:train|val)2014_)?(\d{12})(?:_(\d+))?(?:\.\w+)?$')
-_PLAIN_ID = re.compile(r'\d{1,15}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +89,6 @@ def read_answers(form: AnswerForm, path: Path) -> list[RawAnswer]:
     if not answers:
         raise InputError(f'{path}: holds no answers')
     return answers
-
-
-def image_id_of(name: str) -> int | None:
-    """The COCO id in an image's name, with or without the number that REFER puts behind it; ``None``: it has none.
-
-    >>> image_id_of('train2014/COCO_train2014_000000581857_16.jpg')
-    581857
-    """
-    if match := _COCO_NAME.search(name):
-        return int(match[1])
-    return int(name) if _PLAIN_ID.fullmatch(name) else None
-
-
-def suffix_of(name: str) -> int | None:
-    """The number that REFER puts behind an image's id: the ``ann_id`` in RefCOCOg, another in RefCOCO and RefCOCO+."""
-    match = _COCO_NAME.search(name)
-    return int(match[2]) if match and match[2] and len(match[2]) < 16 else None
 
 
 def said(words: Any, where: str) -> Reading:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.answers.reading import json_value
-from harness.answers.records import Asked, RawAnswer, image_id_of, said
+from harness.answers.records import Asked, RawAnswer, said
 from harness.answers.signs import of_form
+from harness.data.assembly.names import image_id_of
 from harness.errors import InputError, shown
 from harness.files import fields
 from harness.plugins import AnswerForm

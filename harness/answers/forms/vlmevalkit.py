@@ -21,8 +21,8 @@ from harness.answers.forms.vlm_r1 import sentence_in
 from harness.answers.reading import table
 from harness.answers.records import Asked, RawAnswer, said, true_box
 from harness.answers.signs import require_signs
-from harness.answers.splits import split_in
 from harness.boxes import XYXY
+from harness.data.assembly.names import dataset_in, split_in
 from harness.errors import InputError
 from harness.files import fields
 from harness.plugins import AnswerForm
@@ -42,7 +42,8 @@ class VlmEvalKit(AnswerForm):
         for row, cells in table(path):
             where = f'{path}: {row}'
             require_signs(self, cells, where)
-            dataset, split = split_in(cells.get('split') or cells.get('category') or '') or (None, None)
+            told = cells.get('split') or cells.get('category') or ''
+            dataset, split = dataset_in(told), split_in(told)
             size = _numbers(cells, ('width', 'height'), where)
             asked = Asked(dataset=dataset, split=split, image=cells.get('image_path') or None,
                           sent=_sentence(cells['question']), truth=_truth(cells, where),

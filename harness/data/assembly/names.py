@@ -15,6 +15,7 @@ _DATASETS = (('grefcoco', r'grefcoco|grefs'), ('refcoco+', r'refcoco(\+|[_-]?plu
 _OTHERS = ('mini-', PREFIX)
 SPLITS = {'train': 'train', 'val': 'val', 'validation': 'val', 'testa': 'testA', 'testb': 'testB', 'test': 'test'}
 _WORDS = re.compile(r'[a-zA-Z]+')
+_SUFFIX = re.compile(r'(?:COCO_\w+?_)?\d{12}_(\d{1,15})')
 #: How one of several files with the rows of one split is numbered, and folders that say nothing of what is in them.
 _SHARD = re.compile(r'-\d{5}-of-\d{5}$|^\d{4,6}$')
 _LAYOUT = re.compile(r'data|default|plain_text|snapshots|[0-9a-f]{40}|partial-.*')
@@ -39,6 +40,16 @@ def image_id_of(image: str | int) -> int | None:
     if isinstance(image, int):
         return image
     match = _COCO.fullmatch(PurePosixPath(bare_name(image)).stem)
+    return int(match[1]) if match else None
+
+
+def suffix_of(image: str) -> int | None:
+    """The number behind COCO's id in an image's name: the ann_id in RefCOCOg, another in RefCOCO and RefCOCO+.
+
+    >>> suffix_of('COCO_train2014_000000581857_16.jpg'), suffix_of('COCO_train2014_000000581857.jpg')
+    (16, None)
+    """
+    match = _SUFFIX.fullmatch(PurePosixPath(image.replace('\\', '/')).stem)
     return int(match[1]) if match else None
 
 

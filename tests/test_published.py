@@ -17,7 +17,7 @@ from harness.errors import InputError
 from reports.__main__ import command_line
 from reports.commands.published import main
 from reports.published import COLUMNS, ORIGINALS, PAPER
-from reports.published.reading import HERE, notes, published
+from reports.published.reading import HERE, notes, published, today
 
 SPLITS = {'refcoco': ('val', 'testA', 'testB'), 'refcoco+': ('val', 'testA', 'testB'), 'refcocog': ('val', 'test')}
 
@@ -225,6 +225,27 @@ def test_the_printed_tables_hold_every_number(style: str, capsys: pytest.Capture
     numbers = [f'{x:.2f}' for x in published((*PAPER, *ORIGINALS))['value']]
     for number in set(numbers):
         assert printed.count(number) == numbers.count(number)
+
+
+def test_an_unknown_metric_or_measurer_of_todays_models_is_refused_even_where_the_sum_is_right(copy: Path) -> None:
+    file, sums = copy / 'today.csv', copy / 'SHA256SUMS'
+    before, listed = file.read_bytes(), sums.read_text()
+    for old, new, said in ((b'accuracy@5', b'accuracy@6', 'unknown metric accuracy@6, did you mean accuracy@5'),
+                           (b',own,', b',owm,', 'unknown measured_by owm, did you mean own')):
+        after = before.replace(old, new, 1)
+        sums.write_text(listed.replace(*(hashlib.sha256(content).hexdigest() for content in (before, after))))
+        file.write_bytes(after)
+        with pytest.raises(InputError) as error:
+            today(copy)
+        one_line(error, 'today.csv', said)
+
+
+def test_an_edited_table_of_todays_models_is_refused(copy: Path) -> None:
+    file = copy / 'today.csv'
+    file.write_text(file.read_text().replace('53.1', '63.1', 1))
+    with pytest.raises(InputError) as error:
+        today(copy)
+    one_line(error, 'today.csv', 'edited', 'git checkout')
 
 
 def test_an_unknown_table_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from harness.proposals.greedy import Greedy
 from harness.proposals.soft_nms import SoftNMS
 from harness.studies import main
 from harness.studies.contestants import CONTESTANTS, Contestant, chosen, registered, rules_of
-from harness.studies.fair import best_number, least_threshold, mean_kept
+from harness.studies.number_of_boxes import best_number, least_threshold, mean_kept
 from harness.studies.survey import NOWHERE, TimedFeatures, ranking
 from harness.types import Annotation, Expression, ImageFeatures, ImageInfo
 
@@ -264,3 +264,37 @@ def test_a_number_that_nothing_is_set_for_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match='--proposals-per-expression 5: has no effect, greedy compete as they are'):
         main(['fair', '--proposals', 'greedy', '--proposals-per-expression', '5', '--out', str(tmp_path / 'out')])
     assert not (tmp_path / 'out').exists()
+
+
+# ------------------------------------------------------------------------------------------ at each split's own number
+
+@pytest.mark.usefixtures('small_benchmark')
+def test_at_equal_number_every_rule_proposes_on_each_split_what_greedy_does(
+        tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    out = tmp_path / 'out'
+    assert main(['fair', '--proposals', 'greedy,confidence,greedy-top-n', '--at-equal-number', '--out', str(out)]) == 0
+    lines = json.loads((out / 'at-equal-number.json').read_text())
+    records = json.loads((out / 'results.json').read_text())['records']
+    value = {(r['split'], r['proposals'], r['metric']): r['value'] for r in records}
+    assert {(line['split'], line['rule']) for line in lines} == {
+        (split, rule) for split in ('val', 'testA', 'testB')
+        for rule in ('greedy', 'confidence', 'greedy-top-n', 'ref-nms-b')}
+    for line in lines:
+        key = line['split'], line['rule']
+        assert line['on_val']['proposals'] == pytest.approx(value[*key, 'mean_proposals'])
+        assert line['on_val']['referent'] == pytest.approx(value[*key, 'referent_recall'])
+        assert line['on_val']['context'] == pytest.approx(value[*key, 'context_recall'])
+        number = value[line['split'], 'greedy', 'mean_proposals']
+        if line['rule'] == 'greedy':
+            assert line['own'] == line['on_val']
+        elif line['rule'] == 'greedy-top-n':
+            assert abs(line['own']['proposals'] - number) <= 0.5
+        else:
+            assert number - 0.5 <= line['own']['proposals'] <= number
+    assert "with one for greedy's number here" in capsys.readouterr().out
+    assert 'mini-refcoco testB: with the threshold chosen on val' in (out / 'fair.md').read_text()
+
+
+def test_at_equal_number_needs_greedy() -> None:
+    with pytest.raises(InputError, match='--at-equal-number: is the number of greedy, which does not compete'):
+        main(['fair', '--proposals', 'confidence', '--at-equal-number'])

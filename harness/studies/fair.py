@@ -12,10 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import torch
 from rich.console import Console
 from tabulate import tabulate
-from torch import Tensor
 
 from harness.data.passport import passports
 from harness.errors import InputError
@@ -30,7 +28,9 @@ from harness.files.writing import write_text
 from harness.options import within
 from harness.program import program
 from harness.progress import track
+from harness.studies.at_equal_number import BASE, HEADS, AtEqualNumber, as_record, at_equal_number, rows_of
 from harness.studies.contestants import REFERENCE, Contestant, chosen, refuse_overridden, registered, rules_of
+from harness.studies.number_of_boxes import best_number, least_threshold, mean_kept
 from harness.studies.options import request_of
 from harness.studies.parsers import fair_parser
 from harness.studies.survey import DEEPEST, Ranking, Survey, survey
@@ -72,6 +72,8 @@ def main(argv: Sequence[str]) -> int:
     elif all(contestant.option is None for contestant in contestants.values()):
         raise InputError(f'--proposals-per-expression {target:g}: has no effect, {", ".join(contestants)} compete as '
                          'they are; leave it out')
+    if args.at_equal_number and BASE not in contestants:
+        raise InputError(f'--at-equal-number: is the number of {BASE}, which does not compete; add --proposals {BASE}')
     refuse_overridden([parse_setting(text)[:2] for text in args.settings], contestants)
     prepared = prepare(request_of(
         args, splits=args.split and [*args.split, CHOSEN_ON], rules=registered(args.proposals, contestants),
@@ -82,6 +84,10 @@ def main(argv: Sequence[str]) -> int:
         choices = {name: choose(name, mine, contestants, found, target) for name, mine in rules.items()}
         plan = competing(prepared.plan, rules, args.split)
         outcome = run(plan, out, lambda work: track(work, 'all splits', console))
+        equal: list[AtEqualNumber] = []
+        if args.at_equal_number:
+            ranked = survey(plan, rules, lambda work: track(work, 'at equal number', console))
+            equal = at_equal_number(ranked, rules, contestants)
     notes = [*prepared.notes, *choice_notes(choices)]
     record = run_record(outcome, command=f'{program()} study fair {shlex.join(argv)}'.rstrip(),
                         options={k: v if isinstance(v, str | int | float | None) else str(v)
@@ -94,6 +100,9 @@ def main(argv: Sequence[str]) -> int:
     write_text(out / 'fair.json', json.dumps({name: {rule: asdict(choice) for rule, choice in mine.items()}
                                               for name, mine in choices.items()}, indent=1) + '\n')
     text = as_markdown(choices, outcome.records)
+    if equal:
+        write_text(out / 'at-equal-number.json', json.dumps([as_record(line) for line in equal], indent=1) + '\n')
+        text += '\n' + '\n\n'.join(_titled(title, HEADS, rows) for title, rows in rows_of(equal)) + '\n'
     write_text(out / 'fair.md', f'`{record["command"]}`\n\n{text}')
     print(text)
     for note in prepared.notes:
@@ -140,38 +149,6 @@ def choose(dataset: str, rules: Mapping[str, Any], contestants: Mapping[str, Con
                                1000 * found.seconds[dataset, name] / max(len(rankings), 1),
                                contestants[name].settings(rule))
     return choices
-
-
-def mean_kept(rule: Any, scores: Sequence[Tensor]) -> float:
-    """Mean number of boxes that a rule proposes from these rankings."""
-    return sum(rule.kept(own) for own in scores) / max(len(scores), 1)
-
-
-def least_threshold(rule: Any, scores: Sequence[Tensor], most: float) -> float:
-    """Set ``rule.threshold`` to the smallest at which it proposes no more than ``most`` on the average.
-
-    Every rule keeps at least one box of each ranking, so the mean cannot fall below one.
-    """
-    grid = torch.cat([*scores, torch.zeros(1)]).clamp(min=0).unique().tolist()
-    low, high = 0, len(grid) - 1  # the answer is between them, both included
-    rule.top = None
-    while low < high:
-        middle = (low + high) // 2
-        rule.threshold = grid[middle]
-        if mean_kept(rule, scores) <= most:
-            high = middle
-        else:
-            low = middle + 1
-    rule.threshold = grid[high]
-    return grid[high]
-
-
-def best_number(rule: Any, scores: Sequence[Tensor], target: float) -> int:
-    """Set ``rule.top`` to the number that gives the mean nearest to ``target``; some rankings are shorter."""
-    def distance(top: int) -> float:
-        return abs(sum(min(len(own), top) for own in scores) / max(len(scores), 1) - target)
-    rule.threshold, rule.top = None, min(range(1, DEEPEST + 1), key=distance)
-    return rule.top
 
 
 def choice_notes(choices: Mapping[str, Mapping[str, OperatingPoint]]) -> Iterable[str]:

@@ -31,6 +31,8 @@ def fair_parser() -> OneLineParser:
     parser.add_argument('--task', action='append', metavar='NAME', help='recall, rec, res (default: recall, rec)')
     parser.add_argument('--proposals-per-expression', type=float, metavar='X',
                         help=f'the number on val (default: what {REFERENCE} proposes with its own threshold)')
+    parser.add_argument('--at-equal-number', action='store_true', help='also recall with a threshold for each split, '
+                        'at which every rule proposes as many boxes there as greedy')
     return parser
 
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,7 @@ from harness.errors import InputError
 from harness.names import nearest
 from harness.program import how_to_restore
 from reports.conventions.ledger import RULES
-from reports.published import ORIGINALS, PAPER, UNKNOWN
+from reports.published import MEASURED_BY, ORIGINALS, PAPER, TODAY, TODAY_METRICS, UNKNOWN
 from reports.rows.metrics import METRICS
 
 HERE = Path(__file__).parent
@@ -35,6 +35,22 @@ def published(tables: Iterable[str] = PAPER, folder: Path = HERE) -> pd.DataFram
     return pd.concat([_read(name, folder) for name in tables], ignore_index=True)
 
 
+def today(folder: Path = HERE) -> pd.DataFrame:
+    """REC figures of today's models.
+
+    Returns:
+        :data:`reports.published.TODAY_COLUMNS` as :func:`published` gives its columns, and ``digits``: how many
+        decimals ``value`` is printed with.
+
+    Raises:
+        InputError: as :func:`published`, and for an unknown ``measured_by``.
+    """
+    file = _unedited(folder / f'{TODAY}.csv')
+    frame = _text(file, TODAY_METRICS)
+    _check(file, frame, 'measured_by', MEASURED_BY)
+    return _typed(frame).assign(digits=frame['value'].str.partition('.')[2].str.len())
+
+
 def notes(folder: Path = HERE) -> pd.DataFrame:
     """Where the paper's text and tables disagree: ``statement``, ``text``, ``table`` (both float64) and ``why``."""
     return pd.read_csv(_unedited(folder / 'notes.csv'))
@@ -45,12 +61,25 @@ def _read(table: str, folder: Path) -> pd.DataFrame:
     if table not in known:
         raise InputError(f'--table {table}: unknown{nearest(table, known)}; known are {", ".join(known)}')
     file = _unedited(folder / (f'table{table}.csv' if table in PAPER else f'{table}.csv'))
+    return _typed(_text(file, METRICS))
+
+
+def _text(file: Path, metrics: Collection[str]) -> pd.DataFrame:
+    """A file's cells as text, its metrics and conventions known."""
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
-    for column, names in (('metric', METRICS), ('convention', (*RULES, UNKNOWN))):
-        for name in frame[column].unique():
-            if name not in names:
-                raise InputError(f'{file}: unknown {column} {name}{nearest(name, names)}; '
-                                 f'bring the file back by {how_to_restore(file)}')
+    _check(file, frame, 'metric', metrics)
+    _check(file, frame, 'convention', (*RULES, UNKNOWN))
+    return frame
+
+
+def _check(file: Path, frame: pd.DataFrame, column: str, names: Collection[str]) -> None:
+    for name in frame[column].unique():
+        if name not in names:
+            raise InputError(f'{file}: unknown {column} {name}{nearest(name, names)}; '
+                             f'bring the file back by {how_to_restore(file)}')
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(value=frame['value'].astype(float), dagger=frame['dagger'] == 'true')
 
 

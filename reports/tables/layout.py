@@ -31,6 +31,7 @@ class Cell:
         low, high: 95 % interval of ``value``, measured on ``images`` images.
         measurable: whether the line can be measured here at all.
         mark: :data:`BEST`, :data:`SECOND` or nothing.
+        digits: decimals that ``published`` is printed with.
     """
 
     value: float | None = None
@@ -41,6 +42,7 @@ class Cell:
     images: int | None = None
     measurable: bool = True
     mark: str = ''
+    digits: int = 2
 
     @property
     def shown(self) -> float | None:
@@ -64,9 +66,10 @@ class Cell:
         if self.value is None:
             if self.published is None:
                 return Parts('', MISSING, '')
+            number = f'{self.published:.{self.digits}f}'
             if alone:
-                return Parts('', f'{self.published:.2f}', '', self.mark)
-            return Parts(f'{MISSING} ' if self.measurable else '', f'({self.published:.2f})', '', self.mark)
+                return Parts('', number, '', self.mark)
+            return Parts(f'{MISSING} ' if self.measurable else '', f'({number})', '', self.mark)
         after = '' if self.low is None else f' [{self.low:.2f}, {self.high:.2f}]'
         if self.difference is not None:
             after += f' ({self.published:.2f}, {self.difference:+.2f})'
@@ -77,7 +80,7 @@ class Cell:
 class Line:
     """A method's cells, one a column; ``grounder`` and ``proposals`` as in ``results.json``.
 
-    Lines of one ``block`` follow each other.
+    Lines of one ``block`` follow each other. ``metric`` is that of the line's cells, where it is not their columns'.
     """
 
     labels: tuple[str, ...]
@@ -85,6 +88,7 @@ class Line:
     block: str = ''
     grounder: str | None = None
     proposals: str = ''
+    metric: str = ''
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,9 @@ class Table:
                 if cell.shown is not None:
                     yield {'table': self.name, 'line': ' '.join(line.labels), 'grounder': line.grounder or '',
                            'proposals': line.proposals, 'dataset': column.dataset, 'split': column.split,
-                           'metric': column.metric, 'value': _rounded(cell.value), 'low': _rounded(cell.low),
-                           'high': _rounded(cell.high), 'n': cell.n, 'published': cell.published,
-                           'difference': cell.difference}
+                           'metric': line.metric or column.metric, 'value': _rounded(cell.value),
+                           'low': _rounded(cell.low), 'high': _rounded(cell.high), 'n': cell.n,
+                           'published': cell.published, 'difference': cell.difference}
 
     def plain(self) -> dict[str, Any]:
         """Everything that the table holds, cell by cell, for JSON."""
@@ -143,6 +147,7 @@ class Table:
             'table': self.name, 'title': self.title, 'notes': list(self.notes),
             'columns': [column._asdict() for column in self.columns],
             'lines': [{'labels': list(line.labels), 'grounder': line.grounder, 'proposals': line.proposals,
+                       **({'metric': line.metric} if line.metric else {}),
                        'cells': [{'value': cell.value, 'low': cell.low, 'high': cell.high, 'n': cell.n,
                                   'published': cell.published, 'difference': cell.difference, 'mark': cell.mark}
                                  for cell in line.cells]} for line in self.lines],

@@ -58,13 +58,6 @@ def notes_under(table: Table, results: Results, own: bool, compete: bool,
         compete: the best of a column was sought block by block.
         others: as :func:`counted_otherwise` gives them.
     """
-    datasets = list(dict.fromkeys(column.dataset for column in table.columns))
-    runs = [run for run in results.runs if any(record['dataset'] in datasets for record in run.records)]
-    metrics = list(dict.fromkeys(column.metric for column in table.columns))
-    rows = passport_notes(table, passports_in(run.run for run in runs))
-    parts = [_sizes(table, metrics), *(line.rstrip('.') for line in rows),
-             f'Data: {_listed(_data(runs, datasets))}', f'Seed: {_listed(_seeds(runs))}', *_weights(runs, table),
-             f'Commit: {_listed(_commits(runs))}', f'How it counts: {_listed(_conventions(runs, metrics), "; ")}']
     scope = _scope(compete)
     reading = f'Bold is the best number {scope}, italic the second best; — was not run.'
     if not own:
@@ -72,8 +65,32 @@ def notes_under(table: Table, results: Results, own: bool, compete: bool,
                    f'run, or not published. Bold is the best number {scope}, italic the second best, where a published '
                    'number stands in for one not measured. † the paper\'s authors ran the method themselves.')
         reading = ' '.join([reading, *_otherwise(others)])
-    notes = [printable('. '.join(parts) + '.'), reading, *said_of_intervals(table)]
-    return notes, list(map(printable, _warnings(runs, datasets)))
+    return [provenance(table, results), reading, *said_of_intervals(table)], limits_of(table, results)
+
+
+def provenance(table: Table, results: Results) -> str:
+    """Where a table's measured figures come from: sizes, rows, data, seeds, weights, commits and conventions."""
+    datasets, runs = _datasets(table), _runs(table, results)
+    metrics = list(dict.fromkeys(column.metric for column in table.columns))
+    rows = passport_notes(table, passports_in(run.run for run in runs))
+    parts = [_sizes(table, metrics), *(line.rstrip('.') for line in rows),
+             f'Data: {_listed(_data(runs, datasets))}', f'Seed: {_listed(_seeds(runs))}', *_weights(runs, table),
+             f'Commit: {_listed(_commits(runs))}', f'How it counts: {_listed(_conventions(runs, metrics), "; ")}']
+    return printable('. '.join(parts) + '.')
+
+
+def limits_of(table: Table, results: Results) -> list[str]:
+    """What keeps a table's measured figures from being those of the whole splits."""
+    return list(map(printable, _warnings(_runs(table, results), _datasets(table))))
+
+
+def _datasets(table: Table) -> list[str]:
+    return list(dict.fromkeys(column.dataset for column in table.columns))
+
+
+def _runs(table: Table, results: Results) -> list[Run]:
+    datasets = _datasets(table)
+    return [run for run in results.runs if any(record['dataset'] in datasets for record in run.records)]
 
 
 def _otherwise(others: Mapping[str, Sequence[str]]) -> Iterator[str]:

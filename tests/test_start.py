@@ -21,7 +21,7 @@ from reports.rows.metrics import METRICS as METRIC_TITLES
 from reports.statistics.outcomes import OUTCOMES
 
 ROOT = Path(__file__).parents[1]
-SLOW = ('torch', 'mmdet', 'mmcv', 'mmengine', 'spacy', 'cv2', 'pandas', 'scipy', 'matplotlib', 'plotly')
+SLOW = ('torch', 'transformers', 'mmdet', 'mmcv', 'mmengine', 'spacy', 'cv2', 'pandas', 'scipy', 'matplotlib', 'plotly')
 SLOW_OF = {'run_benchmark': SLOW, 'reports.__main__': (*SLOW, 'jinja2', 'pydantic')}
 REPORTS = ('published', 'tables', 'compare', 'failures', 'check', 'html')
 REGISTRIES = {registry.variable: registry for registry in (DATASETS, PROPOSAL_RULES, GROUNDERS, METRICS, DETECTORS)}

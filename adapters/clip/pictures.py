@@ -9,7 +9,7 @@ that CLIP takes.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -35,7 +35,8 @@ def views(image: Image.Image, boxes: np.ndarray, ways: tuple[str, ...], side: in
     """
     width = max(1, round(LINE * min(image.size) / side))
     blurred = image.filter(ImageFilter.GaussianBlur(BLUR)) if 'blur' in ways else image
-    show = {'crop': image.crop, 'blur': partial(_sharp, image, blurred), 'circle': partial(_circled, image, width)}
+    show: dict[str, Callable[[Corners], Image.Image]] = {
+        'crop': image.crop, 'blur': partial(_sharp, image, blurred), 'circle': partial(_circled, image, width)}
     for box in boxes:
         for way in ways:
             view = show[way](whole_pixels(box, image.size))

@@ -157,6 +157,16 @@ def test_a_run_without_pictures_is_told_so(weights: Weights) -> None:
         ClipGrounder(weights)(image, said('cup'), [proposed(0)])
 
 
+def test_spatial_words_choose_among_boxes_that_look_alike(weights: Weights) -> None:
+    image = an_image()
+    image.pixels = np.full_like(PIXELS, 99)
+    boxes = [InstanceData(bboxes=torch.tensor([[50., 10, 70, 30], [5, 10, 25, 30], [30, 10, 50, 30]]))] * 3
+    sentences = said('the left cup', 'cup', 'cup on the right')
+    left, cup, right = ClipGrounder(weights, spatial=True)(image, sentences, boxes)
+    assert (left.argmax(), right.argmax()) == (1, 0)
+    assert cup.tolist() == pytest.approx([1 / 3] * 3, abs=1e-3) and cup.dtype == torch.double
+
+
 # Pictures of a box.
 
 def test_a_box_is_of_whole_pixels_inside_the_image_and_never_empty() -> None:

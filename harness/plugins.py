@@ -42,6 +42,7 @@ class Plugin:
     Attributes:
         name: under which it is registered; set by registration.
         weights: name in ``--weights NAME=FILE``; the loaded file comes as the keyword ``weights``.
+        in_folder: its weights are the folder of another library (``--weights NAME=DIR``), which it reads itself.
         needs: names of other plug-ins' weights, which come as keywords of those names.
         with_vectors: word vectors come as the keyword ``vectors``.
         not_shipped: how to make its weights, where the project ships none.
@@ -49,6 +50,7 @@ class Plugin:
 
     name: ClassVar[str] = ''
     weights: ClassVar[str | None] = None
+    in_folder: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
     with_vectors: ClassVar[bool] = False
     not_shipped: ClassVar[str | None] = None

@@ -122,9 +122,9 @@ class PluginRegistry:
 
 
 DATASETS = PluginRegistry('DATASETS', None, ['harness.data.known', 'harness.embedded.known'])
-PROPOSAL_RULES = PluginRegistry('PROPOSAL_RULES', Rule, ['harness.proposals'])
+PROPOSAL_RULES = PluginRegistry('PROPOSAL_RULES', Rule, ['harness.proposals', 'adapters.clip'])
 GROUNDERS = PluginRegistry('GROUNDERS', Grounder, ['harness.evaluation.controls', 'adapters.modular',
-                                                   'adapters.nmtree'])
+                                                   'adapters.nmtree', 'adapters.clip'])
 METRICS = PluginRegistry('METRICS', Metric, ['harness.metrics'])
 DATA_FORMS = PluginRegistry('DATA_FORMS', DataForm, ['harness.data.forms'])
 FORM_WRITERS = PluginRegistry('FORM_WRITERS', FormWriter, ['harness.data.writers'])

@@ -191,6 +191,7 @@ class ImageFeatures:
         detector: whoever pools, runs the head and predicts masks on ``feature_map``.
         annotations: the image's annotated objects, ``None`` where not available.
         seen: what the detector keeps of the image for itself, such as further levels of a pyramid.
+        pixels: ``(H, W, 3)`` uint8 BGR, what it was detected on; ``None`` where no picture was read.
     """
 
     info: ImageInfo
@@ -202,6 +203,7 @@ class ImageFeatures:
     detector: Any
     annotations: list[Annotation] | None = None
     seen: Any = field(default=None, repr=False)
+    pixels: Any = field(default=None, repr=False)
     _memo: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
 
     def once(self, compute: Callable[..., Any], *arguments: Any) -> Any:

@@ -43,7 +43,7 @@ def test_a_wrong_value_is_refused_in_one_short_line(name: str, option: str) -> N
             passed.append(value)
         except InputError as error:
             assert len(one_line(str(error))) < 600
-    takes_text = option in ('trees', 'features')
+    takes_text = option in ('trees', 'features', 'neutral')
     assert takes_text or set(passed) <= {'-7', '2.5', '0', 'True', '1e-300'}, 'what some option takes'
 
 

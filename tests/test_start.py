@@ -21,7 +21,7 @@ from reports.rows.metrics import METRICS as METRIC_TITLES
 from reports.statistics.outcomes import OUTCOMES
 
 ROOT = Path(__file__).parents[1]
-SLOW = ('torch', 'mmdet', 'mmcv', 'mmengine', 'spacy', 'cv2', 'pandas', 'scipy', 'matplotlib', 'plotly')
+SLOW = ('torch', 'transformers', 'mmdet', 'mmcv', 'mmengine', 'spacy', 'cv2', 'pandas', 'scipy', 'matplotlib', 'plotly')
 SLOW_OF = {'run_benchmark': SLOW, 'reports.__main__': (*SLOW, 'jinja2', 'pydantic')}
 REPORTS = ('published', 'tables', 'compare', 'failures', 'check', 'html')
 REGISTRIES = {registry.variable: registry for registry in (DATASETS, PROPOSAL_RULES, GROUNDERS, METRICS, DETECTORS)}
@@ -47,7 +47,7 @@ def started(module: str, arguments: str, folder: Path) -> tuple[int, str, set[st
 @pytest.mark.parametrize('arguments', [
     '--help', '--list', 'show --help', 'train --help', 'train ref-nms --help', 'paper --help', 'study --help',
     *(f'study {name} --help' for name in STUDIES), 'convert --help', 'export --help',
-    'check-data --help', 'merge --help'])
+    'check-data --help', 'merge --help', 'data --help', 'data candidates --help'])
 def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> None:
     code, printed, imported = started('run_benchmark', arguments, tmp_path)
     assert code == 0 and printed

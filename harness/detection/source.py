@@ -61,7 +61,12 @@ class FromPictures:
         return self.detector.identity()
 
     def features(self, pixels: np.ndarray, info: ImageInfo) -> ImageFeatures:
-        """What the detector says of an image, kept by the store where there is one."""
+        """What the detector says of an image, kept by the store where there is one, and its pixels."""
+        image = self._detected(pixels, info)
+        image.pixels = pixels
+        return image
+
+    def _detected(self, pixels: np.ndarray, info: ImageInfo) -> ImageFeatures:
         if self.candidates is not None:
             return self.candidates.put_into(self.detector.maps_of(pixels, info))
         if self.store is None or self._identity is None:

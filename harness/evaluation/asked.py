@@ -118,7 +118,8 @@ def rules_of(request: Request) -> list[str]:
 
 
 def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:
-    """The grounders asked for, by default CM-A-E; ``all`` leaves out the controls.
+    """The grounders asked for, by default CM-A-E; ``all`` leaves out the controls, and those whose weights are neither
+    shipped nor given.
 
     With boxes from outside, only recall is measured unless a grounder or another task is asked for.
 
@@ -129,7 +130,7 @@ def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:
     for_recall = list(tasks) == ['recall'] or (has_proposals(request) and request.tasks is None)
     asked = pick('--grounder', request.grounders, [*known, 'all', 'none'], [] if for_recall else [DEFAULT_GROUNDER])
     if 'all' in asked:
-        asked = [name for name in known if not GROUNDERS.attribute(name, 'control')]
+        asked = [name for name in known if not GROUNDERS.attribute(name, 'control') and _has_weights(name, request)]
     elif 'none' in asked and len(asked) > 1:
         raise InputError('--grounder none: means that only recall is measured; leave out "none" or the other '
                          'grounders')
@@ -140,6 +141,11 @@ def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:
     if not asked and request.tasks is not None and list(tasks) != ['recall']:
         raise InputError('--task: rec and res need a grounder; add --grounder, for instance --grounder cmae')
     return asked
+
+
+def _has_weights(grounder: str, request: Request) -> bool:
+    return (GROUNDERS.attribute(grounder, 'not_shipped') is None
+            or GROUNDERS.attribute(grounder, 'weights') in request.weights)
 
 
 def detector_of(request: Request) -> str:

@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from harness.data.answers import Answers
@@ -217,10 +218,11 @@ def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dat
     """
     lacking = {}
     for rule, name in itertools.product(rules, datasets):
-        if PROPOSAL_RULES.get(rule).needs_annotations and datasets[name].annotations is None:
+        plugin = PROPOSAL_RULES.get(rule)
+        if plugin.needs_annotations and datasets[name].annotations is None:
             lacking[rule] = f'{name} has no annotated boxes; give a dataset with instances.json, or leave the rule out'
-        elif (path := store.missing(PROPOSAL_RULES.get(rule), name)) is not None:
-            lacking[rule] = f'its weights {path.name} are missing; {_how_to_train(rule)}'
+        elif (path := store.missing(plugin, name)) is not None:
+            lacking[rule] = f'its weights{_called(plugin, path)} are missing; {_how_to_get(plugin)}'
     if 'all' in ','.join(request.rules or ()).split(','):
         return [r for r in rules if r not in lacking], [f'{rule}: left out, {why}' for rule, why in lacking.items()]
     for rule, why in lacking.items():
@@ -229,11 +231,17 @@ def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dat
     return rules, []
 
 
-def _how_to_train(name: str) -> str:
-    """What to do if the weights of a rule are missing."""
-    rule = PROPOSAL_RULES.get(name)
-    train = rule.not_shipped or f'train them with "{program()} train all"'
-    return f'{train} or give --weights {rule.weights}=FILE'
+def _called(plugin: Any, path: Path) -> str:
+    """The name of a weight file; a folder may have any."""
+    return '' if plugin.in_folder else f' {path.name}'
+
+
+def _how_to_get(plugin: Any) -> str:
+    """What to do if the weights of a rule or grounder are missing."""
+    if plugin.in_folder:
+        return f'{plugin.not_shipped} and give --weights {plugin.weights}=DIR'
+    train = plugin.not_shipped or f'train them with "{program()} train all"'
+    return f'{train} or give --weights {plugin.weights}=FILE'
 
 
 def load_datasets(request: Request, readers: Readers) -> tuple[dict[str, Dataset], list[str]]:
@@ -367,9 +375,9 @@ def _build(plugin: Any, name: str, dataset: str, store: WeightStore, request: Re
     if plugin.with_vectors:
         options['vectors'] = vectors()
     if plugin.not_shipped is not None and (path := store.missing(plugin, dataset)) is not None:
-        raise InputError(f'{name}: its weights {path.name} are not shipped; {_how_to_train(name)}')
+        raise InputError(f'{name}: its weights{_called(plugin, path)} are not shipped; {_how_to_get(plugin)}')
     if plugin.weights is not None:
-        options['weights'] = store.get(plugin.weights, dataset)
+        options['weights'] = store.folder(plugin.weights) if plugin.in_folder else store.get(plugin.weights, dataset)
     for other in plugin.needs:
         options[other] = store.get(other, dataset)
     return plugin(**options)

@@ -1,4 +1,4 @@
-"""The weight files of a run, each read once; files of the user replace shipped ones."""
+"""The weight files and folders of a run, each read once; those of the user replace shipped ones."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.evaluation.datasets import home
+from harness.files.weight_folder import load_folder
 from harness.files.weights import SHIPPED, Weights, load_weights, shipped_path
 
 
@@ -30,6 +31,15 @@ class WeightStore:
         if path not in self._loaded:
             self._loaded[path] = load_weights(path).complete()
         self._used[name if whose is None else f'{name} ({whose})'] = path
+        return self._loaded[path]
+
+    def folder(self, name: str) -> Weights:
+        """The user's folder of a name; none is shipped."""
+        path = self._given[name]
+        self.taken.add(name)
+        if path not in self._loaded:
+            self._loaded[path] = load_folder(path)
+        self._used[name] = path
         return self._loaded[path]
 
     def missing(self, plugin: Any, dataset: str) -> Path | None:

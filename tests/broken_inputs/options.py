@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.files.weights import shipped_path
@@ -10,8 +13,9 @@ from harness.registry import GROUNDERS, PROPOSAL_RULES, names
 from harness.training.ref_nms.options import RELEASED
 from harness.words.critical_objects import CriticalObjects
 from tests.broken_inputs import sound
-from tests.broken_inputs.damage import TYPED, dumped
+from tests.broken_inputs.damage import TYPED, Content, dumped
 from tests.broken_inputs.trials import Trial
+from tests.small_clip import small_clip
 
 _ROOT = ('--data-root', '.', '--dataset', 'refcoco', '--out', 'out', '--limit', '1')
 #: Keywords that a run fills in.
@@ -27,11 +31,14 @@ def settings() -> Iterator[Trial]:
             if name == 'given':  # with boxes from outside alone
                 continue
             argv = (*_ROOT, *base, name)
-            if plugin.not_shipped is not None:  # those of another rule fit
+            files = sound.refer()
+            if plugin.in_folder:
+                argv, files = (*argv, '--weights', f'{plugin.weights}=clip'), {**files, **_clip()}
+            elif plugin.not_shipped is not None:  # those of another rule fit
                 argv = (*argv, '--weights', f'{plugin.weights}={shipped_path("ref-nms-b", "mini-refcoco")}')
-            yield Trial(f'{name}, sound', argv, sound.refer(), sound=True)
+            yield Trial(f'{name}, sound', argv, files, sound=True)
             for option in _options(plugin):
-                yield from _typed(argv, f'{name}.{option}')
+                yield from _typed(argv, f'{name}.{option}', files=files)
     argv = (*_ROOT, '--task', 'recall', '--proposals', 'greedy')
     for option in _options(CriticalObjects):
         yield from _typed(argv, f'critical-objects.{option}')
@@ -46,9 +53,17 @@ def _options(plugin: Any) -> list[str]:
     return [name for name in inspect.signature(plugin).parameters if name not in loaded]
 
 
-def _typed(argv: tuple[str, ...], name: str, values: tuple[str, ...] = TYPED) -> Iterator[Trial]:
+def _typed(argv: tuple[str, ...], name: str, values: tuple[str, ...] = TYPED,
+           files: Mapping[str, Content] | None = None) -> Iterator[Trial]:
     for value in values:
-        yield Trial(f'{name}={value[:20]!r}', (*argv, '--set', f'{name}={value}'), sound.refer())
+        yield Trial(f'{name}={value[:20]!r}', (*argv, '--set', f'{name}={value}'), files or sound.refer())
+
+
+@cache
+def _clip() -> dict[str, Content]:
+    """The files of a small CLIP, in a folder ``clip``."""
+    with TemporaryDirectory() as folder:
+        return {f'clip/{file.name}': file.read_bytes() for file in small_clip(Path(folder)).iterdir()}
 
 
 def command_line() -> Iterator[Trial]:

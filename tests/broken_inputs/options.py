@@ -52,7 +52,8 @@ def _typed(argv: tuple[str, ...], name: str, values: tuple[str, ...] = TYPED) ->
 
 
 def command_line() -> Iterator[Trial]:
-    """Every option of a run, of ``convert``, ``show``, ``export`` and of reports with whatever can be typed."""
+    """Every option of a run, of ``demo``, ``convert``, ``show``, ``export`` and of reports with whatever can be
+    typed."""
     base = ('--data-root', '.', '--dataset', 'refcoco', '--candidates', 'c.json', '--task', 'recall')
     files = {**sound.refer(), **sound.plain(), 'c.json': dumped(sound.CANDIDATES)}
     yield Trial('sound', (*base, '--out', 'out'), files, sound=True)
@@ -65,9 +66,12 @@ def command_line() -> Iterator[Trial]:
     for value in ('', '\0', 'a\nb', 'x' * 300, 'x' * 5000, '/dev/null', '/dev/null/a', '/proc/x', 'c.json', 'c.json/a',
                   'images', '\udc80', '\x1b[2J'):
         yield Trial(f'--out {value[:20]!r}', (*base, f'--out={value}'), files)
-    for command in ('convert', 'show', 'export', 'check-data', 'train', 'study', 'convrt', ''):
+    for command in ('convert', 'show', 'demo', 'export', 'check-data', 'train', 'study', 'convrt', ''):
         for value in ('', 'c.json', '--help=x', '-1', '\x1b[2J', 'a\nb', '\udc80'):
             yield Trial(f'{command} {value!r}', (command, value), files)
+    for option in ('--host', '--weights', '--device'):
+        for value in values:  # never a port that could be listened on: it would be served
+            yield Trial(f'demo {option} {value[:20]!r}', ('demo', '--port=0', f'{option}={value}'), files)
     for command in ('tables', 'compare', 'failures', 'check', 'html', 'published', 'tabels', ''):
         for value in ('', 'c.json', '--help=x', '-1', '\x1b[2J', 'a\nb', '\udc80', 'none'):
             yield Trial(f'reports {command} {value!r}', (command, value), files, 'reports')

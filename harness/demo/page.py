@@ -59,7 +59,8 @@ class Page:
     def _lay_out(self) -> None:
         gr.HTML(INTRODUCTION, elem_classes='intro')
         with gr.Row(equal_height=True):
-            self.dataset = gr.Dropdown(self.viewer.datasets, label='Dataset', min_width=200, elem_id='dataset')
+            self.dataset = gr.Dropdown(self.viewer.datasets, value=self.viewer.datasets[0], label='Dataset',
+                                       min_width=200, elem_id='dataset')
             self.split = gr.Dropdown([], label='Split', min_width=120, elem_id='split')
             self.image = gr.Dropdown([], label='Image', min_width=120, elem_id='image')
             self.loaded = gr.UploadButton('Load your own picture', size='md', min_width=200,
@@ -88,14 +89,17 @@ class Page:
         drawn = [self.banner, self.words, self.candidates,
                  *(block for side in self.sides for block in (side.proposals, side.choices))]
         picked = [self.dataset, self.split, self.image]
-        everything = [*picked, self.annotated, self.sentence, *sliders, *drawn]
+        everything = [self.split, self.image, self.annotated, self.sentence, *sliders, *drawn]
         private: dict[str, Any] = dict(api_visibility='private', show_progress='minimal', trigger_mode='always_last',
                                        **ONE_AT_A_TIME)
-        gr.on([self.blocks.load, *(block.input for block in picked)], self.pick, picked, everything, **private)
+        # What is picked is checked by the functions: Gradio would refuse an image that the dataset before had.
+        gr.on([self.blocks.load, *(block.input for block in picked)], self.pick, picked, everything, preprocess=False,
+              **private)
         self.loaded.upload(self.load_picture, [self.loaded, self.dataset, self.sentence, *sliders], everything,
                            **private)
-        self.annotated.input(lambda sentence: sentence, self.annotated, self.sentence, api_visibility='private',
-                             show_progress='hidden').then(self.ask, [self.sentence, *sliders], drawn, **private)
+        taken = self.annotated.input(lambda sentence: sentence, self.annotated, self.sentence, preprocess=False,
+                                     api_visibility='private', show_progress='hidden')
+        taken.then(self.ask, [self.sentence, *sliders], drawn, **private)
         self.sentence.submit(self.ask, [self.sentence, *sliders], drawn, **private)
         quiet: dict[str, Any] = dict(api_visibility='private', show_progress='hidden', trigger_mode='always_last')
         for side in self.sides:
@@ -107,18 +111,18 @@ class Page:
         """Another dataset, split or image: its first sentence, at the thresholds of a run."""
         dataset = dataset if dataset in self.viewer.datasets else self.viewer.datasets[0]
         splits = self.viewer.splits(dataset)
+        shown: Updates = {self.split: _offered(splits, split)}
         split = split if split in splits else splits[0]
         images = self.viewer.images(dataset, split)
+        shown[self.image] = _offered(images, image)
         image = image if image in images else images[0]
         scene = self.viewer.scene(dataset, split, image)
         sentences = [expression.sent for expression in scene.annotated]
         thresholds = [self.viewer.threshold(dataset, rule) for rule in RULES]
         look = self._looked(request, self.viewer.look(scene, sentences[0]))
         sliders = {side.slider: threshold for side, threshold in zip(self.sides, thresholds, strict=True)}
-        return {self.dataset: dataset, self.split: gr.Dropdown(splits, value=split),
-                self.image: gr.Dropdown(images, value=image),
-                self.annotated: gr.Dropdown(sentences, value=sentences[0]), self.sentence: sentences[0],
-                **sliders, **self._drawn(look, thresholds)}
+        return {**shown, **sliders, self.annotated: gr.Dropdown(sentences, value=sentences[0]),
+                self.sentence: sentences[0], **self._drawn(look, thresholds)}
 
     def load_picture(self, file: str, dataset: str, sentence: str, greedy: float, ref_nms: float,
                      request: gr.Request) -> Updates:
@@ -130,7 +134,7 @@ class Page:
             scene = self.viewer.load_picture(Path(file), dataset)
         except InputError as error:
             gr.Warning(escape(str(error)))
-            return {}
+            return {self.banner: gr.skip()}
         look = self._looked(request, self.viewer.look(scene, sentence))
         return {self.image: gr.Dropdown(value=None), self.annotated: gr.Dropdown([], value=None),
                 **self._drawn(look, (greedy, ref_nms))}
@@ -185,6 +189,11 @@ def theme() -> gr.themes.Base:
     """Gradio's own, with fonts that are there: none is fetched."""
     return gr.themes.Default(primary_hue='blue', font=['system-ui', 'sans-serif'],
                              font_mono=['ui-monospace', 'monospace'])
+
+
+def _offered(choices: Sequence[Any], chosen: Any) -> gr.Dropdown:
+    """Another list for a control. It keeps its choice where the list has it: the user may have gone on by then."""
+    return gr.Dropdown(choices) if chosen in choices else gr.Dropdown(choices, value=choices[0])
 
 
 def _plainly(do: Callable[[], Found]) -> Found:

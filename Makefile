@@ -7,7 +7,7 @@
 # make scale          time and memory at the size of RefCOCO, RefCOCO+ and RefCOCOg (needs their expressions; hours)
 # make weights        train every weight file again, into results/weights (hours on 2 cores; resumable)
 # make paper          from data and a detector to the paper's tables: make paper DATA_ROOT=DIR DETECTOR=FILE ARGS=--dry-run
-# make test-browser   the report in headless Chromium (Debian: apt-get install chromium chromium-driver)
+# make test-browser   the report and the demo in headless Chromium (Debian: apt-get install chromium chromium-driver)
 # make broken-inputs  thousands of broken inputs to every entry point: make broken-inputs ARGS='images --all'
 # make kill-and-resume  a small run killed fifty times, which comes to the same: make kill-and-resume ARGS='--times 9'
 # make lint           ruff and mypy

@@ -1,5 +1,6 @@
 # make benchmark      install what is missing, run the main job, print its tables, write report.html
 # make test           install what is missing, run the tests
+# make test-clip      install the extra clip, run the tests of what it is for
 # make test-wide      the tests' laws on twenty times as many examples
 # make check          run a part of the benchmark and hold it against the committed baseline
 # make baseline       run all of it and make the figures the baseline: make baseline REASON='what changed'
@@ -7,7 +8,7 @@
 # make scale          time and memory at the size of RefCOCO, RefCOCO+ and RefCOCOg (needs their expressions; hours)
 # make weights        train every weight file again, into results/weights (hours on 2 cores; resumable)
 # make paper          from data and a detector to the paper's tables: make paper DATA_ROOT=DIR DETECTOR=FILE ARGS=--dry-run
-# make test-browser   the report in headless Chromium (Debian: apt-get install chromium chromium-driver)
+# make test-browser   the report and the demo in headless Chromium (Debian: apt-get install chromium chromium-driver)
 # make broken-inputs  thousands of broken inputs to every entry point: make broken-inputs ARGS='images --all'
 # make kill-and-resume  a small run killed fifty times, which comes to the same: make kill-and-resume ARGS='--times 9'
 # make lint           ruff and mypy
@@ -21,7 +22,7 @@ DATASET = mini-refcoco
 SPLIT = testB
 CHECKED = results/check
 
-.PHONY: benchmark test test-wide check baseline speed scale weights paper test-browser broken-inputs kill-and-resume \
+.PHONY: benchmark test test-clip test-wide check baseline speed scale weights paper test-browser broken-inputs kill-and-resume \
 	lint install
 
 install:
@@ -34,6 +35,10 @@ benchmark: install
 
 test: install
 	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
+
+test-clip: install
+	@$(BIN)/python .ci/extra.py clip
+	@$(BIN)/python -m pytest tests/extras $(ARGS)
 
 test-wide: install
 	@$(BIN)/python -m pytest $(SPREAD) -m hypothesis --hypothesis-profile=wide $(ARGS)

@@ -47,7 +47,7 @@ def started(module: str, arguments: str, folder: Path) -> tuple[int, str, set[st
 @pytest.mark.parametrize('arguments', [
     '--help', '--list', 'show --help', 'train --help', 'train ref-nms --help', 'paper --help', 'study --help',
     *(f'study {name} --help' for name in STUDIES), 'convert --help', 'export --help',
-    'check-data --help', 'merge --help', 'data --help', 'data candidates --help'])
+    'check-data --help', 'merge --help', 'data --help', 'data candidates --help', 'demo --help'])
 def test_help_and_names_import_nothing_slow(arguments: str, tmp_path: Path) -> None:
     code, printed, imported = started('run_benchmark', arguments, tmp_path)
     assert code == 0 and printed

@@ -3,6 +3,7 @@
 #: The module of each command, and what the command does.
 COMMANDS = {
     'show': ('harness.commands.show', 'ground one sentence in one picture, and draw the box and mask'),
+    'demo': ('harness.commands.demo', 'a page to try it: pictures, sentences, proposals, choices and masks'),
     'merge': ('harness.commands.merge', 'merge the shards of a run, and print its tables'),
     'train': ('harness.commands.train', 'train Ref-NMS and grounders: the shipped weights again, or on your data'),
     'paper': ('harness.commands.paper', 'from data and a detector to the paper\'s tables, step by step'),

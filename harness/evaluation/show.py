@@ -26,6 +26,7 @@ from harness.evaluation.plan import Plan
 from harness.evaluation.prepare import prepare
 from harness.evaluation.request import Readers, Request
 from harness.names import pick
+from harness.plugins import Grounder
 from harness.registry import DATASETS, names
 from harness.types import Dataset, Expression, ImageFeatures, ImageInfo
 
@@ -111,13 +112,14 @@ def ground(picture: str | Path, sentence: str, grounder: str = 'cmae', rule: str
 
 def _asked(path: Path, words: tuple[str, ...], pixels: np.ndarray, dataset: str) -> Dataset:
     """The sentence as a dataset of one expression; the box of its referent is unknown and never used."""
-    height, width = _fitted(pixels).shape[:2]
+    height, width = fitted(pixels).shape[:2]
     read = words[:LONGEST_SENTENCE]
     expression = Expression(dataset, 'asked', 0, 0, ' '.join(read), read, (0.0, 0.0, 0.0, 0.0))
     return Dataset(dataset, {0: ImageInfo(0, height, width, path)}, [expression])
 
 
-def _fitted(pixels: np.ndarray) -> np.ndarray:
+def fitted(pixels: np.ndarray) -> np.ndarray:
+    """``(H, W, 3)`` uint8, scaled down where a side is longer than :data:`LONGEST_SIDE`."""
     longest = max(pixels.shape[:2])
     if longest <= LONGEST_SIDE:
         return pixels
@@ -129,13 +131,11 @@ def _answer(plan: Plan, asked: Dataset, pixels: np.ndarray, sentence: str, notes
     ((rule_name, rule),) = _one(plan.plugins[asked.name].rules, '--proposals')
     ((grounder_name, grounder),) = _one(plan.plugins[asked.name].grounders, '--grounder')
     source: Any = plan.source
-    image: ImageFeatures = source.features(_fitted(pixels), asked.images[0])
+    image: ImageFeatures = source.features(fitted(pixels), asked.images[0])
     proposals = rule(image, asked.expressions)
-    scores = torch.as_tensor(grounder(image, asked.expressions, proposals)[0]).flatten().cpu().numpy()
-    if not np.isfinite(scores).all():
-        raise InputError(f'grounder {grounder_name}: returned scores that are not finite numbers; check its weights')
+    scores = scored(grounder_name, grounder, image, asked.expressions[0], proposals[0])
     best = int(scores.argmax()) if len(scores) else None
-    mask = None if best is None else _mask(image, proposals[0], best, pixels)
+    mask = None if best is None else mask_of(image, proposals[0], best, pixels)
     own = proposals[0].cpu()
     shown = InstanceData(metainfo=own.metainfo, **dict(own.items()))
     shown.bboxes = own.bboxes * own.bboxes.new_tensor(
@@ -151,7 +151,21 @@ def _one(plugins: Mapping[str, Any], option: str) -> list[tuple[str, Any]]:
     return list(plugins.items())
 
 
-def _mask(image: ImageFeatures, proposals: InstanceData, best: int, pixels: np.ndarray) -> np.ndarray:
+def scored(name: str, grounder: Grounder, image: ImageFeatures, expression: Expression,
+           proposals: InstanceData) -> np.ndarray:
+    """``(n,)`` the scores that a grounder gives the proposals of an expression.
+
+    Raises:
+        InputError: some are not finite.
+    """
+    scores = torch.as_tensor(grounder(image, [expression], [proposals])[0]).flatten().cpu().numpy()
+    if not np.isfinite(scores).all():
+        raise InputError(f'grounder {name}: returned scores that are not finite numbers; check its weights')
+    return scores
+
+
+def mask_of(image: ImageFeatures, proposals: InstanceData, best: int, pixels: np.ndarray) -> np.ndarray:
+    """``(H, W)`` bool, the mask of one proposal in a picture ``(H, W, 3)`` of any size."""
     rle, = image.detector.masks(image, proposals.bboxes[best:best + 1].float(), proposals.labels[best:best + 1])
     small = coco_mask.decode({'size': rle['size'], 'counts': rle['counts'].encode('ascii')})
     return cv2.resize(small, pixels.shape[1::-1], interpolation=cv2.INTER_NEAREST).astype(bool)

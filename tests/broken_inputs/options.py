@@ -4,6 +4,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,6 @@ from harness.words.critical_objects import CriticalObjects
 from tests.broken_inputs import sound
 from tests.broken_inputs.damage import TYPED, Content, dumped
 from tests.broken_inputs.trials import Trial
-from tests.small_clip import small_clip
 
 _ROOT = ('--data-root', '.', '--dataset', 'refcoco', '--out', 'out', '--limit', '1')
 #: Keywords that a run fills in.
@@ -29,6 +29,8 @@ def settings() -> Iterator[Trial]:
         for name in names(registry):
             plugin = registry.get(name)
             if name == 'given':  # with boxes from outside alone
+                continue
+            if plugin.in_folder and find_spec('transformers') is None:  # the extra clip is not installed
                 continue
             argv = (*_ROOT, *base, name)
             files = sound.refer()
@@ -62,12 +64,14 @@ def _typed(argv: tuple[str, ...], name: str, values: tuple[str, ...] = TYPED,
 @cache
 def _clip() -> dict[str, Content]:
     """The files of a small CLIP, in a folder ``clip``."""
+    from tests.extras.small_clip import small_clip
     with TemporaryDirectory() as folder:
         return {f'clip/{file.name}': file.read_bytes() for file in small_clip(Path(folder)).iterdir()}
 
 
 def command_line() -> Iterator[Trial]:
-    """Every option of a run, of ``convert``, ``show``, ``export`` and of reports with whatever can be typed."""
+    """Every option of a run, of ``demo``, ``convert``, ``show``, ``export`` and of reports with whatever can be
+    typed."""
     base = ('--data-root', '.', '--dataset', 'refcoco', '--candidates', 'c.json', '--task', 'recall')
     files = {**sound.refer(), **sound.plain(), 'c.json': dumped(sound.CANDIDATES)}
     yield Trial('sound', (*base, '--out', 'out'), files, sound=True)
@@ -80,9 +84,12 @@ def command_line() -> Iterator[Trial]:
     for value in ('', '\0', 'a\nb', 'x' * 300, 'x' * 5000, '/dev/null', '/dev/null/a', '/proc/x', 'c.json', 'c.json/a',
                   'images', '\udc80', '\x1b[2J'):
         yield Trial(f'--out {value[:20]!r}', (*base, f'--out={value}'), files)
-    for command in ('convert', 'show', 'export', 'check-data', 'train', 'study', 'convrt', ''):
+    for command in ('convert', 'show', 'demo', 'export', 'check-data', 'train', 'study', 'convrt', ''):
         for value in ('', 'c.json', '--help=x', '-1', '\x1b[2J', 'a\nb', '\udc80'):
             yield Trial(f'{command} {value!r}', (command, value), files)
+    for option in ('--host', '--weights', '--device'):
+        for value in values:  # never a port that could be listened on: it would be served
+            yield Trial(f'demo {option} {value[:20]!r}', ('demo', '--port=0', f'{option}={value}'), files)
     for command in ('tables', 'compare', 'failures', 'check', 'html', 'published', 'tabels', ''):
         for value in ('', 'c.json', '--help=x', '-1', '\x1b[2J', 'a\nb', '\udc80', 'none'):
             yield Trial(f'reports {command} {value!r}', (command, value), files, 'reports')

@@ -6,44 +6,24 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from reports.html.report import html_report
+from tests.browser.chromium import Browser, needs_chromium, seen_as, shoot
 from tests.html_run import FOUR, Said, write_run
 
-selenium = pytest.importorskip('selenium', reason='selenium is not installed')
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
+pytest.importorskip('selenium', reason='selenium is not installed')
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.support.ui import Select, WebDriverWait  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-DRIVER = shutil.which('chromedriver')
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER),
-                                reason='no Chromium; Debian has it: apt-get install chromium chromium-driver')
-
-FLAGS = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-dev-shm-usage',
-         '--disable-background-networking', '--disable-component-update', '--disable-sync', '--hide-scrollbars')
+pytestmark = needs_chromium
 COLOURS = ('red', 'blue', 'green', 'grey')
 #: 5,000 expressions of which the first four are those of the hand-made run.
 MANY = FOUR + tuple(
     Said(i, 7 + i % 2, f'{COLOURS[i % 4]} mug number {i}', (3, -1 if i % 5 == 0 else 1, i % 5 != 0 and i % 7 != 0),
          (4, 0, i % 7 != 0), 'testB' if i % 3 else 'val') for i in range(5, 5001))
-
-Browser = Any
-
-
-@pytest.fixture(scope='module')
-def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = Path(os.environ.get('REPORT_SCREENSHOTS') or tmp_path_factory.mktemp('screenshots'))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture(scope='module')
@@ -52,18 +32,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     file = folder / 'report.html'
     file.write_text(html_report([write_run(folder / 'run', MANY)]).html, encoding='utf-8')
     return file.as_uri()
-
-
-@pytest.fixture(scope='module')
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f'--user-data-dir={tmp_path_factory.mktemp("profile")}'):
-        options.add_argument(flag)
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture
@@ -76,22 +44,10 @@ def page(chromium: Browser, address: str) -> Browser:
 
 
 def opened(chromium: Browser, address: str, width: int, dark: bool = False) -> None:
-    chromium.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {
-        'width': width, 'height': 900, 'deviceScaleFactor': 1, 'mobile': width < 600})
-    # A page that still glides to where it scrolls is not where a click lands.
-    chromium.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': [
-        {'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'},
-        {'name': 'prefers-reduced-motion', 'value': 'reduce'}]})
+    seen_as(chromium, width, dark)
     chromium.get(address)
     WebDriverWait(chromium, 60).until(lambda driver: driver.execute_script(
         'return document.documentElement.hasAttribute("data-ready")'))
-
-
-def shoot(chromium: Browser, file: Path) -> None:
-    width, height = chromium.execute_script('return [innerWidth, document.documentElement.scrollHeight]')
-    picture = chromium.execute_cdp_cmd('Page.captureScreenshot', {'captureBeyondViewport': True, 'clip': {
-        'x': 0, 'y': 0, 'width': width, 'height': min(height, 9000), 'scale': 1}})
-    file.write_bytes(base64.b64decode(picture['data']))
 
 
 def choose(page: Browser, name: str, value: str) -> None:

@@ -14,8 +14,8 @@ from PIL import Image
 from adapters.clip.grounding_dino import load_grounding_dino
 from harness.errors import InputError
 from run_benchmark import command_line
-from tests.small_clip import small_clip
-from tests.small_grounding_dino import LAYERS, WORDS, small_grounding_dino, small_model, tokenizer
+from tests.extras.small_clip import small_clip
+from tests.extras.small_grounding_dino import LAYERS, WORDS, small_grounding_dino, small_model, tokenizer
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
 

@@ -28,7 +28,7 @@ from harness.files.weights import Weights
 from harness.proposals.nms import class_wise_nms
 from harness.types import Expression, ImageFeatures, ImageInfo
 from run_benchmark import command_line
-from tests.small_clip import SIDE, small_clip, small_model, tokenizer
+from tests.extras.small_clip import SIDE, small_clip, small_model, tokenizer
 
 KINDS = ('clip', 'siglip')
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)

@@ -1,0 +1,1 @@
+"""A page to try it: a picture, a sentence, and what becomes of both, from candidates to masks."""

@@ -132,7 +132,7 @@ def test_help_of_reports_imports_nothing_slow(arguments: str, tmp_path: Path) ->
     ('nosuch', 'nosuch: no such report'),
     ('published --table 5', '--table 5: unknown; known are 1, 2, 3, 4'),
     ('tables . --format nosuch', 'invalid choice'),
-    ('tables . --label Mine', '--label, --venue and --backbone: name a row of --like paper'),
+    ('tables . --label Mine', '--label, --venue and --backbone: name a row of --like today or of --like paper'),
     ('tables nowhere', 'nowhere: there is no such file; give a run\'s folder or its results.json'),
     ('compare nowhere nowhere', 'nowhere: there is no such file; give a run\'s folder or its predictions.jsonl'),
     ('compare a b --metric nosuch', '--metric nosuch: unknown'),

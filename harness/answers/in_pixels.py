@@ -1,7 +1,7 @@
 """From what answers say to boxes in pixels of their images, as everything else of the harness reads them."""
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +124,3 @@ def _over(over: np.ndarray, pairs: Sequence[tuple[Expression, RawAnswer]], boxes
     if len(rows) > CONTRADICTED * len(pairs):
         raise InputError(f'{path}: {what}; so they are something else, say what by --coordinates')
     return [f'{path.name}: {what}; they count as they are']
-
-
-def classes(answers: Answers) -> Counter[str]:
-    """How many answers there are of each kind."""
-    return Counter(one.kind for given in answers.given.values() for one in given if one.kind is not None)

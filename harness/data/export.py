@@ -83,12 +83,11 @@ def lost(dataset: Dataset, expressions: Sequence[Expression], writer: FormWriter
 
 
 def _parts(dataset: Dataset, expressions: Sequence[Expression]) -> set[str]:
-    known = dataset.annotations if dataset.annotations is not None else dataset.referents or {}
     there = {
         'sent_ids': bool(expressions), 'ref_ids': any(e.ref_id is not None for e in expressions),
         'annotation ids': any(e.ann_id is not None for e in expressions),
         'categories': any(e.category is not None for e in expressions),
-        'masks': any(a.segmentation is not None for own in known.values() for a in own),
+        'masks': any(a.segmentation is not None for own in dataset.with_masks().values() for a in own),
         'other objects': dataset.annotations is not None,
         'truths of scenes': any(e.truth for e in expressions)}
     return {part for part, is_there in there.items() if is_there}

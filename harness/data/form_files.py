@@ -75,8 +75,7 @@ def referents(expressions: Iterable[Expression]) -> Iterator[tuple[Expression, l
 
 def annotations_by_id(dataset: Dataset) -> dict[int, Annotation]:
     """All annotations that are known, those of referents alone where there are no others."""
-    known = dataset.annotations if dataset.annotations is not None else dataset.referents or {}
-    return {a.ann_id: a for a in chain.from_iterable(known.values())}
+    return {a.ann_id: a for a in chain.from_iterable(dataset.with_masks().values())}
 
 
 def category_ids(dataset: Dataset) -> dict[str, int]:

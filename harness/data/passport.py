@@ -244,10 +244,9 @@ def _part(part: int, mine: Mapping[int, Sequence[int]], whole: Counter[int], kno
 def _shared(rows: Sequence[Row], parts: Iterable[Part], known: Fingerprints) -> dict[str, int]:
     mine = {of_image(image_id) for image_id in {row.image_id for row in rows} if image_id is not None}
     named = {(part['dataset'], part['split']) for part in parts}
-    found, first = {}, 0
-    for name, split, _, referents in known.splits:
-        images = set(known.images[np.unique(known.image[first:first + referents])].tolist())
-        first += referents
+    found = {}
+    for number, (name, split, *_) in enumerate(known.splits):
+        images = set(known.images[np.unique(known.image[_referents_of(number, known)])].tolist())
         if (name, split) not in named and (both := len(mine & images)):
             found[f'{name} {split}'] = both
     return found

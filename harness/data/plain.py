@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.data.box_forms import check_truth
 from harness.data.excerpt import excerpt_rows, is_excerpt
+from harness.data.form_records import optional_id
 from harness.data.image_files import ImageFolders, folders_of_images
 from harness.errors import InputError
 from harness.files import fields
@@ -109,10 +110,6 @@ def _expression(row: Any, number: int, where: str) -> Expression:
         sent=sent,
         tokens=tokenize(sent) if row.get('tokens') is None else fields.words(row, 'tokens', where),
         gt_xywh=fields.box(row, 'bbox', where),
-        ref_id=_optional_id(row, 'ref_id', where),
-        ann_id=_optional_id(row, 'ann_id', where),
+        ref_id=optional_id(row, 'ref_id', where),
+        ann_id=optional_id(row, 'ann_id', where),
     )
-
-
-def _optional_id(row: Any, key: str, where: str) -> int | None:
-    return None if row.get(key) is None else fields.integer(row, key, where)

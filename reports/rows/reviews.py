@@ -37,8 +37,9 @@ class Reviews:
 
     def faults(self, frame: pd.DataFrame) -> np.ndarray:
         """``(n,)`` of each row of predictions: 1 faulty, 0 not, NaN not reviewed."""
-        known = {key: self._verdict(*key) for key in dict.fromkeys(_keys(frame))}
-        return np.array([known[key] for key in _keys(frame)], float)
+        keys = _keys(frame)
+        known = {key: self._verdict(*key) for key in dict.fromkeys(keys)}
+        return np.array([known[key] for key in keys], float)
 
     def _verdict(self, image_id: int, sent: str, ann_id: int | None) -> float:
         if ann_id is None:

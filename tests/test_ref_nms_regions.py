@@ -9,11 +9,10 @@ from harness.proposals.ref_nms import RefNMSB
 from harness.proposals.ref_nms_network import RefNMS
 from harness.training.ref_nms import pooled_regions
 from harness.training.ref_nms.image_regions import ImageRegions
+from harness.training.ref_nms.jitter_pool import KEPT_POOL
 from harness.training.ref_nms.options import RELEASED
 from harness.training.ref_nms.pooled_regions import (
-    POOL,
     PooledRegions,
-    in_pool,
     load_regions,
     pooled_split,
     save_regions,
@@ -47,19 +46,17 @@ def test_features_of_a_frozen_head_are_those_that_it_gives_in_a_run():
     boxes = pooled[2]['boxes']
     crops = crop_and_resize(regions[2]['feature_map'][None].float(), boxes)
     torch.testing.assert_close(pooled[2]['features'], network.encode_boxes(crops).detach(), atol=1e-5, rtol=1e-4)
-    assert pooled[2]['pool'].shape == (2, int(POOL.sum()), 16)
+    assert pooled[2]['pool'].shape == (2, KEPT_POOL.size, 16)
 
 
 def test_jittered_boxes_of_a_frozen_head_come_from_the_pool_of_their_target_and_level():
-    image = {'pool_targets': torch.tensor([[0., 0, 1, 1], [2, 2, 3, 3]]).double(),
-             'pool': torch.arange(2 * int(POOL.sum())).reshape(2, -1, 1)}
+    among = torch.tensor([[0., 0, 1, 1], [2, 2, 3, 3]])
     targets, levels = torch.tensor([[2., 2, 3, 3], [0, 0, 1, 1], [2, 2, 3, 3]]), torch.tensor([0, 5, 2])
-    number = int(POOL.sum())
     for _ in range(20):
-        first, second, third = image['pool'].flatten(0, 1)[in_pool(image, targets, levels, None), 0].tolist()
-        assert number <= first < number + POOL[0]
-        assert number - POOL[5] <= second < number
-        assert number + POOL[0] + POOL[1] <= third < number + POOL[0] + POOL[1] + POOL[2]
+        first, second, third = KEPT_POOL.drawn(among, targets, levels, None).tolist()
+        assert 46 <= first < 46 + 16
+        assert 46 - 6 <= second < 46
+        assert 46 + 16 + 6 <= third < 46 + 16 + 6 + 6
 
 
 def test_stored_features_are_read_again_unless_they_are_of_something_else(tmp_path):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from harness.boxes import pairwise_iou
 from harness.training.ref_nms.binary_loss import choose_regions
+from harness.training.ref_nms.jitter_pool import JitterPool
 from harness.training.ref_nms.levels import LevelSampler
 from harness.training.ref_nms.related_regions import RelatedRegions
 from harness.training.ref_nms.training import (
@@ -113,6 +114,20 @@ def test_an_item_of_the_ranking_loss_has_its_number_at_each_level():
         assert bool((overlap[:4] <= 0.4).all()), 'regions elsewhere and jittered boxes'
         assert bool(((overlap[4:] > 0.5 + 0.1 * torch.arange(5)) & (overlap[4:] <= 0.6 + 0.1 * torch.arange(5))).all())
         assert overlap[8] == 1, 'the region at the highest level is a detected one'
+
+
+def test_the_expressions_of_an_image_can_share_their_jittered_boxes():
+    regions, groups, targets = world(images=1)
+    regions[0]['boxes'], regions[0]['det_scores'] = torch.zeros(0, 4), torch.zeros(0)
+    pool, sampler = JitterPool((2, 1, 1, 1, 1, 1)), LevelSampler(lowest=9, others=3)
+    item = RelatedRegions(groups, targets, regions, VOCABULARY, 10, seed=0, sampler=sampler, pool=pool)[0]
+    assert item['index'].shape == (2, 9 + 5 * 3)
+    assert len(item['boxes']) <= 2 * 7, 'seven for each of the two targets, those that were drawn'
+    for own, target in zip(item['index'], (targets[0], targets[1]), strict=True):
+        overlap = pairwise_iou(item['boxes'][own], target)[:, 0]
+        assert bool((overlap[:9] <= 0.4).all())
+        least = torch.arange(5, 10).repeat_interleave(3) / 10
+        assert bool(((overlap[9:] >= least - 1e-4) & (overlap[9:] <= least + 0.1 + 1e-4)).all())
 
 
 def test_regions_at_or_under_delta_take_no_part_where_it_is_not_lowered():

@@ -16,10 +16,11 @@ from harness.files.weights import load_weights, shipped_path
 from harness.plugins import Detector
 from harness.proposals.ref_nms import RefNMSB
 from harness.training.ref_nms import region_store
+from harness.training.ref_nms.jitter_pool import KEPT_POOL
 from harness.training.ref_nms.job import RefNMSJob
 from harness.training.ref_nms.levels import INTERVALS
 from harness.training.ref_nms.options import RELEASED
-from harness.training.ref_nms.pooled_regions import POOL, crops
+from harness.training.ref_nms.pooled_regions import crops
 from harness.training.ref_nms.region_store import RegionStore, fill_store
 from harness.training.ref_nms.stored import keeper
 from harness.types import ImageFeatures, ImageInfo
@@ -114,10 +115,10 @@ def test_the_pool_holds_crops_of_jittered_boxes(detector: str, rehearsal: SmallR
     monkeypatch.setattr('harness.training.ref_nms.stored.crops', look)
     dataset, info = job.images[0]
     kept: Mapping[str, Any] = keeper(job)(seen(network, info))
-    n, targets, number = len(kept['boxes']), kept['pool_targets'], int(POOL.sum())
+    n, targets, number = len(kept['boxes']), kept['pool_targets'], KEPT_POOL.size
     made = looked[0][n:].reshape(len(targets), number, 4)
     assert kept['pool'].shape[:2] == made.shape[:2] and len(targets) > 1
-    levels = torch.arange(len(POOL)).repeat_interleave(POOL)
+    levels = torch.arange(6).repeat_interleave(torch.tensor(KEPT_POOL.numbers))
     low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
     for target, boxes, pool in zip(targets, made, kept['pool'], strict=True):
         assert torch.equal(pool, crops(seen(network, info), boxes).half().cpu())

@@ -33,9 +33,10 @@ from harness.training.runner import console
 from harness.types import Dataset
 from harness.words.vectors import load_vectors
 
-#: The options of the parts that are not shipped; their draws depend only on the seed.
-FROZEN = {'ref-nms-r': EMBEDDED['ranking'].changed(head='frozen', draws='index'),
-          'ref-nms-blind': EMBEDDED['binary'].changed(head='frozen', draws='index', text='blind')}
+#: The options of Ref-NMS by the name of its weights.
+REF_NMS = {'ref-nms-b': EMBEDDED['binary'], 'ref-nms-r': EMBEDDED['ranking']}
+#: The options of the part that is not shipped; its draws depend only on the seed.
+FROZEN = {'ref-nms-blind': EMBEDDED['binary'].changed(head='frozen', draws='index', text='blind')}
 
 
 class Training:
@@ -61,12 +62,13 @@ class Training:
             annotations, folder / IMAGES, path, work, command=command, seed=self.seed),
             lambda: detector_record(annotations, self.seed))
 
-    def ref_nms_file(self, name: str) -> None:
-        """Train Ref-NMS on one dataset and calibrate its threshold."""
-        self._part(f'ref-nms-b-{name}', lambda path, work, command: train_ref_nms(
+    def ref_nms_file(self, part: str, name: str) -> None:
+        """Train Ref-NMS on one dataset, by the loss of its part, and calibrate its threshold."""
+        options = REF_NMS[part]
+        self._part(f'{part}-{name}', lambda path, work, command: train_ref_nms(
             self._dataset(name, 'train'), self._dataset(name, 'eval'), self._regions(name, 'train'),
             self._regions(name, 'val'), self.detector, self.vectors, path, work, detector_hash=self._detector_hash,
-            command=command, seed=self.seed), lambda: self._ref_nms_record(name, EMBEDDED['binary']))
+            command=command, seed=self.seed, options=options), lambda: self._ref_nms_record(name, options))
 
     def frozen_file(self, part: str, name: str) -> None:
         """Train a Ref-NMS that is not shipped on one dataset: the shipped recipe with the detector's head frozen."""

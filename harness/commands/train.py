@@ -28,8 +28,8 @@ from harness.registry import GROUNDERS, names
 
 WORK = Path('results') / 'training'
 OUT = Path('results') / 'weights'
-#: Those whose weights are not shipped.
-FROZEN = ('ref-nms-r', 'ref-nms-blind')
+#: What has weights that are not shipped.
+FROZEN = ('ref-nms-blind',)
 #: Options that make it another training than that of the shipped weights.
 OF_ONES_OWN = ('data_root', 'split_by', 'images', 'weights', 'recipe', 'settings', 'vectors', 'attributes', 'store',
                'precision', 'checkpoint_every', 'workers', 'device', 'dry_run')
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     if argv and argv[0] == 'ref-nms':
         return ref_nms_command.main(argv[1:])
     trainable = [name for name in names(GROUNDERS) if GROUNDERS.attribute(name, 'recipe') is not None]
-    parts = ['detector', 'ref-nms-b', *trainable]
+    parts = ['detector', 'ref-nms-b', 'ref-nms-r', *trainable]
     args = _parser(parts).parse_args(argv)
     named = ','.join(args.part).split(',')
     wanted = [part for part in pick('train', args.part, [*parts, *FROZEN], parts) if part in parts or part in named]
@@ -101,8 +101,8 @@ def _train_shipped(args: Namespace, wanted: Sequence[str], trainable: Sequence[s
         training.detector_file()
     for dataset in datasets:
         for part in wanted:
-            if part == 'ref-nms-b':
-                training.ref_nms_file(dataset)
+            if part in ('ref-nms-b', 'ref-nms-r'):
+                training.ref_nms_file(part, dataset)
             elif part in FROZEN:
                 training.frozen_file(part, dataset)
             elif part in trainable:

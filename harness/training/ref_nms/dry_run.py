@@ -27,9 +27,10 @@ from harness.training.estimating import Estimate, QuickestStep, rows_of_data
 from harness.training.features import check_images
 from harness.training.ref_nms.critical_boxes import critical_boxes
 from harness.training.ref_nms.image_regions import ImageRegions, Regions
+from harness.training.ref_nms.jitter_pool import KEPT_POOL
 from harness.training.ref_nms.job import RefNMSJob
 from harness.training.ref_nms.options import TrainingOptions
-from harness.training.ref_nms.pooled_regions import POOL, PooledRegions, crops, head_means
+from harness.training.ref_nms.pooled_regions import PooledRegions, crops, head_means
 from harness.training.ref_nms.region_store import starts_from_map
 from harness.training.ref_nms.stored import jitters
 from harness.training.ref_nms.training import RefNMSForTraining, sampler_of, train_ref_nms
@@ -185,6 +186,6 @@ def _disk(training: RefNMSJob, measured: _Measured) -> float:
     elif kept != 'none':
         network = measured.model.network
         of_region = network.features if kept == 'features' else network.in_channels * CELLS ** 2
-        jittered = measured.targets * int(POOL.sum()) if kept == 'features' or jitters(training) else 0
+        jittered = measured.targets * KEPT_POOL.size if kept == 'features' or jitters(training) else 0
         of_boxes += 2 * (measured.candidates + jittered) * of_region
     return of_boxes * len(training.images)

@@ -46,6 +46,8 @@ class SamplingOptions:
         delta_step: by how much ``delta`` is lowered at a time while an image has too few candidates.
         at_least: candidates that each image must have; 0: ``delta`` is never lowered.
         lowest, others: ranking loss: regions at level 0 and at each of the others.
+        jitter: ranking loss: whether each place that a level leaves empty gets a jittered box of its own (``'place'``),
+            or draws from a few that the image's expressions share (``'image'``).
         draws: whether a sample depends on seed, epoch and place alone (``'index'``; dropout then by
             :mod:`~harness.training.ref_nms.masked_attention`), or all randomness is one stream, as of the shipped
             weights.
@@ -62,6 +64,7 @@ class SamplingOptions:
     at_least: CountOrNone = 32
     lowest: Width = 150
     others: Width = 10
+    jitter: Literal['place', 'image'] = 'place'
     draws: Literal['index', 'stream'] = 'index'
     vocabulary: Literal['all', 'train'] = 'all'
     embeddings: Literal['fixed', 'learned'] = 'fixed'
@@ -138,6 +141,7 @@ class TrainingOptions:
         return {name for name, heeded in (
             *((name, self.loss == 'binary') for name in ('regions', 'positive')),
             *((name, self.loss == 'ranking') for name in ('lowest', 'others', 'margin', 'top_h')),
+            ('jitter', self.loss == 'ranking' and self.head == 'trained'),
             *((name, self.head == 'trained') for name in ('head_lr', 'head_norm')),
             *((name, self.steps.schedule == 'plateau') for name in ('factor', 'patience'))) if not heeded}
 
@@ -162,8 +166,11 @@ PAPER = {loss: options.changed(**_PAPER) for loss, options in RELEASED.items()}
 
 _EMBEDDED = dict(batch_of='images', batch_size=5, epochs=8, schedule='cosine', keep='last', validate_every=0,
                  hidden=128, mlp=256, vocabulary='train', draws='stream')
-#: The shipped weights' (``train ref-nms-b``), and the ranking loss by the same recipe.
-EMBEDDED = {loss: options.changed(**_EMBEDDED) for loss, options in RELEASED.items()}
+#: Of the ranking loss: the released number of epochs, and a tenth of the boxes for the head to see.
+_RANKING = dict(jitter='image', draws='index', epochs=4)
+#: The shipped weights' recipe.
+EMBEDDED = {'binary': RELEASED['binary'].changed(**_EMBEDDED),
+            'ranking': RELEASED['ranking'].changed(**_EMBEDDED | _RANKING)}
 
 RECIPES = {'released': RELEASED, 'paper': PAPER, 'embedded': EMBEDDED}
 

@@ -26,8 +26,7 @@ from harness.plugins import Detector
 from harness.training.features import described_images
 from harness.training.ref_nms.critical_boxes import critical_boxes
 from harness.training.ref_nms.image_regions import ImageRegions
-from harness.training.ref_nms.jitter import jittered
-from harness.training.ref_nms.levels import INTERVALS, LEVELS
+from harness.training.ref_nms.jitter_pool import KEPT_POOL
 from harness.training.ref_nms.options import SamplingOptions
 from harness.training.ref_nms.records import DETECTING, vectors_record
 from harness.types import Dataset, ImageFeatures
@@ -37,9 +36,6 @@ from harness.words.vectors import WordVectors
 Look = Callable[[ImageFeatures, Tensor], Tensor]
 #: What a record can hold of an image's regions: the results of :func:`head_means`, or of :func:`crops`.
 KEPT = ('features', 'crops')
-#: Jittered boxes of each target, by level.
-POOL = torch.tensor([16, 6, 6, 6, 6, 6])
-_OF_POOL = torch.arange(LEVELS).repeat_interleave(POOL)
 
 
 def head_means(image: ImageFeatures, boxes: Tensor) -> Tensor:
@@ -86,27 +82,17 @@ class PooledRegions:
         seen = seen.to(torch.float32 if image_id in self.exact else self.dtype).cpu()
         n = len(found['boxes'])
         return {**found, 'features' if self.look is head_means else 'crops': seen[:n].clone(), 'pool_targets': targets,
-                'pool': seen[n:].reshape(len(targets), len(_OF_POOL), *seen.shape[1:]).clone()}
+                'pool': seen[n:].reshape(len(targets), KEPT_POOL.size, *seen.shape[1:]).clone()}
 
     def _made(self, image: ImageFeatures, targets: Tensor) -> Tensor:
-        low, high = torch.tensor(INTERVALS, dtype=torch.float64)[_OF_POOL].repeat(len(targets), 1).T
         generator = torch.Generator().manual_seed(self.seed * 10 ** 9 + image.info.image_id)
-        return jittered(targets.repeat_interleave(len(_OF_POOL), dim=0), low, high, image.info.width,
-                        image.info.height, generator)
+        return KEPT_POOL.boxes(targets, image.info.width, image.info.height, generator)
 
     def collected(self) -> dict[int, dict[str, Any]]:
         """By image id as :meth:`ImageRegions.collected` without maps, and: ``features`` (n, F) or ``crops``
         (n, C, 7, 7) of the candidates, ``pool_targets`` (T, 4), and ``pool`` (T, P, …), the same of jittered boxes,
         levels in order."""
         return self._images
-
-
-def in_pool(image: Mapping[str, Any], targets: Tensor, levels: Tensor, generator: torch.Generator | None) -> Tensor:
-    """``(k,)`` into the image's T · P jittered boxes: a random one for each of k targets ``(k, 4)`` and levels
-    ``(k,)``."""
-    target = (targets.double()[:, None] == image['pool_targets'][None]).all(dim=2).int().argmax(dim=1)
-    within = (torch.rand(len(levels), generator=generator) * POOL[levels]).long().clamp(max=POOL[levels] - 1)
-    return target * len(_OF_POOL) + (POOL.cumsum(0) - POOL)[levels] + within
 
 
 def boxes_to_jitter(splits: Iterable[tuple[Dataset, str]], vectors: WordVectors) -> dict[int, Tensor]:
@@ -136,7 +122,7 @@ def pooled_split(dataset: Dataset, split: str, detector: Detector, vectors: Word
     dtype = torch.float16 if split == 'train' else torch.float32
     found = ImageRegions.of(sampling)
     meta = {'dataset': dataset.name, 'data': dataset.data_hash, 'split': split, 'detector': detector_hash,
-            **vectors_record(vectors), 'pool': POOL.tolist(), 'dtype': str(dtype), **found.record,
+            **vectors_record(vectors), 'pool': list(KEPT_POOL.numbers), 'dtype': str(dtype), **found.record,
             'code': code_of(__name__, *DETECTING)}
     path = folder / f'pooled-{dataset.name}-{split}-{short(meta)}.safetensors'
     if (stored := load_regions(path, meta)) is not None:

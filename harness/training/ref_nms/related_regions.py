@@ -12,8 +12,9 @@ from harness.boxes import pairwise_iou
 from harness.training.ref_nms.binary_loss import BinarySampler
 from harness.training.ref_nms.image_regions import Regions
 from harness.training.ref_nms.jitter import jittered
+from harness.training.ref_nms.jitter_pool import KEPT_POOL, JitterPool
 from harness.training.ref_nms.levels import INTERVALS
-from harness.training.ref_nms.pooled_regions import KEPT, in_pool
+from harness.training.ref_nms.pooled_regions import KEPT
 from harness.training.ref_nms.sampler import Sampler
 from harness.types import Expression
 from harness.words.vectors import WordEmbedding
@@ -47,12 +48,14 @@ class RelatedRegions(TorchDataset):
         seed: fixes what an item samples in each epoch; ``None`` draws from torch's global randomness.
         sampler: of regions.
         over: confidence that a region must exceed; ``None`` takes all collected regions.
+        pool: of jittered boxes that an item's expressions share; ``None``: each place has a box of its own. Regions
+            that are kept have their own pool.
     """
 
     def __init__(self, groups: Iterable[Sequence[Expression]], targets: Mapping[int, Tensor], regions: Regions,
                  vocabulary: WordEmbedding, longest: int, seed: int | None = None, sampler: Sampler | None = None,
-                 over: float | None = None) -> None:
-        self.regions, self.seed, self.epoch = regions, seed, 0
+                 over: float | None = None, pool: JitterPool | None = None) -> None:
+        self.regions, self.seed, self.epoch, self.pool = regions, seed, 0, pool
         self.sampler: Sampler = sampler or BinarySampler()
         self._items: list[_Item] = []
         for group in groups:
@@ -101,27 +104,37 @@ class RelatedRegions(TorchDataset):
         if kept is not None:
             seen = {kept: image[kept][used]}
             if len(rows):
-                drawn = in_pool(image, item.targets[self._target(item, rows, generator)], levels, generator)
+                drawn = KEPT_POOL.drawn(image['pool_targets'], self._targets(item, rows, generator).double(), levels,
+                                        generator)
                 places, added = drawn.unique(return_inverse=True)
                 seen = {kept: torch.cat((seen[kept], image['pool'].flatten(0, 1)[places]))}
         else:
             boxes = image['boxes'][used]
             if len(rows):
-                low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
-                width, height = image['size']
-                made = jittered(item.targets[self._target(item, rows, generator)], low, high, width, height, generator)
+                made, added = self._jittered(item, self._targets(item, rows, generator), levels, generator)
                 boxes = torch.cat((boxes, made.to(boxes.dtype)))
             seen = ({'crops': image['cut'](boxes)} if 'cut' in image else
                     {'feature_map': image['feature_map'], 'boxes': boxes * image['scale']})
         return {'index': index.masked_scatter(missing, len(used) + added), 'labels': draw.labels, 'words': item.words,
                 **seen}
 
+    def _jittered(self, item: _Item, targets: Tensor, levels: Tensor,
+                  generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Jittered boxes for k targets ``(k, 4)`` and levels ``(k,)``, and which of them each gets ``(k,)``."""
+        width, height = self.regions[item.image_id]['size']
+        if self.pool is None:
+            low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
+            return jittered(targets, low, high, width, height, generator), torch.arange(len(targets))
+        among = item.targets.unique(dim=0)
+        places, added = self.pool.drawn(among, targets, levels, generator).unique(return_inverse=True)
+        return self.pool.boxes(among, width, height, generator)[places], added
+
     @staticmethod
-    def _target(item: _Item, rows: Tensor, generator: torch.Generator | None) -> Tensor:
-        """``(k,)`` into ``item.targets``: for each row, a random target of its expression."""
+    def _targets(item: _Item, rows: Tensor, generator: torch.Generator | None) -> Tensor:
+        """``(k, 4)``: for each row, a random target of its expression."""
         counts = item.n_targets[rows]
         within = (torch.rand(len(rows), generator=generator) * counts).long().clamp(max=counts - 1)
-        return (item.n_targets.cumsum(0) - item.n_targets)[rows] + within
+        return item.targets[(item.n_targets.cumsum(0) - item.n_targets)[rows] + within]
 
 
 def _inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:

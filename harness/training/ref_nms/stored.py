@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.training.ref_nms.image_regions import ImageRegions
+from harness.training.ref_nms.jitter_pool import KEPT_POOL
 from harness.training.ref_nms.job import RefNMSJob
-from harness.training.ref_nms.pooled_regions import POOL, PooledRegions, boxes_to_jitter, crops
+from harness.training.ref_nms.pooled_regions import PooledRegions, boxes_to_jitter, crops
 from harness.training.ref_nms.records import vectors_record
 from harness.types import ImageFeatures
 
@@ -24,7 +25,7 @@ def what_is_kept(training: RefNMSJob) -> dict[str, Any]:
     """What tells the store of a training from others, for its fingerprint."""
     if training.store != 'crops':
         return {'maps': training.store == 'maps'}
-    jittered = {'pool': POOL.tolist(), **vectors_record(training.vectors)} if jitters(training) else {}
+    jittered = {'pool': list(KEPT_POOL.numbers), **vectors_record(training.vectors)} if jitters(training) else {}
     return {'crops': True, **jittered}
 
 

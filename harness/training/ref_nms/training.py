@@ -31,6 +31,7 @@ from harness.training.ref_nms.binary_loss import BinarySampler, binary_loss
 from harness.training.ref_nms.calibration import Calibration, calibrated, rank_expressions
 from harness.training.ref_nms.critical_boxes import critical_boxes
 from harness.training.ref_nms.image_regions import Regions
+from harness.training.ref_nms.jitter_pool import IMAGE_POOL
 from harness.training.ref_nms.levels import LevelSampler
 from harness.training.ref_nms.masked_attention import masked_forward
 from harness.training.ref_nms.options import EMBEDDED, TrainingOptions
@@ -202,11 +203,12 @@ def train_ref_nms(train: Dataset, val: Dataset, train_regions: Regions, val_regi
     groups = heard(_groups(val, 'val'), constant)
     longest = LONGEST.get(rehearsed(train.name.removeprefix('mini-')), LONGEST_ELSEWHERE)
     sampler, over = sampler_of(options), None if sampling.at_least else sampling.delta
+    pool = IMAGE_POOL if sampling.jitter == 'image' else None
     images = RelatedRegions(heard(_items(train, 'train', sampling.batch_of), constant),
                             critical_boxes(train, 'train', vectors), train_regions, vocabulary, longest,
-                            None if sampling.draws == 'stream' else seed * 10 ** 10, sampler, over)
+                            None if sampling.draws == 'stream' else seed * 10 ** 10, sampler, over, pool)
     seen = RelatedRegions(groups, critical_boxes(val, 'val', vectors), val_regions, vocabulary, longest, seed, sampler,
-                          over)
+                          over, pool)
 
     def words() -> WordEmbedding:
         return WordEmbedding(vocabulary.words, model.vectors.detach().cpu())

@@ -1,0 +1,54 @@
+"""Jittered boxes that all expressions of an image share: some for every target and level, from which each place draws.
+
+The released R makes a new box for each place (``RankDataset.sample_roi`` of ChopinSharp/ref-nms). An image of seven
+expressions then asks for 1,400, which all go through the head; of a pool it asks for the boxes of its targets.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from harness.training.ref_nms.jitter import jittered
+from harness.training.ref_nms.levels import INTERVALS, LEVELS
+
+
+@dataclass(frozen=True)
+class JitterPool:
+    """How many boxes each target has at each of the six levels; P together, levels in order."""
+
+    numbers: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """P."""
+        return sum(self.numbers)
+
+    @cached_property
+    def _numbers(self) -> Tensor:
+        return torch.tensor(self.numbers)
+
+    def boxes(self, targets: Tensor, width: float, height: float, generator: torch.Generator | None) -> Tensor:
+        """``(T · P, 4)`` xyxy float64: the boxes of T targets ``(T, 4)``, one target after the other.
+
+        ``width`` and ``height`` are the image's, in the units of the targets.
+        """
+        levels = torch.arange(LEVELS).repeat_interleave(self._numbers).repeat(len(targets))
+        low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
+        return jittered(targets.repeat_interleave(self.size, dim=0), low, high, width, height, generator)
+
+    def drawn(self, among: Tensor, targets: Tensor, levels: Tensor, generator: torch.Generator | None) -> Tensor:
+        """``(k,)`` into the boxes of the targets ``among`` ``(T, 4)``: a random one for each of k targets ``(k, 4)``
+        and levels ``(k,)``."""
+        target = (targets[:, None] == among[None]).all(dim=2).int().argmax(dim=1)
+        numbers = self._numbers[levels]
+        within = (torch.rand(len(levels), generator=generator) * numbers).long().clamp(max=numbers - 1)
+        return target * self.size + (self._numbers.cumsum(0) - self._numbers)[levels] + within
+
+
+#: Of a frozen head, or where crops are stored: made once, for all epochs.
+KEPT_POOL = JitterPool((16, 6, 6, 6, 6, 6))
+#: Made anew each time that an image is an item (``jitter='image'``).
+IMAGE_POOL = JitterPool((5, 2, 2, 2, 2, 2))

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.arguments import add_fresh
 from harness.commands.user_files import check_files, import_plugins
 from harness.errors import InputError
+from harness.evaluation.plan_record import versions
 from harness.evaluation.result_folder import require_folder
 from harness.loading import loading
 from harness.names import OneLineParser
@@ -52,7 +53,7 @@ def merge_folders(folders: Sequence[Path], out: Path, fresh: bool) -> int:
     header = merge(shards, out, fresh, lambda line: print(line, file=sys.stderr))
     about, outcome = header.about, outcome_of(out, header.tasks)
     measured = Measured(out, outcome, about['data'], about['notes'], about['weights'], about['images_in'],
-                        about.get('detector_seen', {}), about.get('passports', {}))
+                        about.get('detector_seen', {}), about.get('passports', {}), about.get('versions') or versions())
     spent = sum(stage.seconds for stage in outcome.timing.stages.values())
     finish(measured, about['command'], {**about['options'], 'out': str(out)}, spent)
     return 0

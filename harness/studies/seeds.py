@@ -24,6 +24,7 @@ from harness.embedded.known import load_embedded
 from harness.errors import InputError, shown
 from harness.evaluation.datasets import EMBEDDED as DATASETS
 from harness.evaluation.plan import Plan
+from harness.evaluation.plan_record import versions
 from harness.evaluation.prepare import Prepared, prepare
 from harness.evaluation.request import Request
 from harness.evaluation.result_folder import new_folder
@@ -280,7 +281,8 @@ class Study:
         limit = [] if self.limit is None else [f'--limit {self.limit}']
         write_results(folder, outcome, run_record(
             outcome, command=self._command(*number, *limit), options={'proposals': rules}, seed=0,
-            data=prepared.data, weights=weights, notes=prepared.notes, wall=time.monotonic() - start))
+            data=prepared.data, weights=weights, notes=prepared.notes, wall=time.monotonic() - start,
+            versions_of=versions(plan)))
 
 
 def _is_done(folder: Path, record: Record) -> bool:

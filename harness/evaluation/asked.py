@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.arguments import check_boxes
 from harness.data.candidate_forms import is_detection_results
 from harness.data.embedded_names import EMBEDDED, SPLITS
 from harness.errors import InputError
@@ -66,8 +67,7 @@ def check_data(request: Request) -> None:
     given = [option for option, value in places.items() if value]
     if request.data and len(given) > 1:
         raise InputError(f'{given[1]}: --data says already what is evaluated; leave one of the two out')
-    if request.boxes is not None and not request.data:
-        raise InputError('--boxes: says how the files of --data write a box; add --data FILE, or leave it out')
+    check_boxes(request.boxes, request.data)
 
 
 def check_image_folder(request: Request) -> None:

@@ -213,6 +213,19 @@ def test_what_was_not_measured_is_said(write: Write) -> None:
     assert 'nothing was measured on RefCOCO, RefCOCO+, RefCOCOg' in left_out(embedded)[1]
 
 
+def test_single_tables_can_be_asked_for(write: Write, capsys: pytest.CaptureFixture) -> None:
+    folder = str(write([record(80.0), record(60.0, 'overall_iou'), record(75.0, 'pr@0.5')]))
+    assert main([folder, '--like', 'paper', '--table', '1,2', '--table', 'pr@0.5']) == 0
+    printed = capsys.readouterr()
+    assert re.findall(r'^\*\*(\w+ ?\d?):', printed.out, re.MULTILINE) == ['Table 2', 'Supplement']
+    assert 'nothing was measured for Table 1' in printed.err and 'Table 3' not in printed.err
+    for wrong, said in ((['--like', 'paper', '--table', '5'], '--table 5: unknown'),
+                        (['--table', '2'], '--table: is one of the paper\'s; add --like paper'),
+                        (['--like', 'paper', '--table', '1'], '--table 1: nothing was measured for it')):
+        with pytest.raises(InputError, match=re.escape(said)):
+            main([folder, *wrong])
+
+
 @pytest.fixture
 def some(write: Write) -> list[Table]:
     return paper_tables(read_runs([write([record(80.0), record(60.0, dataset='mine|<script>_&_%', n=10)])]))

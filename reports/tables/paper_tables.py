@@ -6,7 +6,7 @@ name, without a published number. A method that the paper has no row for can be 
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from operator import attrgetter
@@ -132,6 +132,8 @@ LAYOUTS = (
            lambda row, own: _stage_labels(row, own)[:3], attrgetter('stage'), _ours, compete=False, extend=False),
     *(Layout(f'pr@{x}', f'RES Pr@{x} (%)', ((f'pr@{x}', ''),)) for x in ('0.5', '0.6', '0.7', '0.8', '0.9')),
 )
+#: The names of all tables.
+NAMES = tuple(layout.name for layout in LAYOUTS)
 
 
 def paper_tables(results: Results, intervals: RecordIntervals | None = None,
@@ -171,10 +173,10 @@ def _methods(layout: Layout, rows: Sequence[Row]) -> set[Method]:
     return {(row.grounder, row.proposals) for row in rows if layout.measurable(row)}
 
 
-def left_out(tables: Sequence[Table]) -> list[str]:
-    """One line each on what the tables lack because nothing was measured."""
+def left_out(tables: Sequence[Table], wanted: Collection[str] = NAMES) -> list[str]:
+    """One line each on what the tables lack, of those that are ``wanted``, because nothing was measured."""
     there = {table.name for table in tables}
-    missing = [layout.caption for layout in LAYOUTS if layout.name not in there]
+    missing = [layout.caption for layout in LAYOUTS if layout.name in wanted and layout.name not in there]
     lines = [f'nothing was measured for {"; ".join(missing)}'] if missing else []
     if not any(column.dataset in TITLES for table in tables for column in table.columns):
         lines.append(f'nothing was measured on {", ".join(TITLES.values())}; '

@@ -98,7 +98,7 @@ def draw(counts: pd.DataFrame, path: Path, mask_at: float = 0.5) -> None:
     """
     from matplotlib.figure import Figure  # here, so that only who draws waits for it
 
-    from reports.drawing.plots import save_plot
+    from reports.plots import save_plot
 
     shares = counts[list(NAMES[1:])].div(counts.sum(axis=1), axis=0) * 100
     figure = Figure(figsize=(9, 1.7 + 0.34 * len(shares)), layout='constrained')

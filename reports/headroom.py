@@ -173,7 +173,7 @@ def draw(found: Sequence[Waterfall], path: Path) -> None:
     """
     from matplotlib.figure import Figure  # here, so that only who draws waits for it
 
-    from reports.drawing.plots import save_plot
+    from reports.plots import save_plot
 
     figure = Figure(figsize=(9, 0.6 + 1.9 * len(found)), layout='constrained')
     for axes, one in zip(np.ravel(figure.subplots(len(found), 1, squeeze=False)), found, strict=True):

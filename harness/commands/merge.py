@@ -8,7 +8,6 @@ from pathlib import Path
 from harness.arguments import add_fresh
 from harness.commands.user_files import check_files, import_plugins
 from harness.errors import InputError
-from harness.evaluation.plan_record import versions
 from harness.evaluation.result_folder import require_folder
 from harness.loading import loading
 from harness.names import OneLineParser
@@ -41,6 +40,7 @@ def merge_folders(folders: Sequence[Path], out: Path, fresh: bool) -> int:
     from harness.evaluation.measure import Measured
     from harness.evaluation.merge import check_shards, find_shards, merge
     from harness.evaluation.outcome import outcome_of
+    from harness.evaluation.plan_record import versions
     from harness.registry import METRICS
 
     shards = find_shards(folders, out)

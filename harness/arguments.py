@@ -2,12 +2,33 @@
 from __future__ import annotations
 
 from argparse import _ActionsContainer
+from collections.abc import Sequence
 from pathlib import Path
+
+from harness.errors import InputError
 
 
 def add_limit(parser: _ActionsContainer) -> None:
     parser.add_argument('--limit', type=int, metavar='N',
                         help='only the first N expressions of each split, for a quick look')
+
+
+def add_data(parser: _ActionsContainer) -> None:
+    parser.add_argument('--data', action='append', type=Path, default=[], metavar='FILE', help='the data in any form '
+                        'that people have, or a folder of it, with or without instances.json; repeatable '
+                        '(docs/forms.md)')
+    parser.add_argument('--boxes', choices=('xywh', 'xyxy'), help='how the files of --data write a box, where neither '
+                        'their form nor all of their boxes together say it')
+
+
+def check_boxes(boxes: str | None, data: Sequence[Path]) -> None:
+    """Refuse ``--boxes`` without the files that it is about.
+
+    Raises:
+        InputError: as said.
+    """
+    if boxes is not None and not data:
+        raise InputError('--boxes: says how the files of --data write a box; add --data FILE, or leave it out')
 
 
 def add_weights(parser: _ActionsContainer, help: str = 'weights of detector, ref-nms-b, cmae, … instead of the shipped '

@@ -46,6 +46,8 @@ class Plugin:
         needs: names of other plug-ins' weights, which come as keywords of those names.
         with_vectors: word vectors come as the keyword ``vectors``.
         not_shipped: how to make its weights, where the project ships none.
+        packages: distributions that compute its scores beside those that every run needs; ``results.json`` names their
+            versions, and a run is not continued with others.
     """
 
     name: ClassVar[str] = ''
@@ -54,6 +56,7 @@ class Plugin:
     needs: ClassVar[tuple[str, ...]] = ()
     with_vectors: ClassVar[bool] = False
     not_shipped: ClassVar[str | None] = None
+    packages: ClassVar[tuple[str, ...]] = ()
 
 
 class Rule(Plugin, ABC):

@@ -96,8 +96,9 @@ def draw(counts: pd.DataFrame, path: Path, mask_at: float = 0.5) -> None:
     Raises:
         InputError: it can't be written, or its ending is none that pictures have.
     """
-    from matplotlib import rc_context  # here, so that only who draws waits for it
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # here, so that only who draws waits for it
+
+    from reports.plots import save_plot
 
     shares = counts[list(NAMES[1:])].div(counts.sum(axis=1), axis=0) * 100
     figure = Figure(figsize=(9, 1.7 + 0.34 * len(shares)), layout='constrained')
@@ -114,13 +115,7 @@ def draw(counts: pd.DataFrame, path: Path, mask_at: float = 0.5) -> None:
     axes.set_xlabel('wrong, % of the expressions')
     axes.spines[['top', 'right']].set_visible(False)
     figure.legend(loc='outside upper left', ncols=3, fontsize=8, frameon=False)
-    try:
-        with rc_context({'svg.hashsalt': 'failures'}):
-            figure.savefig(path, dpi=110, metadata={'Date': None} if path.suffix == '.svg' else None)
-    except ValueError as error:
-        raise InputError(f'--plot {path}: {str(error).split(";")[0]}; name it .png or .svg') from None
-    except OSError as error:
-        raise InputError(f'--plot {path}: cannot be written ({error.strerror})') from None
+    save_plot(figure, path, 'failures')
 
 
 def remarks(rows: pd.DataFrame) -> list[str]:

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from harness.errors import InputError
 from reports.drawing.listing import Block
 from reports.failure_bins import NAMES
 from reports.failures import bins
@@ -172,8 +171,9 @@ def draw(found: Sequence[Waterfall], path: Path) -> None:
     Raises:
         InputError: it can't be written, or its ending is none that pictures have.
     """
-    from matplotlib import rc_context  # here, so that only who draws waits for it
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # here, so that only who draws waits for it
+
+    from reports.plots import save_plot
 
     figure = Figure(figsize=(9, 0.6 + 1.9 * len(found)), layout='constrained')
     for axes, one in zip(np.ravel(figure.subplots(len(found), 1, squeeze=False)), found, strict=True):
@@ -190,10 +190,4 @@ def draw(found: Sequence[Waterfall], path: Path) -> None:
         axes.tick_params(labelsize=8)
         axes.spines[['top', 'right']].set_visible(False)
     axes.set_xlabel('% of the expressions')
-    try:
-        with rc_context({'svg.hashsalt': 'headroom'}):
-            figure.savefig(path, dpi=110, metadata={'Date': None} if path.suffix == '.svg' else None)
-    except ValueError as error:
-        raise InputError(f'--plot {path}: {str(error).split(";")[0]}; name it .png or .svg') from None
-    except OSError as error:
-        raise InputError(f'--plot {path}: cannot be written ({error.strerror})') from None
+    save_plot(figure, path, 'headroom')

@@ -141,8 +141,8 @@ BREAKAGES = (
     Breakage('a report counts recall from 0.5 on', 'reports/statistics/outcomes.py',
              'share(rows[column] > HIT_IOU', 'share(rows[column] >= HIT_IOU', ('test_prediction_rows',)),
     # Forms of the data, answers and the ledger
-    Breakage('corners become sizes without the digits that they had', 'harness/data/assembly/boxes.py',
-             'return rounded if abs(rounded - side) < 1e-9 and rounded > 0 else side', 'return side',
+    Breakage('corners become sizes without the digits that they had', 'harness/data/box_forms.py',
+             'return rounded if abs(rounded - number) < 1e-9 else number', 'return number',
              ('test_data_assembly',)),
     Breakage('an ambiguous file of boxes is taken for xywh', 'harness/data/assembly/boxes.py',
              'if shares[form] >= POSSIBLE and shares[other] < IMPOSSIBLE:', 'if shares[form] >= POSSIBLE:',

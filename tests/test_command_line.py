@@ -12,6 +12,7 @@ import pytest
 
 import harness.device
 from harness.errors import InputError
+from harness.evaluation.asked import TABLE_1
 from harness.evaluation.settings import parse_setting, parse_weight
 from harness.registry import GROUNDERS
 from reports.rows.results_files import read_runs
@@ -160,10 +161,10 @@ def test_the_whole_way_on_a_small_benchmark(small_benchmark: Path, tmp_path: Pat
     assert 'REC accuracy' in capsys.readouterr().out
     results = json.loads((tmp_path / 'out/results.json').read_text())
     found = {(r['task'], r['metric'], r['grounder'], r['proposals']) for r in results['records']}
-    for rule in ('greedy', 'ref-nms-b'):
+    for rule in ('greedy', 'ref-nms-b', 'ref-nms-r'):
         for task, metrics in (('rec', ('accuracy', 'accuracy_strict')), ('res', ('overall_iou', 'pr@0.5', 'pr@0.9'))):
             assert all((task, metric, 'cmae', rule) in found for metric in metrics)
-    for rule in ('greedy', 'ref-nms-b', 'greedy-100', 'ref-nms-b-100'):
+    for rule in TABLE_1:
         for metric in ('referent_recall', 'context_recall', 'mean_proposals'):
             assert ('recall', metric, '-', rule) in found
     splits = {(r['dataset'], r['split']) for r in results['records']}
@@ -266,13 +267,13 @@ def test_cmae_grounds_where_nobody_says_who_and_the_plan_says_so(small_benchmark
                                                                  capsys: pytest.CaptureFixture) -> None:
     look = ['--dataset', 'mini-refcoco', '--split', 'val', '--limit', '2', '--fresh', '--out', str(tmp_path / 'out')]
     assert command_line(look) == 0
-    assert ('2 expressions on 1 images: recall of greedy-100, ref-nms-b-100, greedy, ref-nms-b; REC and RES by cmae on '
-            'greedy, ref-nms-b') in capsys.readouterr().err
+    assert ('2 expressions on 1 images: recall of greedy-100, ref-nms-b-100, ref-nms-r-100, greedy, ref-nms-b, '
+            'ref-nms-r; REC and RES by cmae on greedy, ref-nms-b, ref-nms-r') in capsys.readouterr().err
     results = json.loads((tmp_path / 'out/results.json').read_text())
     assert {r['grounder'] for r in results['records']} == {'-', 'cmae'}
     assert results['run']['options']['device'] in ('cpu', 'cuda'), 'what was chosen'
     assert command_line([*look, '--grounder', 'none']) == 0
-    assert 'images: recall of greedy-100, ref-nms-b-100, greedy, ref-nms-b\n' in capsys.readouterr().err
+    assert f'images: recall of {", ".join(TABLE_1)}\n' in capsys.readouterr().err
     assert command_line([*look, '--proposals', 'ground-truth', '--task', 'rec']) == 0
     assert 'REC by cmae, chance, cmae-shuffled on ground-truth' in capsys.readouterr().err
 

@@ -277,7 +277,7 @@ WRONG = {
     '--as mdetr --data a --images no': '--images no: there is no such folder',
     '--as mdetr --data a --expressions b':
         '--expressions: the data are already named by --data; leave one of the two out',
-    '--as mdetr --boxes xywh': '--boxes: says how the files of --data write boxes; add --data FILE, or leave it out',
+    '--as mdetr --boxes xywh': '--boxes: says how the files of --data write a box; add --data FILE, or leave it out',
     '--as mdetr --split-by unc': '--split-by: chooses among the refs files of --data-root; add --data-root DIR, or',
     '--as mdetr --limit 0': '--limit 0: must be at least 1',
     '--as mdetr --data no': 'no: there is no such file; check the path',

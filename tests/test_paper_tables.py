@@ -121,6 +121,19 @@ def test_recall_goes_by_rule(write: Write) -> None:
     assert texts(line(table, 'real', 'Ref-NMS B'))[8] == '70.00 (78.75, -8.75)'
 
 
+def test_the_number_of_proposals_stands_beside_recall_and_is_no_contest(write: Write) -> None:
+    records = [record(value, metric, '-', rule, 'mini-refcoco') for rule, values in
+               (('greedy', (70.0, 6.25)), ('ref-nms-b', (88.0, 7.09)), ('ref-nms-r', (80.0, 6.5)))
+               for metric, value in zip(('referent_recall', 'mean_proposals'), values, strict=True)]
+    table = laid_out(write(records))['1']
+    assert [column.top for column in table.columns] == ['Referent', 'Contextual objects', 'Proposals']
+    assert [mine.cells[2].value for mine in table.lines] == [6.25, 7.09, 6.5]
+    assert [[cell.mark for cell in mine.cells] for mine in table.lines] == [
+        ['', '', ''], [BEST, '', ''], [SECOND, '', '']]
+    recall_alone = laid_out(write([record(90.0, 'referent_recall', '-', 'greedy-100')], 'b'))['1']
+    assert {column.top for column in recall_alone.columns} == {'Referent', 'Contextual objects'}, 'no empty columns'
+
+
 def test_pr_x_stands_beside_what_the_authors_logged(write: Write) -> None:
     tables = laid_out(write([record(75.0, 'pr@0.5', 'mattnet'), record(60.0, 'pr@0.9')]))
     assert set(tables) == {'pr@0.5', 'pr@0.9'}
@@ -198,6 +211,19 @@ def test_what_was_not_measured_is_said(write: Write) -> None:
         'nothing was measured for Table 1: Recall (%) of the referent and of contextual objects; Table 4')
     embedded = paper_tables(read_runs([write([record(80.0, dataset='mini-refcoco', n=10)], 'b')]))
     assert 'nothing was measured on RefCOCO, RefCOCO+, RefCOCOg' in left_out(embedded)[1]
+
+
+def test_single_tables_can_be_asked_for(write: Write, capsys: pytest.CaptureFixture) -> None:
+    folder = str(write([record(80.0), record(60.0, 'overall_iou'), record(75.0, 'pr@0.5')]))
+    assert main([folder, '--like', 'paper', '--table', '1,2', '--table', 'pr@0.5']) == 0
+    printed = capsys.readouterr()
+    assert re.findall(r'^\*\*(\w+ ?\d?):', printed.out, re.MULTILINE) == ['Table 2', 'Supplement']
+    assert 'nothing was measured for Table 1' in printed.err and 'Table 3' not in printed.err
+    for wrong, said in ((['--like', 'paper', '--table', '5'], '--table 5: unknown'),
+                        (['--table', '2'], '--table: is one of the paper\'s; add --like paper'),
+                        (['--like', 'paper', '--table', '1'], '--table 1: nothing was measured for it')):
+        with pytest.raises(InputError, match=re.escape(said)):
+            main([folder, *wrong])
 
 
 @pytest.fixture

@@ -181,3 +181,13 @@ def test_what_does_not_fit_the_detector_is_one_line(detector: str, more: tuple[s
         assert command_line([*command, *dry]) == 2
         errors = [line for line in capsys.readouterr().err.splitlines() if not line.startswith('loading')]
         assert errors == [f'error: {said}'] and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(('detector', 'store'), [('pyramid', ()), ('c4', ('--store', 'crops'))])
+def test_stored_crops_have_their_own_jittered_boxes(detector: str, store: tuple[str, ...], rehearsal: SmallRehearsal,
+                                                    tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    command = ['train', 'ref-nms-r', '--data-root', str(rehearsal.root), '--dataset', 'refcoco', '--device', 'cpu',
+               '--weights', f'detector={weights_of(rehearsal, detector)}', '--out', str(tmp_path / 'weights'),
+               '--work', str(tmp_path / 'work'), '--set', 'jitter=image', *store]
+    assert command_line(command) == 2
+    assert '--set jitter: has no effect where crops are stored, of jittered boxes too; ' in capsys.readouterr().err

@@ -139,6 +139,12 @@ def test_runs_on_other_data_may_be_made_otherwise(write: Any) -> None:
     assert len(read_runs([a, b]).records) == 2
 
 
+def test_a_package_that_only_one_run_needs_does_not_matter(write: Any) -> None:
+    a = write('a', [record()])
+    b = write('b', [record(grounder='clip')], versions={**RUN['versions'], 'transformers': '5.0'})
+    assert len(read_runs([a, b]).records) == 2
+
+
 def test_weights_that_only_one_run_has_do_not_matter(write: Any) -> None:
     a = write('a', [record()])
     b = write('b', [record(grounder='mattnet')], weights={'detector': {'sha256': 'cc'}, 'mattnet': {'sha256': 'dd'}})

@@ -231,7 +231,7 @@ def test_the_number_can_be_given_and_grounders_choose_from_it(tmp_path: Path) ->
 @pytest.mark.parametrize('arguments, said', [
     (['--proposals-per-expression', '0'], '--proposals-per-expression 0.0: must be from 1 to 100'),
     (['--proposals', 'gredy'], 'did you mean greedy'), (['--split', 'testC'], '--split testC'),
-    (['--proposals', 'ref-nms-blind'], 'are not shipped; train them'), (['--limti', '3'], 'did you mean --limit'),
+    (['--proposals', 'clip-nms'], 'are not shipped; fetch the folder'), (['--limti', '3'], 'did you mean --limit'),
     (['--limit', '0'], '--limit 0: must be from 1'), (['--proposals-per-expression', 'nan'], 'must be from 1 to 100'),
     (['--data-root', '.'], '--data-root .: mini-refcoco is not read from there'),
     (['--set', 'soft-nms.threshold=0.3'], '--set soft-nms.threshold: has no effect'),

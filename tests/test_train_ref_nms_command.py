@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands import ref_nms_training
-from harness.commands.shipped_weights import FROZEN
+from harness.commands.shipped_weights import REF_NMS
 from harness.embedded.known import load_embedded
 from harness.errors import InputError
 from harness.files.weights import load_weights, shipped_path
@@ -233,6 +233,6 @@ def test_settings_reach_the_part_that_they_belong_to() -> None:
         with_settings(EMBEDDED['ranking'], ['margin=nan'])
 
 
-def test_all_that_is_not_shipped_has_a_frozen_head() -> None:
-    assert {name: options.weights for name, options in FROZEN.items()} == {name: name for name in FROZEN}
-    assert all(options.head == 'frozen' for options in FROZEN.values())
+def test_the_shipped_weights_are_named_after_their_options() -> None:
+    assert {name: options.weights for name, options in REF_NMS.items()} == {name: name for name in REF_NMS}
+    assert [name for name, options in REF_NMS.items() if options.head == 'frozen'] == ['ref-nms-blind']

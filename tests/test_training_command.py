@@ -113,7 +113,8 @@ def test_all_means_the_detector_first_then_dataset_by_dataset(monkeypatch: pytes
     half = len(done) // 2 + 1
     for dataset, parts in (('mini-refcoco', done[1:half]), ('mini-refcocog', done[half:])):
         assert parts[0] == f'ref-nms-b-{dataset}'
-        assert set(parts[1:]) == {f'{grounder}-{dataset}' for grounder in ('cmae', 'mattnet', 'nmtree')}
+        assert set(parts[1:]) == {f'{part}-{dataset}' for part in (
+            'ref-nms-r', 'ref-nms-blind', 'cmae', 'mattnet', 'nmtree')}
         assert parts.index(f'mattnet-{dataset}') < parts.index(f'nmtree-{dataset}'), 'which learns on what it sees'
 
 
@@ -184,12 +185,13 @@ def test_an_installed_package_is_not_said_to_be_replaceable(tmp_path: Path, monk
     assert 'are as they were' in said and '--overwrite' not in said
 
 
-def test_a_part_beside_all_is_trained_too_or_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-                                                     capsys: pytest.CaptureFixture) -> None:
+def test_all_is_what_is_shipped_and_a_part_beside_it_is_one_of_them_or_refused(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     done: list[str] = []
     monkeypatch.setattr(Training, '_part', lambda self, name, *_: done.append(name))
     monkeypatch.setattr(shipped_weights, 'part_folder', lambda part: tmp_path)
     assert command_line(['train', 'all', 'ref-nms-r', '--dataset', 'mini-refcoco']) == 0
-    assert done[0] == 'detector' and done[-1] == 'ref-nms-r-mini-refcoco' and len(done) == 6
+    assert done == ['detector', *(f'{part}-mini-refcoco' for part in (
+        'ref-nms-b', 'ref-nms-r', 'ref-nms-blind', 'cmae', 'mattnet', 'nmtree'))], 'each once'
     assert command_line(['train', 'all', 'detectr']) == 2
     assert 'did you mean detector?' in capsys.readouterr().err

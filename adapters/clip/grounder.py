@@ -34,6 +34,7 @@ class ClipGrounder(Grounder):
 
     weights = 'clip'
     in_folder = True
+    packages = ('transformers',)
     not_shipped = 'fetch the folder of a CLIP or SigLIP of transformers'
 
     @checked

@@ -34,6 +34,7 @@ class ClipNMS(RankedRule):
 
     weights = 'clip'
     in_folder = True
+    packages = ClipGrounder.packages
     not_shipped = ClipGrounder.not_shipped
 
     @checked

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from harness.arguments import add_weights
+from harness.arguments import add_data, add_weights
 from harness.commands.check_forms import check_forms
 from harness.commands.data_root import converted_detector, look
 from harness.errors import InputError
@@ -27,9 +27,7 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = OneLineParser(prog='run_benchmark.py check-data', description=__doc__.split('\n')[0], allow_abbrev=False)
     parser.add_argument('--data-root', type=Path, metavar='DIR', help='the folder to look through')
-    parser.add_argument('--data', action='append', type=Path, default=[], metavar='FILE', help='data in any form: what '
-                        'they are, and which published partition; repeatable')
-    parser.add_argument('--boxes', choices=('xywh', 'xyxy'), help='how the files of --data write a box')
+    add_data(parser)
     parser.add_argument('--images', type=Path, metavar='DIR', help='images of --data')
     parser.add_argument('--split-by', metavar='NAME', help='who made the splits: refs(NAME).p (default: as published, '
                         'or the only one there)')

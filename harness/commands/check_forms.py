@@ -26,7 +26,8 @@ def check_forms(given: Sequence[Path], images: Path | None, boxes: str | None) -
     Raises:
         InputError: as of :func:`harness.data.assembly.datasets.load_data`.
     """
-    files, datasets = data_files(given), load_data(given, images, boxes)
+    files = data_files(given)
+    datasets = load_data(given, images, boxes, files)
     splits = {(name, split): dataset.split(split) for name, dataset in datasets.items() for split in dataset.splits}
     found = passports(datasets, splits)
     for (name, split), members in splits.items():

@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.arguments import add_limit
+from harness.arguments import add_data, add_limit, check_boxes
 from harness.data.form_files import Splits
 from harness.errors import InputError
 from harness.evaluation.datasets import find_datasets
@@ -22,9 +22,7 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
                         help='datasets (default: all of the files, or the three embedded ones)')
     parser.add_argument('--split', action='append', metavar='NAME', help='splits (default: all)')
     add_limit(parser)
-    parser.add_argument('--data', action='append', type=Path, metavar='PATH',
-                        help='files in any form, or folders of one dataset')
-    parser.add_argument('--boxes', choices=('xywh', 'xyxy'), help='how the files of --data write their boxes')
+    add_data(parser)
     parser.add_argument('--data-root', type=Path, metavar='DIR', help='datasets in REFER\'s layout')
     parser.add_argument('--split-by', metavar='NAME', help='who made the splits of --data-root: refs(NAME).p')
     parser.add_argument('--expressions', type=Path, metavar='FILE', help='plain expressions')
@@ -37,15 +35,14 @@ def check_sources(args: argparse.Namespace) -> None:
     Raises:
         InputError: as said.
     """
-    given = [f'--{name.replace("_", "-")}' for name in SOURCES if getattr(args, name) is not None]
+    given = [f'--{name.replace("_", "-")}' for name in SOURCES if getattr(args, name)]
     if len(given) > 1:
         raise InputError(f'{given[1]}: the data are already named by {given[0]}; leave one of the two out')
     if args.images is not None and not given:
         raise InputError('--images: the embedded benchmark has images of its own; leave it out')
     if args.images is not None and not args.images.is_dir():
         raise InputError(f'--images {args.images}: there is no such folder')
-    if args.boxes is not None and args.data is None:
-        raise InputError('--boxes: says how the files of --data write boxes; add --data FILE, or leave it out')
+    check_boxes(args.boxes, args.data)
     if args.split_by is not None and args.data_root is None:
         raise InputError('--split-by: chooses among the refs files of --data-root; add --data-root DIR, or leave '
                          '--split-by out')
@@ -55,9 +52,9 @@ def check_sources(args: argparse.Namespace) -> None:
 
 def datasets_of(args: argparse.Namespace) -> dict[str, Dataset]:
     """The datasets asked for, by name."""
-    if args.data is None and args.expressions is None:
+    if not args.data and args.expressions is None:
         return find_datasets(args.dataset, args.data_root, args.split_by, args.images)[0]
-    if args.data is not None:
+    if args.data:
         from harness.data.assembly.datasets import load_data
         loaded = load_data(args.data, args.images, args.boxes)
     else:

@@ -40,6 +40,7 @@ def merge_folders(folders: Sequence[Path], out: Path, fresh: bool) -> int:
     from harness.evaluation.measure import Measured
     from harness.evaluation.merge import check_shards, find_shards, merge
     from harness.evaluation.outcome import outcome_of
+    from harness.evaluation.plan_record import versions
     from harness.registry import METRICS
 
     shards = find_shards(folders, out)
@@ -52,7 +53,7 @@ def merge_folders(folders: Sequence[Path], out: Path, fresh: bool) -> int:
     header = merge(shards, out, fresh, lambda line: print(line, file=sys.stderr))
     about, outcome = header.about, outcome_of(out, header.tasks)
     measured = Measured(out, outcome, about['data'], about['notes'], about['weights'], about['images_in'],
-                        about.get('detector_seen', {}), about.get('passports', {}))
+                        about.get('detector_seen', {}), about.get('passports', {}), about.get('versions') or versions())
     spent = sum(stage.seconds for stage in outcome.timing.stages.values())
     finish(measured, about['command'], {**about['options'], 'out': str(out)}, spent)
     return 0

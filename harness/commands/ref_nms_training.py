@@ -29,15 +29,15 @@ def prepared(request: TrainingRequest, options: TrainingOptions, dry: bool = Fal
     vectors = request.word_vectors(train, val)
     check_checkpoints(request.work, ref_nms_record(options, train, val, weights.sha256, vectors, request.seed))
     detector = detector_of(weights, device)
-    _check_head(request, options, detector)
     store = request.store or ('none' if starts_from_map(detector) else 'crops')
+    _check_fits(request, options, detector, store)
     return RefNMSJob(train, val, options, weights, vectors, device, request.seed, store,
                      request.checkpoint_every, request.workers or 0, request.out, request.work,
                      request.stored), detector
 
 
-def _check_head(request: TrainingRequest, options: TrainingOptions, detector: Detector) -> None:
-    """Refuse options that do not fit the residual stage of the detector, or that it has none."""
+def _check_fits(request: TrainingRequest, options: TrainingOptions, detector: Detector, store: str) -> None:
+    """Refuse options that do not fit the detector, or what is stored of its images."""
     named = {setting.partition('=')[0] for setting in request.settings}
     if stage_of(detector) is None and options.head == 'frozen':
         raise InputError('--set head=frozen: the detector has no residual stage that Ref-NMS could share; leave it out')
@@ -46,6 +46,9 @@ def _check_head(request: TrainingRequest, options: TrainingOptions, detector: De
                          'it out')
     if request.store == 'maps' and not starts_from_map(detector):
         raise InputError('--store maps: regions of this detector are cut from several maps; take --store crops')
+    if store == 'crops' and 'jitter' in named:
+        raise InputError('--set jitter: has no effect where crops are stored, of jittered boxes too; leave it out, or '
+                         'add --store none')
 
 
 def train(training: RefNMSJob, detector: Detector, command: str) -> None:

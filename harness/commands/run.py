@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.arguments import add_device, add_fresh, add_limit, add_settings, add_vectors, add_weights
+from harness.arguments import add_data, add_device, add_fresh, add_limit, add_settings, add_vectors, add_weights
 from harness.commands import COMMANDS
 from harness.commands.judging import add_judging, check_judging, judge_file
 from harness.commands.reviewed import reviews_of, show_reviewed
@@ -66,10 +66,7 @@ def parser() -> argparse.ArgumentParser:
                       'DIR/refcoco/refs(unc).p, DIR/refcoco/instances.json, DIR/images/train2014/…; or DIR/<any name>/')
     data.add_argument('--split-by', metavar='NAME', help='who made the splits of --data-root: refs(NAME).p '
                       '(default: as published, or the only one there)')
-    data.add_argument('--data', action='append', type=Path, default=[], metavar='FILE', help='the data in any form '
-                      'that people have, or a folder of it, with or without instances.json; repeatable (docs/forms.md)')
-    data.add_argument('--boxes', choices=('xywh', 'xyxy'), help='how the files of --data write a box, where '
-                      'neither their form nor all of their boxes together say it')
+    add_data(data)
     data.add_argument('--expressions', type=Path, metavar='FILE', help='plain expressions, .jsonl or .jsonl.gz; or the '
                       'originals\' data.json, data_dep.json, std_refdb_….json')
     data.add_argument('--images', type=Path, metavar='DIR', help='images of --data, --expressions or --data-root, '

@@ -28,8 +28,6 @@ from harness.registry import GROUNDERS, names
 
 WORK = Path('results') / 'training'
 OUT = Path('results') / 'weights'
-#: What has weights that are not shipped.
-FROZEN = ('ref-nms-blind',)
 #: Options that make it another training than that of the shipped weights.
 OF_ONES_OWN = ('data_root', 'split_by', 'images', 'weights', 'recipe', 'settings', 'vectors', 'attributes', 'store',
                'precision', 'checkpoint_every', 'workers', 'device', 'dry_run')
@@ -40,10 +38,9 @@ def main(argv: Sequence[str]) -> int:
     if argv and argv[0] == 'ref-nms':
         return ref_nms_command.main(argv[1:])
     trainable = [name for name in names(GROUNDERS) if GROUNDERS.attribute(name, 'recipe') is not None]
-    parts = ['detector', 'ref-nms-b', 'ref-nms-r', *trainable]
+    parts = ['detector', *REF_NMS, *trainable]
     args = _parser(parts).parse_args(argv)
-    named = ','.join(args.part).split(',')
-    wanted = [part for part in pick('train', args.part, [*parts, *FROZEN], parts) if part in parts or part in named]
+    wanted = pick('train', args.part, parts, parts)
     within('--seed', args.seed, 0, MOST_SEED)
     out = _folder(args.out, args.overwrite)
     if any(getattr(args, name) not in (None, [], False) for name in OF_ONES_OWN):
@@ -55,8 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser(parts: Sequence[str]) -> OneLineParser:
     parser = OneLineParser(prog='run_benchmark.py train', description=__doc__.split('\n')[0])
-    parser.add_argument('part', nargs='+', help=f'all, or some of: {", ".join(parts)}; or else {", ".join(FROZEN)}, '
-                        'which are not shipped')
+    parser.add_argument('part', nargs='+', help=f'all, or some of: {", ".join(parts)}')
     parser.add_argument('--dataset', action='append', metavar='NAME', help='datasets of Ref-NMS and grounders '
                         '(default: the embedded ones; with --data-root all that are there)')
     parser.add_argument('--seed', type=int, default=1, help='seed of everything random (default: 1)')
@@ -101,10 +97,8 @@ def _train_shipped(args: Namespace, wanted: Sequence[str], trainable: Sequence[s
         training.detector_file()
     for dataset in datasets:
         for part in wanted:
-            if part in ('ref-nms-b', 'ref-nms-r'):
+            if part in REF_NMS:
                 training.ref_nms_file(part, dataset)
-            elif part in FROZEN:
-                training.frozen_file(part, dataset)
             elif part in trainable:
                 training.grounder_file(part, dataset)
     replacing = ', --overwrite puts new ones in their place' if CHECKOUT else ''

@@ -16,6 +16,8 @@ from harness.boxes import Floats, xywh_to_xyxy
 from harness.errors import InputError
 from harness.types import Dataset
 
+#: Annotated boxes have no more decimals; what a sum or difference of two of their numbers has more is rounding.
+DECIMALS = 4
 #: What a box may reach outside before it speaks against a form: rounding and an inclusive last pixel, in pixels, and as
 #: a share of the image's side.
 MARGIN_PIXELS, MARGIN_SHARE = 2., 0.02
@@ -30,6 +32,12 @@ SMALLEST_SIDE = 32
 #: So many boxes, all in the upper left quarter of their images and wider and higher than they are far from its corner,
 #: are corners of a coarser grid than pixels; four in ten of RefCOCO's are as wide and high, by chance.
 CROWDED = 10
+
+
+def as_written(number: float) -> float:
+    """A sum or difference of two numbers of an annotated box, with the digits that these have."""
+    rounded = round(number, DECIMALS)
+    return rounded if abs(rounded - number) < 1e-9 else number
 
 
 def _corners(boxes: Floats) -> Floats:

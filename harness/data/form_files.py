@@ -7,6 +7,7 @@ from itertools import chain, groupby
 from typing import Any
 
 from harness.boxes import corners
+from harness.data.box_forms import as_written
 from harness.data.coco_categories import COCO_IDS
 from harness.data.counts import SPLIT_BY
 from harness.data.image_files import STEMS
@@ -17,8 +18,6 @@ from harness.types import XYWH, Annotation, Dataset, Expression
 #: What each split holds.
 Splits = Mapping[str, Sequence[Expression]]
 Record = dict[str, Any]
-#: Annotated boxes have no more decimals; what the sum of two has more is rounding.
-_DECIMALS = 4
 
 
 def file_name(pattern: str, dataset: str, split: str = '') -> str:
@@ -61,9 +60,7 @@ def numbers(box: Iterable[float]) -> list[float]:
 
 def corner_numbers(xywh: XYWH) -> list[float]:
     """The corners of a box with as many digits as its own numbers have, so that ``xywh`` comes back from them."""
-    rounded = (round(corner, _DECIMALS) for corner in corners(xywh))
-    return numbers(near if abs(near - corner) < 1e-9 else corner
-                   for near, corner in zip(rounded, corners(xywh), strict=True))
+    return numbers(map(as_written, corners(xywh)))
 
 
 def referents(expressions: Iterable[Expression]) -> Iterator[tuple[Expression, list[Expression]]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.arguments import check_boxes
 from harness.data.candidate_forms import is_detection_results
 from harness.data.embedded_names import EMBEDDED, SPLITS
 from harness.errors import InputError
@@ -14,7 +15,7 @@ from harness.names import pick
 from harness.registry import DETECTORS, GROUNDERS, PROPOSAL_RULES, names
 
 #: The rules of the paper's Table 1.
-TABLE_1 = ('greedy-100', 'ref-nms-b-100', 'greedy', 'ref-nms-b')
+TABLE_1 = ('greedy-100', 'ref-nms-b-100', 'ref-nms-r-100', 'greedy', 'ref-nms-b', 'ref-nms-r')
 #: The grounder of a request that names none.
 DEFAULT_GROUNDER = 'cmae'
 #: Endings of the pictures that ``show`` draws.
@@ -66,8 +67,7 @@ def check_data(request: Request) -> None:
     given = [option for option, value in places.items() if value]
     if request.data and len(given) > 1:
         raise InputError(f'{given[1]}: --data says already what is evaluated; leave one of the two out')
-    if request.boxes is not None and not request.data:
-        raise InputError('--boxes: says how the files of --data write a box; add --data FILE, or leave it out')
+    check_boxes(request.boxes, request.data)
 
 
 def check_image_folder(request: Request) -> None:
@@ -114,7 +114,16 @@ def rules_of(request: Request) -> list[str]:
         return ['given']
     if request.rules is not None and 'given' in request.rules:
         raise InputError('--proposals given: needs boxes from outside; add --candidates FILE or --detections FILE')
-    return pick('--proposals', request.rules, known, TABLE_1)
+    return pick('--proposals', request.rules, known, default_rules(request))
+
+
+def default_rules(request: Request) -> tuple[str, ...]:
+    """The rules of Table 1. Where weights of Ref-NMS are given, those whose weights are not are left out: the shipped
+    ones were trained on the shipped detector."""
+    needed = {rule: PROPOSAL_RULES.attribute(rule, 'weights') for rule in TABLE_1}
+    if not any(name in request.weights for name in needed.values()):
+        return TABLE_1
+    return tuple(rule for rule, name in needed.items() if name is None or name in request.weights)
 
 
 def grounders_of(request: Request, tasks: Sequence[str]) -> list[str]:

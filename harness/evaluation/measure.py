@@ -18,7 +18,7 @@ from harness.evaluation.journal import Header, open_run
 from harness.evaluation.one_image import Evaluated, evaluate
 from harness.evaluation.outcome import Outcome, outcome_of
 from harness.evaluation.plan import Plan, images
-from harness.evaluation.plan_record import plan_record
+from harness.evaluation.plan_record import plan_record, versions
 from harness.evaluation.prepare import prepare
 from harness.evaluation.request import OWN_FORMS, Readers, Request
 from harness.evaluation.result_folder import named_by_time
@@ -75,13 +75,15 @@ class Measured:
     images_in: Mapping[str, str] = field(default_factory=dict)
     detector_seen: Mapping[str, Mapping[str, SeenImages]] = field(default_factory=dict)
     passports: Passports = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=versions)
     shard: Shard | None = None
 
     def record(self, command: str, options: Mapping[str, Any], seed: int, wall: float) -> dict[str, Any]:
         """The ``run`` part of ``results.json``: see :func:`harness.evaluation.results.run_record`."""
         return run_record(self.outcome, command=command, options=options, seed=seed, data=self.data,
                           weights=self.weights, notes=list(self.notes), wall=wall, images_in=self.images_in,
-                          detector_seen=self.detector_seen, passports=self.passports)
+                          detector_seen=self.detector_seen, passports=self.passports,
+                          versions_of=self.versions)
 
 
 def measure(request: Request, execution: Execution, progress: Callable[[Any], Any], about: Mapping[str, Any],
@@ -112,7 +114,7 @@ def measure(request: Request, execution: Execution, progress: Callable[[Any], An
     workers = number_of_workers(execution.workers, len(numbers), device)
     provenance: dict[str, Any] = {'data': prepared.data, 'weights': prepared.weights, 'notes': prepared.notes,
                                   'images_in': image_folders(plan.datasets), 'detector_seen': prepared.detector_seen,
-                                  'passports': passports(plan.datasets, plan.expressions)}
+                                  'passports': passports(plan.datasets, plan.expressions), 'versions': versions(plan)}
     header = Header(plan_record(request, plan, prepared.weights, device), {**about, **provenance}, plan.chosen_by(),
                     list(plan.tasks), len(work), sum(map(len, plan.expressions.values())), numbers,
                     None if execution.shard is None else str(execution.shard))

@@ -9,7 +9,7 @@ from typing import Any
 from harness.data.needed_masks import Referents
 from harness.detection.source import FromMaps, FromNowhere, FromPictures
 from harness.evaluation.request import TASKS
-from harness.plugins import Detector, Grounder, Rule
+from harness.plugins import Detector, Grounder, Plugin, Rule
 from harness.types import Annotation, Dataset, Expression, ImageInfo
 
 
@@ -58,6 +58,12 @@ class Plan:
     def detector(self) -> Detector | None:
         """The detector that looks at the images; ``None`` if none does."""
         return self.source.detector if isinstance(self.source, FromPictures | FromMaps) else None
+
+    @property
+    def all_plugins(self) -> list[Plugin]:
+        """The rules and grounders of all datasets."""
+        return [plugin for mine in self.plugins.values()
+                for plugin in (*mine.rules.values(), *mine.grounders.values())]
 
     def annotated(self, group: Group) -> list[Annotation] | None:
         """The annotated objects of a group's image, ``None`` where its dataset has none."""

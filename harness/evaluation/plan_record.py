@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
@@ -14,11 +15,18 @@ from harness.evaluation.request import Request
 from harness.files.fingerprint import OURS, code_of_the_project, flat, sha256_of
 from harness.registry import METRICS
 
+#: Distributions that every run needs.
 PACKAGES = ('torch', 'onedl-mmcv', 'onedl-mmengine', 'onedl-mmdetection', 'spacy', 'pycocotools', 'numpy',
             'opencv-python-headless')
 #: The part of the record about the times of change: they must not differ when a run is continued, but do on another
 #: machine.
 CHANGED = 'times of the images'
+
+
+def versions(plan: Plan | None = None) -> dict[str, str]:
+    """The versions of Python, of :data:`PACKAGES`, and of those that the plan's rules and grounders name."""
+    named = [] if plan is None else [name for plugin in plan.all_plugins for name in plugin.packages]
+    return {'python': platform.python_version(), **{name: version(name) for name in dict.fromkeys([*PACKAGES, *named])}}
 
 
 def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str, Any]], device: str) -> dict[str, Any]:
@@ -54,7 +62,7 @@ def plan_record(request: Request, plan: Plan, weights: Mapping[str, Mapping[str,
         CHANGED: _stated([*pictures, *features], lambda state: state.st_mtime_ns),
         'metrics': list(METRICS.module_dict),
         'your code': {path.name: sha256_of(path) for path in _user_files(plan)},
-        'versions': {'python': sys.version.split()[0], **{name: version(name) for name in PACKAGES}},
+        'versions': versions(plan),
         'code of the project': code_of_the_project(),
     })
 
@@ -78,8 +86,7 @@ def _stated(paths: Iterable[Path], of: Callable[[os.stat_result], int]) -> str:
 
 def _user_files(plan: Plan) -> Iterator[Path]:
     """The files of rules, grounders, detectors and metrics that are not the project's."""
-    plugins = [plugin for mine in plan.plugins.values() for plugin in (*mine.rules.values(), *mine.grounders.values())]
-    classes = [*(type(plugin) for plugin in [*plugins, plan.detector]), *METRICS.module_dict.values()]
+    classes = [*(type(plugin) for plugin in [*plan.all_plugins, plan.detector]), *METRICS.module_dict.values()]
     files = {getattr(sys.modules.get(cls.__module__), '__file__', None) for cls in classes
              if cls.__module__.split('.')[0] not in OURS}
     yield from sorted(Path(file) for file in files if file is not None and Path(file).is_file())

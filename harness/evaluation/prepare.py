@@ -25,12 +25,14 @@ from harness.detection.weight_files import detector_in
 from harness.device import pick_device
 from harness.errors import InputError
 from harness.evaluation.asked import (
+    TABLE_1,
     check_data,
     check_image_folder,
     check_numbers,
     detector_of,
     grounders_of,
     has_candidates,
+    has_proposals,
     rules_of,
     splits_of,
 )
@@ -228,7 +230,14 @@ def _that_can_run(request: Request, rules: list[str], datasets: Mapping[str, Dat
     for rule, why in lacking.items():
         if PROPOSAL_RULES.get(rule).needs_annotations:
             raise InputError(f'--proposals {rule}: {why}')
-    return rules, []
+    return rules, [] if request.rules is not None or has_proposals(request) else _left_out(rules)
+
+
+def _left_out(rules: Sequence[str]) -> list[str]:
+    """Notes on the rules of Table 1 that are not among the default ones."""
+    needed = {rule: PROPOSAL_RULES.get(rule).weights for rule in TABLE_1 if rule not in rules}
+    return [f'{", ".join(rule for rule in needed if needed[rule] == name)}: left out, --weights gives another Ref-NMS; '
+            f'add --weights {name}=FILE' for name in dict.fromkeys(needed.values())]
 
 
 def _called(plugin: Any, path: Path) -> str:

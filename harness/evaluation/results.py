@@ -4,14 +4,13 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from harness.data.passport import Passports
 from harness.data.results import RunRecord, SeenImages, Throughput, as_json
 from harness.evaluation.outcome import Outcome
-from harness.evaluation.plan_record import PACKAGES
+from harness.evaluation.plan_record import versions
 from harness.evaluation.timing import Stage
 from harness.files.weights import git_commit
 from harness.files.writing import write_text
@@ -32,15 +31,16 @@ def run_record(outcome: Outcome, *, command: str, options: Mapping[str, Any], se
                weights: Mapping[str, Mapping[str, Any]], notes: list[str], wall: float,
                images_in: Mapping[str, str] | None = None,
                detector_seen: Mapping[str, Mapping[str, SeenImages]] | None = None,
-               passports: Passports | None = None) -> dict[str, Any]:
+               passports: Passports | None = None, versions_of: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The ``run`` part of ``results.json``, declared by :class:`harness.data.results.RunRecord`; ``images_in`` holds
     the image folder of each dataset, ``detector_seen`` what the detector was trained on, ``passports`` what the rows of
-    each split are, for reports to show."""
+    each split are, for reports to show; ``versions_of`` are those of what computed it, where a rule or a grounder needs
+    more than every run does."""
     seen = {name: dict(splits) for name, splits in (detector_seen or {}).items()}
     shown: dict[str, Any] = {'detector_seen': seen, 'passports': passports}
     record = RunRecord(
         command=command, options=dict(options), seed=seed, commit=git_commit(),
-        versions={'python': platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        versions=dict(versions_of or versions()),
         machine=f'{platform.machine()}, {os.cpu_count()} processors',
         data=dict(data), images_in=dict(images_in or {}), **{k: v for k, v in shown.items() if v},
         weights={k: dict(v) for k, v in weights.items()}, conventions=conventions(),

@@ -47,8 +47,6 @@ class RefNMSRule(RankedRule):
         top: as in :class:`RankedRule`.
     """
 
-    weights = 'ref-nms-b'
-
     @checked
     def __init__(self, weights: Weights, delta: Share | None = None, nms_iou: Share | None = None,
                  threshold: Number | None = None, top: Count | None = None) -> None:
@@ -113,6 +111,8 @@ class RefNMSB(RefNMSRule):
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 
+    weights = 'ref-nms-b'
+
     @checked
     def __init__(self, weights: Weights, threshold: Number | None = None, delta: Share | None = None,
                  nms_iou: Share | None = None) -> None:
@@ -133,6 +133,7 @@ class RefNMSB100(RefNMSRule):
         nms_iou: as in :class:`RefNMSB`.
     """
 
+    weights = 'ref-nms-b'
     recall_only = True
 
     @checked

@@ -9,7 +9,6 @@ from mmengine.structures import InstanceData
 from harness.files.metadata import read_metadata
 from harness.files.weights import Weights
 from harness.options import Count, Number, Share, checked
-from harness.program import program
 from harness.proposals.ref_nms import RefNMSRule
 from harness.proposals.ref_nms_metadata import RefNMSMetadata
 from harness.registry import PROPOSAL_RULES
@@ -23,7 +22,7 @@ def all_saying(constant: tuple[str, ...], expressions: Sequence[Expression]) -> 
 
 @PROPOSAL_RULES.register_module(name='ref-nms-blind')
 class RefNMSBlind(RefNMSRule):
-    """Ref-NMS trained and run with one constant instead of every sentence; weights are not shipped.
+    """Ref-NMS trained and run with one constant instead of every sentence.
 
     Args:
         weights: of a network trained in this way; ``meta['sentence']`` is the constant, empty if it is missing.
@@ -34,7 +33,6 @@ class RefNMSBlind(RefNMSRule):
     """
 
     weights = 'ref-nms-blind'
-    not_shipped = f'train them with "{program()} train ref-nms-blind"'
 
     @checked
     def __init__(self, weights: Weights, threshold: Number | None = None, top: Count | None = None,

@@ -1,22 +1,19 @@
 """Ref-NMS trained by ranking."""
 from __future__ import annotations
 
-from harness.program import program
 from harness.proposals.ref_nms import RefNMSB, RefNMSB100
 from harness.registry import PROPOSAL_RULES
 
 
 @PROPOSAL_RULES.register_module(name='ref-nms-r')
 class RefNMSR(RefNMSB):
-    """Ref-NMS trained by ranking (Eq. 4); otherwise as ``ref-nms-b``. Weights are not shipped."""
+    """Ref-NMS trained by ranking (Eq. 4); otherwise as ``ref-nms-b``."""
 
     weights = 'ref-nms-r'
-    not_shipped = f'train them with "{program()} train ref-nms-r"'
 
 
 @PROPOSAL_RULES.register_module(name='ref-nms-r-100')
 class RefNMSR100(RefNMSB100):
-    """Ref-NMS trained by ranking: the 100 boxes of the best fused score. Weights are not shipped."""
+    """Ref-NMS trained by ranking: the 100 boxes of the best fused score."""
 
     weights = 'ref-nms-r'
-    not_shipped = RefNMSR.not_shipped

@@ -19,6 +19,7 @@ from harness.data.passport import passports
 from harness.errors import InputError
 from harness.evaluation.datasets import image_folders
 from harness.evaluation.plan import Plan, Plugins
+from harness.evaluation.plan_record import versions
 from harness.evaluation.prepare import prepare
 from harness.evaluation.result_folder import named_by_time, new_folder
 from harness.evaluation.results import run_record, write_results
@@ -95,7 +96,8 @@ def main(argv: Sequence[str]) -> int:
                         seed=0, data=prepared.data, weights=prepared.weights, notes=notes,
                         wall=time.perf_counter() - start, images_in=image_folders(prepared.plan.datasets),
                         detector_seen=prepared.detector_seen,
-                        passports=passports(prepared.plan.datasets, plan.expressions))
+                        passports=passports(prepared.plan.datasets, plan.expressions),
+                        versions_of=versions(prepared.plan))
     write_results(out, outcome, record)
     write_text(out / 'fair.json', json.dumps({name: {rule: asdict(choice) for rule, choice in mine.items()}
                                               for name, mine in choices.items()}, indent=1) + '\n')

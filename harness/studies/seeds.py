@@ -1,8 +1,9 @@
 """``run_benchmark.py study seeds``: how much of Ref-NMS's gain is due to the loss, to the text, and to chance.
 
 Ref-NMS B, R and text-blind are trained with several seeds each, the detector's head frozen, and every one is evaluated
-with one checkpoint of each grounder. Beside them stand greedy and the shipped Ref-NMS B, whose head was trained by the
-same recipe. Finished parts are not repeated: the same command resumes where a killed one stopped.
+with one checkpoint of each grounder. Beside them stand greedy and the shipped B and R, whose heads were trained by the
+same recipe, R's in half the epochs. Finished parts are not repeated: the same command resumes where a killed one
+stopped.
 """
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ from harness.embedded.known import load_embedded
 from harness.errors import InputError, shown
 from harness.evaluation.datasets import EMBEDDED as DATASETS
 from harness.evaluation.plan import Plan
+from harness.evaluation.plan_record import versions
 from harness.evaluation.prepare import Prepared, prepare
 from harness.evaluation.request import Request
 from harness.evaluation.result_folder import new_folder
@@ -51,7 +53,7 @@ from harness.training.runner import check_checkpoints, console
 from harness.types import Dataset
 from harness.words.vectors import load_vectors
 
-BESIDE = {'greedy': 'greedy', 'ref-nms-b': 'ref-nms-b, head trained'}
+BESIDE = {'greedy': 'greedy', 'ref-nms-b': 'ref-nms-b, head trained', 'ref-nms-r': 'ref-nms-r, head trained'}
 #: Rules that are evaluated too where a number of proposals is given.
 AT_A_NUMBER = ('greedy-swept', 'category-name', 'category-name-0.1')
 SHOWN = {'recall': ('referent_recall', 'context_recall', 'mean_proposals'), 'rec': ('accuracy',),
@@ -280,7 +282,8 @@ class Study:
         limit = [] if self.limit is None else [f'--limit {self.limit}']
         write_results(folder, outcome, run_record(
             outcome, command=self._command(*number, *limit), options={'proposals': rules}, seed=0,
-            data=prepared.data, weights=weights, notes=prepared.notes, wall=time.monotonic() - start))
+            data=prepared.data, weights=weights, notes=prepared.notes, wall=time.monotonic() - start,
+            versions_of=versions(plan)))
 
 
 def _is_done(folder: Path, record: Record) -> bool:

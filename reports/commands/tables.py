@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.data.run_files import results_file
 from harness.errors import InputError
-from harness.names import OneLineParser
+from harness.names import OneLineParser, pick
 from reports.drawing.formats import add_format
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument('--like', choices=('paper', 'today'),
                         help='in the layout of the paper\'s tables, beside the published numbers; or among the models '
                              'of today')
+    parser.add_argument('--table', action='append', default=[], metavar='NAME',
+                        help='of --like paper this one alone, repeatable: 1, 2, 3, 4, pr@0.5, …')
     parser.add_argument('--ci', action='store_true',
                         help='each number with its 95 %% interval, by bootstrap over images of predictions.jsonl')
     for option, what in (('label', 'what the row of a method from outside is called in --like paper, or any row of '
@@ -39,6 +41,8 @@ def main(argv: Sequence[str]) -> int:
     args: argparse.Namespace = parser.parse_args(argv)
     if args.like is None and (args.label or args.venue or args.backbone):
         raise InputError('--label, --venue and --backbone: name a row of --like today or of --like paper; add it')
+    if args.table and args.like != 'paper':
+        raise InputError('--table: is one of the paper\'s; add --like paper, or leave it out')
     for path in args.results:
         results_file(path)
     from reports.drawing.rendering import written
@@ -72,15 +76,18 @@ def main(argv: Sequence[str]) -> int:
 def _like_paper(results: Results, intervals: RecordIntervals | None,
                 args: argparse.Namespace) -> tuple[list[Table], list[str]]:
     from reports.tables.outside_rows import named_rows
-    from reports.tables.paper_tables import left_out, outside_methods, paper_tables
+    from reports.tables.paper_tables import NAMES, left_out, outside_methods, paper_tables
     from reports.tables.table_notes import TITLES
-    shown = paper_tables(results, intervals, named_rows(outside_methods(results), args.label, args.venue,
-                                                        args.backbone))
+    wanted = pick('--table', args.table or None, NAMES, NAMES)
+    named = named_rows(outside_methods(results), args.label, args.venue, args.backbone)
+    shown = [table for table in paper_tables(results, intervals, named) if table.name in wanted]
+    if not shown:
+        raise InputError(f'--table {", ".join(wanted)}: nothing was measured for it; leave --table out')
     for option in ('venue', 'backbone'):
         if getattr(args, option) and all(option not in table.heads for table in shown):
             raise InputError(f'--{option}: only Tables 3 and 4 on {", ".join(TITLES.values())} have it, and '
                              'nothing was measured for them; leave it out')
-    return shown, left_out(shown)
+    return shown, left_out(shown, wanted)
 
 
 def _like_today(results: Results, intervals: RecordIntervals | None,

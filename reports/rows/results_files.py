@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from harness.data.results import Key, Record, ResultsFile, RunRecord, key_of, read_results_file, said
 from harness.data.run_files import results_file
@@ -17,6 +17,8 @@ from harness.files.reading import require_regular
 from harness.names import nearest
 from reports.drawing.sheets import printable
 from reports.rows.metrics import METRICS
+
+T = TypeVar('T')
 
 
 class Run(NamedTuple):
@@ -93,12 +95,10 @@ def _check_together(a: Run, b: Run) -> None:
               if any(r['dataset'] == name for r in b.records)]
     if not shared:
         return
-    _check_same(a, b, 'versions', a.run.versions, b.run.versions)
+    _check_same(a, b, 'versions', *_in_both(a.run.versions, b.run.versions))
     _check_same(a, b, 'conventions', a.run.conventions, b.run.conventions)
     _check_same(a, b, 'data', *({name: run.run.data.get(name) for name in shared} for run in (a, b)))
-    mine, other = a.run.hashes, b.run.hashes
-    both = [name for name in mine if name in other]
-    _check_same(a, b, 'weights', *({name: hashes[name] for name in both} for hashes in (mine, other)))
+    _check_same(a, b, 'weights', *_in_both(a.run.hashes, b.run.hashes))
     _check_same(a, b, '--set options', *({'settings': sorted(run.run.settings)} for run in (a, b)))
     _check_same(a, b, 'numbers of expressions', *_sizes(a, b))
 
@@ -106,6 +106,11 @@ def _check_together(a: Run, b: Run) -> None:
 def _sizes(a: Run, b: Run) -> tuple[dict[str, int], dict[str, int]]:
     """Expressions by dataset, split and metric, of those that both runs measured."""
     mine, other = ({f'{r["dataset"]} {r["split"]}, {r["metric"]}': r['n'] for r in run.records} for run in (a, b))
+    return _in_both(mine, other)
+
+
+def _in_both(mine: Mapping[str, T], other: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:
+    """Both without what the other lacks."""
     both = [name for name in mine if name in other]
     return {name: mine[name] for name in both}, {name: other[name] for name in both}
 

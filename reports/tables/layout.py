@@ -1,7 +1,7 @@
 """What a table is, whatever it is printed as: columns of splits, lines of methods, cells of measured and published."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -177,17 +177,19 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def marked(lines: Iterable[Line], by_block: bool) -> list[Line]:
+def marked(lines: Iterable[Line], by_block: bool, unranked: Collection[int] = ()) -> list[Line]:
     """The best number of each column marked, and the second best; equals share a mark.
 
     Args:
         lines: of one table.
         by_block: lines compete with those of their own block only. A lone number gets no mark.
+        unranked: columns, by place, in which more is not better: they get no marks.
     """
     found: list[Line] = []
     for _, group in groupby(lines, key=lambda line: line.block if by_block else ''):
         block = list(group)
-        columns = [_marked(cells) for cells in zip(*(line.cells for line in block), strict=True)]
+        columns = [list(cells) if place in unranked else _marked(cells)
+                   for place, cells in enumerate(zip(*(line.cells for line in block), strict=True))]
         found += [replace(line, cells=cells) for line, cells in zip(block, zip(*columns, strict=True), strict=True)]
     return found
 

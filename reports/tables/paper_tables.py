@@ -6,7 +6,7 @@ name, without a published number. A method that the paper has no row for can be 
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from operator import attrgetter
@@ -31,6 +31,8 @@ SPLITS = tuple((dataset, split) for dataset, splits in PUBLISHED.items() for spl
 GROUNDERS = {'MAttNet': 'mattnet', 'NMTree': 'nmtree', 'CM-A-E': 'cmae'}
 SUFFIX = {'ref-nms-b': '+Ref-NMS B', 'ref-nms-r': '+Ref-NMS R'}
 NO_GROUNDER = '-'
+#: The metric that says at which cost recall is measured: no figure of the paper's, and more of it is not better.
+NUMBER = 'mean_proposals'
 
 
 class Row(NamedTuple):
@@ -120,8 +122,8 @@ class Layout:
 
 LAYOUTS = (
     Layout('1', 'Recall (%) of the referent and of contextual objects',
-           (('referent_recall', 'Referent'), ('context_recall', 'Contextual objects')), ('proposals', 'rule'),
-           _recall_labels, attrgetter('n_proposals'), measurable=lambda row: True),
+           (('referent_recall', 'Referent'), ('context_recall', 'Contextual objects'), (NUMBER, 'Proposals')),
+           ('proposals', 'rule'), _recall_labels, attrgetter('n_proposals'), measurable=lambda row: True),
     Layout('2', 'REC accuracy (%) and RES overall IoU (%) of different architectures',
            (('accuracy', 'REC'), ('overall_iou', 'RES'))),
     Layout('3', 'REC accuracy (%) beside the state of the art', (('accuracy', ''),), ('', 'model', 'venue', 'backbone'),
@@ -130,6 +132,8 @@ LAYOUTS = (
            lambda row, own: _stage_labels(row, own)[:3], attrgetter('stage'), _ours, compete=False, extend=False),
     *(Layout(f'pr@{x}', f'RES Pr@{x} (%)', ((f'pr@{x}', ''),)) for x in ('0.5', '0.6', '0.7', '0.8', '0.9')),
 )
+#: The names of all tables.
+NAMES = tuple(layout.name for layout in LAYOUTS)
 
 
 def paper_tables(results: Results, intervals: RecordIntervals | None = None,
@@ -169,10 +173,10 @@ def _methods(layout: Layout, rows: Sequence[Row]) -> set[Method]:
     return {(row.grounder, row.proposals) for row in rows if layout.measurable(row)}
 
 
-def left_out(tables: Sequence[Table]) -> list[str]:
-    """One line each on what the tables lack because nothing was measured."""
+def left_out(tables: Sequence[Table], wanted: Collection[str] = NAMES) -> list[str]:
+    """One line each on what the tables lack, of those that are ``wanted``, because nothing was measured."""
     there = {table.name for table in tables}
-    missing = [layout.caption for layout in LAYOUTS if layout.name not in there]
+    missing = [layout.caption for layout in LAYOUTS if layout.name in wanted and layout.name not in there]
     lines = [f'nothing was measured for {"; ".join(missing)}'] if missing else []
     if not any(column.dataset in TITLES for table in tables for column in table.columns):
         lines.append(f'nothing was measured on {", ".join(TITLES.values())}; '
@@ -190,7 +194,7 @@ def as_printed(name: str, frame: pd.DataFrame) -> Table:
     layout = next((layout for layout in LAYOUTS if layout.name == name), None)
     if layout is None:
         return _listing(name, frame)
-    columns = _paper_columns(layout)
+    columns = [column for column in _paper_columns(layout) if column.metric != NUMBER]
     lines = [_line(layout, row, columns, {}, _numbers(frame), None) for row in _rows(frame)]
     return Table(name, f'{layout.caption}, as published', layout.heads, columns, marked(lines, layout.compete),
                  notes=[counted_by(frame)])
@@ -261,6 +265,8 @@ def _own_columns(layout: Layout, keys: Iterable[Key]) -> list[Column]:
 def _table(layout: Layout, rows: Sequence[Row], numbers: Numbers, measured: Mapping[Key, Record], results: Results,
            own: bool, intervals: RecordIntervals | None, named: Mapping[Method, Named]) -> Table:
     columns = _own_columns(layout, measured) if own else _paper_columns(layout)
+    if not any(metric == NUMBER for _, _, metric, *_ in measured):
+        columns = [column for column in columns if column.metric != NUMBER]
     if own:
         rows, numbers = [row for row in rows if layout.measurable(row)], {}
     lines = [_line(layout, row, columns, measured, numbers, intervals, own) for row in rows]
@@ -268,7 +274,8 @@ def _table(layout: Layout, rows: Sequence[Row], numbers: Numbers, measured: Mapp
     lines += _extra_lines(len(heads), lines, columns, measured, intervals, named)
     lines = [line for line in lines if any(cell.shown is not None for cell in line.cells)]
     where = f', on {", ".join(dict.fromkeys(column.dataset for column in columns))}' if own else ''
-    table = Table(layout.name, layout.caption + where, heads, columns, marked(lines, layout.compete))
+    unranked = [place for place, column in enumerate(columns) if column.metric == NUMBER]
+    table = Table(layout.name, layout.caption + where, heads, columns, marked(lines, layout.compete, unranked))
     seen = seen_in(run.run for run in results.runs)
     table = with_marks(table, seen)
     others = {} if own else counted_otherwise(_published_frame(layout), {metric for metric, _ in layout.metrics})

@@ -5,6 +5,7 @@ import json
 import shutil
 import socket
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -358,6 +359,7 @@ def test_a_run_goes_the_whole_way_and_records_the_folder(clip: Path, tmp_path: P
     assert command_line(ran) == 0
     results = json.loads((tmp_path / 'out/results.json').read_text())
     assert results['run']['weights']['clip']['sha256'] == load_folder(clip).sha256
+    assert results['run']['versions']['transformers'] == version('transformers')
     assert {(r['proposals'], r['grounder']) for r in results['records'] if r['metric'] == 'accuracy'} == {
         ('greedy', 'clip'), ('clip-nms', 'clip')}
     rows = [json.loads(line) for line in (tmp_path / 'out/proposals.jsonl').read_text().splitlines()]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.boxes import xywh_to_xyxy
-from harness.data.box_forms import MARGIN_PIXELS
+from harness.data.box_forms import MARGIN_PIXELS, as_written
 from harness.errors import InputError
 from harness.files import fields
 from harness.types import XYWH, FormRow
@@ -16,8 +16,6 @@ XYWH_BOXES, XYXY_BOXES = 'xywh', 'xyxy'
 FORMS = (XYWH_BOXES, XYXY_BOXES)
 #: A way to write boxes is settled where no fewer boxes of a file are possible in it, and fewer are in the other.
 POSSIBLE, IMPOSSIBLE = 0.999, 0.98
-#: Annotated boxes have no more decimals; what a difference has more is rounding.
-_DECIMALS = 4
 
 
 def xywh_of(row: FormRow, form: str) -> XYWH:
@@ -37,14 +35,7 @@ def xywh_of(row: FormRow, form: str) -> XYWH:
     if x2 <= x1 or y2 <= y1:
         raise InputError(f"{row.where}: 'box' is no box x1, y1, x2, y2, its second corner is not right of and below "
                          'the first; where the file has x, y, width, height, say --boxes xywh')
-    return x1, y1, _difference(x2, x1), _difference(y2, y1)
-
-
-def _difference(far: float, near: float) -> float:
-    """``far - near`` with the digits of the two."""
-    side = far - near
-    rounded = round(side, _DECIMALS)
-    return rounded if abs(rounded - side) < 1e-9 and rounded > 0 else side
+    return x1, y1, as_written(x2 - x1) or x2 - x1, as_written(y2 - y1) or y2 - y1
 
 
 def settled(rows: Sequence[FormRow], where: str) -> str:

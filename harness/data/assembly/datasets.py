@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from harness.data.assembly.beside import Instances, completed, read_instances
 from harness.data.assembly.boxes import XYWH_BOXES, settled, xywh_of
-from harness.data.assembly.files import DataFile, data_files
+from harness.data.assembly.files import DataFile, DataFiles, data_files
 from harness.data.assembly.names import bare_name, unnumbered
 from harness.data.assembly.naming import MIXED, image_of, named
 from harness.data.assembly.pictures import Pictures
@@ -29,7 +29,8 @@ from harness.files.fingerprint import sha256_of
 from harness.types import Annotation, Dataset, Expression, FormRow, ImageInfo
 
 
-def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | None = None) -> dict[str, Dataset]:
+def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | None = None,
+              found: DataFiles | None = None) -> dict[str, Dataset]:
     """The datasets in files of any form, by name, in order of first appearance.
 
     Args:
@@ -37,12 +38,13 @@ def load_data(given: Sequence[Path], images: Path | None = None, boxes: str | No
         images: the folder of the images, by name or by COCO's names; by default the images that the files hold, or
             those that lie where REFER has them.
         boxes: ``'xywh'`` or ``'xyxy'``, in the place of what the form says.
+        found: the files that are meant, where :func:`~harness.data.assembly.files.data_files` has been asked before.
 
     Raises:
         InputError: a file is of no known form or not as its form wants it, its boxes are not settled or of another
             form, an image or annotation is missing in ``instances.json``, or a folder has two datasets.
     """
-    found = data_files(given)
+    found = found or data_files(given)
     members: dict[str, _Members] = {}
     notes: list[str] = []
     for files in _of_one_split(found.files):

@@ -1,7 +1,8 @@
 """Jittered boxes that all expressions of an image share: some for every target and level, from which each place draws.
 
-The released R makes a new box for each place (``RankDataset.sample_roi`` of ChopinSharp/ref-nms). An image of seven
-expressions then asks for 1,400, which all go through the head; of a pool it asks for the boxes of its targets.
+The released R makes a new box for each place (``RankDataset.sample_roi`` of ChopinSharp/ref-nms), and all of them go
+through the head: 850 for an image of seven expressions. Of a pool it takes those of the image's targets, of which there
+are about as many as expressions.
 """
 from __future__ import annotations
 

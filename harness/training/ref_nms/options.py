@@ -166,9 +166,9 @@ PAPER = {loss: options.changed(**_PAPER) for loss, options in RELEASED.items()}
 
 _EMBEDDED = dict(batch_of='images', batch_size=5, epochs=8, schedule='cosine', keep='last', validate_every=0,
                  hidden=128, mlp=256, vocabulary='train', draws='stream')
-#: Of the ranking loss: the released number of epochs, and a tenth of the boxes for the head to see.
-_RANKING = dict(jitter='image', draws='index', epochs=4)
-#: The shipped weights' recipe.
+#: Of the ranking loss: a sixth of the regions for the head to look at.
+_RANKING = dict(jitter='image', draws='index')
+#: The recipe of the shipped weights, of which R has half the epochs (:mod:`harness.commands.shipped_weights`).
 EMBEDDED = {'binary': RELEASED['binary'].changed(**_EMBEDDED),
             'ranking': RELEASED['ranking'].changed(**_EMBEDDED | _RANKING)}
 

@@ -123,4 +123,4 @@ def test_the_comparison_with_a_gpu_says_that_there_is_none(capsys: pytest.Captur
 
 def test_the_comparison_of_the_cpu_with_itself_finds_no_difference(capsys: pytest.CaptureFixture[str]) -> None:
     assert gpu.main(['--device', 'cpu', '--limit', '2', '--grounder', 'cmae']) == 0
-    assert 'CPU: 0 of 4 choices differ from those on the CPU' in capsys.readouterr().out
+    assert 'CPU: 0 of 6 choices differ from those on the CPU' in capsys.readouterr().out

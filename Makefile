@@ -29,7 +29,7 @@ install:
 	@$(PYTHON) .ci/install.py
 
 benchmark: install
-	@echo 'MAttNet, NMTree and CM-A-E on the embedded benchmark, all datasets and evaluation splits: about 2.5 minutes on 2 free cores'
+	@echo 'MAttNet, NMTree and CM-A-E on the embedded benchmark, all datasets and evaluation splits: about 3 minutes on 2 free cores'
 	@$(BIN)/python run_benchmark.py --grounder all --fresh --out results/benchmark
 	@$(BIN)/python -m reports tables results/benchmark --like paper --table 1,2 --ci
 	@$(BIN)/python -m reports html results/benchmark -o results/benchmark/report.html

@@ -224,6 +224,8 @@ def test_single_tables_can_be_asked_for(write: Write, capsys: pytest.CaptureFixt
                         (['--like', 'paper', '--table', '1'], '--table 1: nothing was measured for it')):
         with pytest.raises(InputError, match=re.escape(said)):
             main([folder, *wrong])
+    assert main([str(write([record(80.0, 'accuracy_strict')], 'strict')), '--like', 'paper']) == 0
+    assert 'nothing was measured for Table 1' in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.arguments import add_device
 from harness.commands.data_sources import add_sources, check_sources, chosen_of, datasets_of
 from harness.data.coco_categories import COCO_CLASSES
 from harness.errors import InputError
@@ -31,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--categories', type=Path, metavar='FILE',
                         help="what to look for, a name a line (default: the datasets' categories, else COCO's)")
     parser.add_argument('--most', type=int, default=MOST, metavar='N', help=f'boxes of an image (default: {MOST})')
-    parser.add_argument('--device', help='cpu or cuda (default: cuda where there is a GPU)')
+    add_device(parser)
     add_sources(parser)
 
 

@@ -17,7 +17,7 @@ from harness.errors import InputError
 from harness.types import Dataset
 
 #: Annotated boxes have no more decimals; what a sum or difference of two of their numbers has more is rounding.
-DECIMALS = 4
+_DECIMALS = 4
 #: What a box may reach outside before it speaks against a form: rounding and an inclusive last pixel, in pixels, and as
 #: a share of the image's side.
 MARGIN_PIXELS, MARGIN_SHARE = 2., 0.02
@@ -36,7 +36,7 @@ CROWDED = 10
 
 def as_written(number: float) -> float:
     """A sum or difference of two numbers of an annotated box, with the digits that these have."""
-    rounded = round(number, DECIMALS)
+    rounded = round(number, _DECIMALS)
     return rounded if abs(rounded - number) < 1e-9 else number
 
 

@@ -22,8 +22,6 @@ class Additive(RefNMSRule):
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 
-    weights = 'ref-nms-b'
-
     @checked
     def __init__(self, weights: Weights, threshold: Number | None = None, top: Count | None = None, share: Share = 0.5,
                  delta: Share | None = None, nms_iou: Share | None = None) -> None:

@@ -47,6 +47,8 @@ class RefNMSRule(RankedRule):
         top: as in :class:`RankedRule`.
     """
 
+    weights = 'ref-nms-b'
+
     @checked
     def __init__(self, weights: Weights, delta: Share | None = None, nms_iou: Share | None = None,
                  threshold: Number | None = None, top: Count | None = None) -> None:
@@ -111,7 +113,7 @@ class RefNMSB(RefNMSRule):
         nms_iou: IoU over which a box is suppressed; ``None`` as trained.
     """
 
-    weights = 'ref-nms-b'
+    weights = 'ref-nms-b'  # again: it is read from here without an import
 
     @checked
     def __init__(self, weights: Weights, threshold: Number | None = None, delta: Share | None = None,
@@ -133,7 +135,7 @@ class RefNMSB100(RefNMSRule):
         nms_iou: as in :class:`RefNMSB`.
     """
 
-    weights = 'ref-nms-b'
+    weights = 'ref-nms-b'  # again, as above
     recall_only = True
 
     @checked

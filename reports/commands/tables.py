@@ -81,7 +81,7 @@ def _like_paper(results: Results, intervals: RecordIntervals | None,
     wanted = pick('--table', args.table or None, NAMES, NAMES)
     named = named_rows(outside_methods(results), args.label, args.venue, args.backbone)
     shown = [table for table in paper_tables(results, intervals, named) if table.name in wanted]
-    if not shown:
+    if args.table and not shown:
         raise InputError(f'--table {", ".join(wanted)}: nothing was measured for it; leave --table out')
     for option in ('venue', 'backbone'):
         if getattr(args, option) and all(option not in table.heads for table in shown):

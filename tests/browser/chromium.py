@@ -40,6 +40,18 @@ def seen_as(chromium: Browser, width: int, dark: bool = False) -> None:
         {'name': 'prefers-reduced-motion', 'value': 'reduce'}]})
 
 
+def forget(chromium: Browser) -> None:
+    """Drop what the pages before have logged and asked for."""
+    chromium.get_log('browser')
+    chromium.get_log('performance')
+
+
+def open_at(chromium: Browser, address: str, width: int, dark: bool = False) -> None:
+    """Open a page, seen as :func:`seen_as` says."""
+    seen_as(chromium, width, dark)
+    chromium.get(address)
+
+
 def shoot(chromium: Browser, file: Path) -> None:
     """A picture of the whole page, up to 9,000 pixels of it."""
     width, height = chromium.execute_script('return [innerWidth, document.documentElement.scrollHeight]')

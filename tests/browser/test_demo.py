@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.browser.chromium import Browser, needs_chromium, seen_as, shoot
+from tests.browser.chromium import Browser, forget, needs_chromium, open_at, shoot
 
 pytest.importorskip('gradio', reason='Gradio is not installed: pip install gradio')
 pytest.importorskip('selenium', reason='selenium is not installed')
@@ -56,15 +56,13 @@ def address(small_cache: Path, files: Path) -> Iterator[str]:
 def page(chromium: Browser, address: str) -> Browser:
     """Freshly opened, 1280 pixels wide, with an answer."""
     chromium.get('about:blank')  # what the page before has begun is broken off, and it may say so
-    chromium.get_log('browser')
-    chromium.get_log('performance')
+    forget(chromium)
     opened(chromium, address, 1280)
     return chromium
 
 
 def opened(chromium: Browser, address: str, width: int, dark: bool = False) -> None:
-    seen_as(chromium, width, dark)
-    chromium.get(address)
+    open_at(chromium, address, width, dark)
     soon(chromium, lambda: len(found(chromium, '.choices figure')) == 6)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reports.html.report import html_report
-from tests.browser.chromium import Browser, needs_chromium, seen_as, shoot
+from tests.browser.chromium import Browser, forget, needs_chromium, open_at, shoot
 from tests.html_run import FOUR, Said, write_run
 
 pytest.importorskip('selenium', reason='selenium is not installed')
@@ -37,15 +37,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def page(chromium: Browser, address: str) -> Browser:
     """Freshly opened, 1280 pixels wide."""
-    chromium.get_log('browser')
-    chromium.get_log('performance')
+    forget(chromium)
     opened(chromium, address, 1280)
     return chromium
 
 
 def opened(chromium: Browser, address: str, width: int, dark: bool = False) -> None:
-    seen_as(chromium, width, dark)
-    chromium.get(address)
+    open_at(chromium, address, width, dark)
     WebDriverWait(chromium, 60).until(lambda driver: driver.execute_script(
         'return document.documentElement.hasAttribute("data-ready")'))
 

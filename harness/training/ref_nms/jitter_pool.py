@@ -1,8 +1,8 @@
 """Jittered boxes that all expressions of an image share: some for every target and level, from which each place draws.
 
 The released R makes a new box for each place (``RankDataset.sample_roi`` of ChopinSharp/ref-nms), and all of them go
-through the head: 850 for an image of seven expressions. Of a pool it takes those of the image's targets, of which there
-are about as many as expressions.
+through the head: 850 for an image of seven expressions. A pool has a fixed number for each target, however many
+expressions draw from it.
 """
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.training.ref_nms.jitter import jittered
-from harness.training.ref_nms.levels import INTERVALS, LEVELS
+from harness.training.ref_nms.levels import LEVELS, bounds
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ class JitterPool:
 
         ``width`` and ``height`` are the image's, in the units of the targets.
         """
-        levels = torch.arange(LEVELS).repeat_interleave(self._numbers).repeat(len(targets))
-        low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
+        low, high = bounds(torch.arange(LEVELS).repeat_interleave(self._numbers).repeat(len(targets)))
         return jittered(targets.repeat_interleave(self.size, dim=0), low, high, width, height, generator)
 
     def drawn(self, among: Tensor, targets: Tensor, levels: Tensor, generator: torch.Generator | None) -> Tensor:

@@ -30,6 +30,12 @@ def quantised(overlap: Tensor) -> Tensor:
     return ((overlap.double() - 0.5).clamp(min=0) * (LEVELS - 1) / 0.5).ceil().long()
 
 
+def bounds(levels: Tensor) -> tuple[Tensor, Tensor]:
+    """The least and the greatest overlap of jittered boxes ``(k,)`` float64, for their levels ``(k,)``."""
+    low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
+    return low, high
+
+
 @dataclass(frozen=True)
 class LevelSampler:
     """How many regions are sampled per expression: ``lowest`` of level 0, ``others`` of each other level."""

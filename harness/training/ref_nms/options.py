@@ -49,8 +49,7 @@ class SamplingOptions:
         jitter: ranking loss: whether each place that a level leaves empty gets a jittered box of its own (``'place'``),
             or draws from a few that the image's expressions share (``'image'``).
         draws: whether a sample depends on seed, epoch and place alone (``'index'``; dropout then by
-            :mod:`~harness.training.ref_nms.masked_attention`), or all randomness is one stream, as of the shipped
-            weights.
+            :mod:`~harness.training.ref_nms.masked_attention`), or all randomness is one stream, as of the shipped B.
         vocabulary: whether words of all splits count, or only those of the training split.
         embeddings: whether word vectors stay as they are or are trained.
     """

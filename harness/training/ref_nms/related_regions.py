@@ -13,7 +13,7 @@ from harness.training.ref_nms.binary_loss import BinarySampler
 from harness.training.ref_nms.image_regions import Regions
 from harness.training.ref_nms.jitter import jittered
 from harness.training.ref_nms.jitter_pool import KEPT_POOL, JitterPool
-from harness.training.ref_nms.levels import INTERVALS
+from harness.training.ref_nms.levels import bounds
 from harness.training.ref_nms.pooled_regions import KEPT
 from harness.training.ref_nms.sampler import Sampler
 from harness.types import Expression
@@ -123,8 +123,7 @@ class RelatedRegions(TorchDataset):
         """Jittered boxes for k targets ``(k, 4)`` and levels ``(k,)``, and which of them each gets ``(k,)``."""
         width, height = self.regions[item.image_id]['size']
         if self.pool is None:
-            low, high = torch.tensor(INTERVALS, dtype=torch.float64)[levels].T
-            return jittered(targets, low, high, width, height, generator), torch.arange(len(targets))
+            return jittered(targets, *bounds(levels), width, height, generator), torch.arange(len(targets))
         among = item.targets.unique(dim=0)
         places, added = self.pool.drawn(among, targets, levels, generator).unique(return_inverse=True)
         return self.pool.boxes(among, width, height, generator)[places], added
